@@ -1,11 +1,11 @@
-"""Crop every photo of a bucket or folder into the shapes asked for; write Parquet tables.
+"""Crop every photo in a bucket or folder to the requested shapes; write Parquet tables.
 
     python jobs/crop_bucket.py --input photos/ --output thumbs/ --ratios 1:1,16:9,circle
     ray job submit --working-dir . -- python jobs/crop_bucket.py --input s3://ugc/ --output s3://t/
 
 Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done but over --max-error-rate; 4 done but not live,
-as the gate does not hold; 130/143 on Ctrl-C or SIGTERM: what is on record stays, and the same
-command goes on from there.
+as the gate does not hold; 130/143 on Ctrl-C or SIGTERM: committed tasks are kept, and the same
+command continues from there.
 """
 
 import argparse
@@ -26,11 +26,11 @@ from pipeline.settings import Settings
 from pipeline.stop import Drained, Stop
 
 CODES = {"done": 0, "over_error_rate": 3, "not_promoted": 4}
-EXIT_S = 10.0  # after the drain, for Ray to leave in good order
+EXIT_S = 10.0  # after the drain, for Ray to shut down cleanly
 
 
 class Stopped(BaseException):
-    """A signal asked the job to stop. Not an Exception: nothing on the way may swallow it."""
+    """A signal asked the job to stop. Not an Exception, so that no handler swallows it."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signum)
@@ -38,7 +38,7 @@ class Stopped(BaseException):
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of this command."""
+    """Return this command's parser."""
     return parser_of(Settings, __doc__)
 
 
@@ -61,9 +61,9 @@ def crop(settings: Settings) -> int:
 
 
 def carried_out(work: Callable[[Log, Stop], str], log_format: str, drain_s: float) -> int:
-    """Do a job's work under its signals; returns the exit code. Raises UsageError.
+    """Do a job's work with its signal handlers; returns the exit code. Raises UsageError.
 
-    work: is told when somebody asks for an end; returns how it ended, a key of CODES.
+    work: gets the `Stop` that is set when a signal arrives; returns how it ended, a key of CODES.
     """
     log, stop = Log(log_format), Stop()
     received = stop_on_signals(drain_s, log, stop)
@@ -74,14 +74,14 @@ def carried_out(work: Callable[[Log, Stop], str], log_format: str, drain_s: floa
         return 0
     except (Stopped, Drained):
         return _stopped(received[0], log)
-    except Exception as error:  # a process boundary: Ray makes exceptions of its own of `Stopped`
+    except Exception as error:  # a process boundary: Ray turns `Stopped` into its own exceptions
         if stop.is_over:
             return _stopped(received[0], log)
         if not isinstance(error, LedgerError):
             raise
         log.say("failed", f"failed: {error}")
         return FAILED
-    if received:  # while the run was committed: whoever asked hears that it was heard
+    if received:  # during the commit: the exit code still reports that the signal arrived
         _leave_soon(received[0])
         return 128 + received[0]
     return CODES[ending]
@@ -94,18 +94,18 @@ def _stopped(signum: int, log: Log) -> int:
 
 
 def _leave_soon(signum: int) -> None:
-    """End after EXIT_S, however long Ray's goodbye takes, and interrupt it no sooner."""
+    """Exit after EXIT_S however long Ray's shutdown takes; do not interrupt it before that."""
     signal.signal(signal.SIGALRM, lambda *_: os._exit(128 + signum))
     signal.setitimer(signal.ITIMER_REAL, EXIT_S)
 
 
 def stop_on_signals(drain_s: float, log: Log, stop: Stop | None = None) -> list[int]:
-    """First SIGTERM or Ctrl-C: tasks in flight get `drain_s` to commit. Second: stop at once.
+    """Handle SIGTERM and Ctrl-C: the first gives tasks `drain_s` to commit, the second stops now.
 
-    stop: is asked at the first. Returns the list to which the numbers of signals are added.
+    stop: `asked` is set at the first signal. Returns the list to which signal numbers are appended.
 
-    Ray's own goodbye can take long on a busy machine; after EXIT_S the process ends without it.
-    All that counts is in the ledger by then, and Ray's processes end with their driver.
+    Ray's own shutdown can take long on a busy machine; after EXIT_S the process ends without it.
+    Everything that counts is in the ledger by then, and Ray's processes end with their driver.
     """
     received: list[int] = []
 
@@ -122,13 +122,13 @@ def stop_on_signals(drain_s: float, log: Log, stop: Stop | None = None) -> list[
         if len(received) > 1 or drain_s == 0:
             end()
         signal.setitimer(signal.ITIMER_REAL, drain_s)
-        # A reader of the log that has gone, or a line of others in the middle of which this is:
-        # what cannot be said must not keep the tasks in flight from being ended in good order.
+        # The log's reader may be gone, or the signal may interrupt a write of another line: a
+        # failed log line must not prevent the drain of the tasks in flight.
         with suppress(OSError, RuntimeError):
             log.say("stopping", f"{signal.Signals(signum).name}: stopping within {drain_s:g} s")
 
-    # Registered before Ray's own, so called after it. Python then drops its handlers, and an alarm
-    # that came later would kill this process with a code of its own.
+    # Registered before Ray's exit handler, so called after it. Python then drops its signal
+    # handlers, and a later alarm would kill this process with a different exit code.
     atexit.register(signal.setitimer, signal.ITIMER_REAL, 0)
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, end)

@@ -1,9 +1,9 @@
-"""Show the whole product on this machine: photos into an S3 server, a Ray job, a gallery of crops.
+"""Show the whole product on this machine: photos in an S3 server, a Ray job, a gallery of crops.
 
 Starts an embedded S3 server and a Ray head with token authentication on free loopback ports,
-uploads photos, runs the very command that one would run on a cluster
-(`ray job submit … jobs/crop_bucket.py`), writes a gallery, and stops all that it started. With
---services-only it starts the two, says how to use them, and stops them at Ctrl-C.
+uploads photos, runs the same command as on a cluster (`ray job submit … jobs/crop_bucket.py`),
+writes a gallery, and stops everything that it started. With --services-only it starts the two
+services, prints how to use them, and stops them at Ctrl-C.
 """
 
 import json
@@ -32,11 +32,11 @@ from pipeline.options import option
 if TYPE_CHECKING:
     from pipeline.cli.local_services import RayHead, S3Server
 
-ROOT = Path(__file__).resolve().parents[2]  # a checkout, or where packages are installed
+ROOT = Path(__file__).resolve().parents[2]  # a checkout, or the folder of installed packages
 RATIOS = "1:1,4:3,16:9,9:16,3:4,circle"
 TOLD = {"plan", "workers", "wall", "untrained", "failed", "over_error_rate", "waiting"}
-PROGRESS_S = 30.0  # between two lines about a long job
-LAST_LINES = 12  # of the job's log, where it fails
+PROGRESS_S = 30.0  # between two progress lines of a long job
+LAST_LINES = 12  # of the job's log, shown if it fails
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Demo:
     def __post_init__(self) -> None:
         from pipeline.settings import Settings  # not for --help
 
-        Settings.of(ratios=self.ratios)  # a misspelt shape is told before anything is started
+        Settings.of(ratios=self.ratios)  # reports a misspelt shape before anything is started
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,10 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def show(demo: Demo) -> int:
-    """Run the demo, say where its page is; returns the exit code."""
+    """Run the demo and print where its page is; returns the exit code."""
     from pipeline.cli.local_services import ServiceError
 
-    # Ctrl-C and a polite kill both leave through the `with` blocks, which stop the services.
+    # Ctrl-C and SIGTERM both exit through the `with` blocks, which stop the services.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         if demo.services_only:
@@ -82,7 +82,7 @@ def show(demo: Demo) -> int:
 
 
 def run_demo(demo: Demo) -> Path:
-    """Run the demo; returns the page. Raises DemoError or ServiceError."""
+    """Run the demo; returns the page's path. Raises DemoError or ServiceError."""
     from pipeline import open_run
     from pipeline.cli.local_services import ray_head, s3_server
     from pipeline.report.gallery.build import write_gallery
@@ -108,7 +108,7 @@ def run_demo(demo: Demo) -> Path:
 
 
 def without_crops(images: Sequence[Mapping[str, str]]) -> list[str]:
-    """The photos that have no crops, by why, a line each."""
+    """Describe the photos without crops, one line for each status."""
     by_status: dict[str, list[Path]] = {}
     for row in images:
         by_status.setdefault(row["status"], []).append(Path(row["uri"]))
@@ -120,7 +120,7 @@ def without_crops(images: Sequence[Mapping[str, str]]) -> list[str]:
 
 
 def serve(demo: Demo) -> None:
-    """Start the services and say how to use them; stop them at Ctrl-C.
+    """Start the services and print how to use them; stop them at Ctrl-C.
 
     Raises DemoError or ServiceError.
     """
@@ -150,8 +150,8 @@ def serve(demo: Demo) -> None:
 
 
 def write_exports(path: Path, s3: "S3Server", head: "RayHead") -> None:
-    """Write what a shell has to export, for its owner alone: there is a token in it."""
-    from pipeline.ray_variables import ON_LOOPBACK  # who joins has to look there too
+    """Write the variables to export in a shell; only the owner may read them: one is a token."""
+    from pipeline.ray_variables import ON_LOOPBACK  # clients that join have to use it too
 
     of_ray = (*ON_LOOPBACK, "RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
     values = {
@@ -166,16 +166,16 @@ def write_exports(path: Path, s3: "S3Server", head: "RayHead") -> None:
 
 
 def log_folder(out: Path) -> Path:
-    """Where the logs of the services and of the job go."""
+    """Make and return the folder for the logs of the services and the job."""
     logs = out / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     return logs
 
 
 def leave_callers_cluster() -> None:
-    """Drop RAY_* and AWS_* variables: they would send the demo to somebody's production.
+    """Drop RAY_* and AWS_* variables, which would send the demo to a production system.
 
-    Proxies too: all that the demo asks listens on loopback.
+    Proxy variables are dropped too: everything the demo connects to listens on loopback.
     """
     for name in list(os.environ):
         if name.startswith(("RAY_", "AWS_")) or name.lower().endswith("_proxy"):
@@ -183,15 +183,15 @@ def leave_callers_cluster() -> None:
 
 
 def job_command(ratios: str) -> list[str]:
-    """The job as it is submitted."""
-    here = (ROOT / "jobs" / "crop_bucket.py").is_file()  # else it is installed
+    """Return the command that is submitted as the job."""
+    here = (ROOT / "jobs" / "crop_bucket.py").is_file()  # else the package is installed
     program = ["python", "jobs/crop_bucket.py"] if here else ["python", "-m", "pipeline.cli.crop"]
     places = ["--input", f"s3://{PHOTO_BUCKET}/", "--output", f"s3://{THUMBNAIL_BUCKET}/demo"]
     return [*program, *places, "--ratios", ratios]
 
 
 def submit(head: "RayHead", log: Path, ratios: str) -> None:
-    """Run the crop job as on a cluster. Its log goes into a file, what matters to the terminal.
+    """Run the crop job as on a cluster; log it to a file and print important events.
 
     Raises DemoError.
     """
@@ -219,7 +219,7 @@ def submit(head: "RayHead", log: Path, ratios: str) -> None:
 
 
 def event_of(line: str) -> dict[str, str]:
-    """An event that the job tells; nothing for a line of somebody else's."""
+    """Parse an event from the job's log; {} for a line that the job did not write."""
     try:
         found = json.loads(line)
     except ValueError:
@@ -228,7 +228,7 @@ def event_of(line: str) -> dict[str, str]:
 
 
 def say(line: str) -> None:
-    """Print a line of the demo's own."""
+    """Print one of the demo's own lines."""
     print(f"demo: {line}", flush=True)
 
 

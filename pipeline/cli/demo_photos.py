@@ -1,4 +1,4 @@
-"""The demo's photos: those of a folder, or ten that come with packages; into a bucket."""
+"""The demo's photos: those in a folder, or ten that ship with packages; uploaded to a bucket."""
 
 from dataclasses import dataclass
 from importlib.resources import files
@@ -13,7 +13,7 @@ PHOTO_SUFFIXES = {
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".avif", ".heic", ".heif",
     ".tif", ".tiff", ".bmp",
 }  # fmt: skip
-# The real photographs inside two packages that the demo installs anyway.
+# Real photographs that ship with two packages that the demo installs anyway.
 PACKAGED_PHOTOS = {
     "skimage.data": (
         "astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png",
@@ -21,7 +21,7 @@ PACKAGED_PHOTOS = {
     ),
     "sklearn.datasets.images": ("china.jpg", "flower.jpg"),
 }  # fmt: skip
-NAMED = 3  # of the files that are left out
+NAMED = 3  # how many of the files that are left out are listed by name
 
 
 class DemoError(RuntimeError):
@@ -30,28 +30,28 @@ class DemoError(RuntimeError):
 
 @dataclass(frozen=True)
 class DemoPhotos:
-    """Files to show. left_out: files of the folder that are no photos by their names."""
+    """Files to show. left_out: files in the folder whose suffixes are not those of photos."""
 
     paths: tuple[Path, ...]
     left_out: tuple[Path, ...] = ()
 
     def __str__(self) -> str:
-        """How many there are, and which files are left out."""
+        """State how many photos there are, and which files are left out."""
         text = f"{len(self.paths):,} photos"
         return text + (f"; left out: {named(self.left_out)}" if self.left_out else "")
 
 
 def named(paths: tuple[Path, ...]) -> str:
-    """The first names, and how many more there are."""
+    """List the first names, and how many more there are."""
     names = ", ".join(path.name for path in paths[:NAMED])
     more = len(paths) - NAMED
     return f"{names} and {more:,} more" if more > 0 else names
 
 
 def photos_of(folder: Path | None) -> DemoPhotos:
-    """The photos of `folder` and of the folders in it, or else those that ship with packages.
+    """Find the photos in `folder` and its subfolders, or without one those that ship with packages.
 
-    Hidden files are passed over. Raises DemoError where there is no photo.
+    Hidden files are skipped. Raises DemoError if there is no photo.
     """
     if folder is None:
         return DemoPhotos(
@@ -76,7 +76,7 @@ def photos_of(folder: Path | None) -> DemoPhotos:
 
 
 def upload(photos: DemoPhotos, s3: "S3Server") -> None:
-    """Put the photos into a bucket; files of one name in several folders stay apart."""
+    """Upload the photos to a bucket; files of the same name in several folders stay distinct."""
     import s3fs
 
     store = s3fs.S3FileSystem(

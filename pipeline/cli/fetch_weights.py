@@ -1,10 +1,10 @@
-"""Fetch the published S2CNet checkpoints and convert them to safetensors named with their hash.
+"""Fetch the published S2CNet checkpoints; convert them to safetensors files named by their hash.
 
     python jobs/fetch_weights.py gaicv1 gaicv2 --output weights/
     python jobs/fetch_weights.py gaicv1 --file downloaded.pth --output weights/
 
-The authors publish them on Google Drive, without a licence: they are for whoever may use them.
-Exit code 0: all are there; 1: one could not be fetched or is no S2CNet; 2: wrong usage.
+The authors publish them on Google Drive without a licence: use them only where you may.
+Exit codes: 0 all are written; 1 one could not be fetched or is no S2CNet; 2 wrong usage.
 """
 
 import sys
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def fetch_all(wanted: Checkpoints) -> int:
-    """Fetch and convert one checkpoint after the other, up to the first that fails."""
+    """Fetch and convert one checkpoint after another, up to the first that fails."""
     from pipeline.cli.published_weights import convert, fetch  # loads torch: not for --help
     from s2cnet import WeightsError
 

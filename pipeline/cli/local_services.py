@@ -1,8 +1,8 @@
 """An S3 server and a Ray head on this machine, for the demo and the tests.
 
-Both listen on loopback only, on free ports, and are gone when their `with` block ends, also when
-it ends by an exception or Ctrl-C: each runs in a session of its own, and every process found
-below it is stopped with it.
+Both listen only on loopback, on free ports, and are stopped when their `with` block ends, even by
+an exception or Ctrl-C: each runs in its own session, and all its descendant processes are stopped
+with it.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from pipeline.ray_variables import KEEPS_WORKERS, ON_LOOPBACK
 
 LOOPBACK = "127.0.0.1"
 # Above the ports of Ray's workers (10002 to 19999), below those that Linux (from 32768) and macOS
-# (from 49152) give to outgoing connections: such a connection could take a port that was free
-# when it was chosen, before the service listens on it.
+# (from 49152) use for outgoing connections: such a connection could take a chosen free port before
+# the service listens on it.
 PORTS = range(20_000, 32_768)
 START_TIMEOUT_S = 120.0
 STOP_GRACE_S = 8.0
 
 
 class ServiceError(RuntimeError):
-    """A local service did not start; the message holds the end of its output."""
+    """A local service did not start; the message contains the end of its output."""
 
 
 @dataclass(frozen=True)
 class S3Server:
-    """A running S3 server: its address and the environment its clients need."""
+    """A running S3 server: its address and the environment that its clients need."""
 
     endpoint_url: str
     environment: Mapping[str, str]
@@ -52,7 +52,7 @@ class S3Server:
 class RayHead:
     """A running Ray head with token authentication.
 
-    environment: of its clients. folder: of its logs and sockets; it goes with the head.
+    environment: for its clients. folder: its logs and sockets; removed when the head stops.
     """
 
     address: str
@@ -62,7 +62,7 @@ class RayHead:
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` different TCP ports among PORTS that nobody on this machine uses now.
+    """Find `count` different TCP ports in PORTS that are free on this machine.
 
     Raises ServiceError if there are fewer.
     """
@@ -78,7 +78,7 @@ def free_ports(count: int) -> list[int]:
 
 @contextlib.contextmanager
 def s3_server(log_folder: Path) -> Iterator[S3Server]:
-    """Run moto's S3 server; any credentials are accepted, everything is kept in memory."""
+    """Run moto's S3 server, which accepts any credentials and keeps everything in memory."""
     (port,) = free_ports(1)
     command = [sys.executable, "-m", "moto.server", "-H", LOOPBACK, "-p", str(port)]
     environment = {
@@ -101,10 +101,10 @@ def ray_head(
     cpus: int | None = None,
     object_store_bytes: int = 512 << 20,
 ) -> Iterator[RayHead]:
-    """Run a Ray head whose jobs inherit `environment` (credentials never travel in a job's own).
+    """Run a Ray head whose jobs inherit `environment` (credentials are never part of a job).
 
-    `cpus` is the number of CPUs the cluster offers; default: those of this machine.
-    `object_store_bytes` is the memory for what workers hand to each other.
+    `cpus` is the number of CPUs that the cluster offers; default: this machine's.
+    `object_store_bytes` is the memory for data that workers pass to each other.
     """
     gcs, dashboard, client, agent = free_ports(4)
     own = {
@@ -114,11 +114,11 @@ def ray_head(
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # nobody waits for what it might still do
-        # A job says `python`: it must be the one that has the packages.
+        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # nothing depends on its remaining work
+        # A job runs `python`: it must be the one that has the packages.
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
     }
-    # Ray puts Unix sockets below this folder, and their paths may have 107 bytes.
+    # Ray creates Unix sockets in this folder, and their paths are limited to 107 bytes.
     with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp", ignore_cleanup_errors=True) as temp:
         head = RayHead(f"{LOOPBACK}:{gcs}", f"http://{LOOPBACK}:{dashboard}", own, Path(temp))
         command = [
@@ -138,8 +138,8 @@ def ray_head(
         with _process(command, {**os.environ, **own}, log_folder / "ray.log") as check:
             version_url = f"{head.dashboard_url}/api/version"
             _wait_for(lambda: _answers(version_url, own["RAY_AUTH_TOKEN"]), "the Ray head", check)
-            # The agent starts after the dashboard, and no job is accepted before. Without its
-            # port it stays, says so in its log alone, and every job is refused.
+            # The agent starts after the dashboard, and no job is accepted before it. If it cannot
+            # get its port it keeps running and only logs that, and every job is refused.
             agent_url = f"http://{LOOPBACK}:{agent}/api/local_raylet_healthz"
             _wait_for(lambda: _answers(agent_url), "the Ray head's agent, which runs jobs,", check)
             yield head
@@ -157,7 +157,7 @@ def _process(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C in the terminal reaches us alone; we stop it
+            start_new_session=True,  # Ctrl-C in the terminal reaches only us; we stop the process
         )
 
     def check() -> None:
@@ -173,7 +173,7 @@ def _process(
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Stop a process and all that it started: ask first, then kill what is left."""
+    """Stop a process and all that it started: SIGTERM first, then kill the remaining ones."""
     family: list[psutil.Process] = []
     with contextlib.suppress(psutil.NoSuchProcess):
         root = psutil.Process(process.pid)

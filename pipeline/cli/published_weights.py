@@ -1,4 +1,4 @@
-"""The published S2CNet checkpoints: fetch one, check it, write it as safetensors."""
+"""Fetch a published S2CNet checkpoint, check it, and write it as safetensors."""
 
 import hashlib
 import os
@@ -26,9 +26,9 @@ OpenUrl = Callable[[str], AbstractContextManager[IO[bytes]]]
 
 
 def fetch(preset: str, open_url: OpenUrl | None = None) -> bytes:
-    """The published checkpoint's bytes.
+    """Download a published checkpoint; returns its bytes.
 
-    Raises WeightsError where the connection fails or what comes is no checkpoint; the message says
+    Raises WeightsError if the connection fails or the answer is no checkpoint; the message says
     how to fetch it by hand.
     """
     open_url = open_url or (lambda url: urllib.request.urlopen(url, timeout=TIMEOUT_S))
@@ -53,7 +53,7 @@ def convert(data: bytes, preset: str, folder: Path) -> tuple[Path, str]:
     """Check a checkpoint against its preset and write `<preset>-<hash>.safetensors`.
 
     Returns its path and the sha256 to pin (`load_model(..., sha256=...)`). The file's metadata
-    name the preset and the sha256 of what it was made from. Raises WeightsError.
+    contain the preset and the sha256 of the source file. Raises WeightsError.
     """
     network = from_published_state_dict(parse_weights(data), preset)
     origin = {"preset": preset, "source_sha256": hashlib.sha256(data).hexdigest()}

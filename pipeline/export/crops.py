@@ -1,4 +1,4 @@
-"""The decisions of a run one by one, whole pixels, ready to be put into any format."""
+"""The decisions of a run, one by one in whole pixels, ready for any format."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ OF_CROP = (
 
 @dataclass(frozen=True)
 class ExportedCrop:
-    """What a run decided about one shape of one photo.
+    """A run's decision about one shape of one photo.
 
-    photo_wh: sides of the upright photo, pixels. box: x0, y0, x1, y1 in it, half-open, whole.
-    orientation: EXIF, 1 to 8, of the stored file; the box is in the photo turned upright by it.
-    size_wh: of the run's thumbnail, pixels.
+    photo_wh: sides of the upright photo, pixels. box: x0, y0, x1, y1 in it, half-open, integers.
+    orientation: EXIF orientation, 1 to 8, of the stored file; the box refers to the upright photo.
+    size_wh: sides of the run's thumbnail, pixels.
     fit: `crop`; or `pad`, `blur`: all of the box is shown, on a ground.
-    background: six hex digits, the ground of `pad`.
+    background: the ground of `pad`, six hex digits.
     """
 
     uri: str
@@ -59,9 +59,9 @@ class ExportedCrop:
 
     @property
     def ground_box(self) -> tuple[float, float, float, float]:
-        """The smallest square in whose circle all of the box is seen; x0, y0, x1, y1.
+        """The smallest square whose inscribed circle contains the whole box; x0, y0, x1, y1.
 
-        In the frame of `box`, beyond whose edges it reaches: what a circle shows that has a ground.
+        A circle on a ground shows this square. It is in the frame of `box` and extends beyond it.
         """
         (x0, y0, x1, y1), radius = self.box, hypot(*self.box_wh) / 2
         x, y = (x0 + x1) / 2, (y0 + y1) / 2
@@ -69,7 +69,7 @@ class ExportedCrop:
 
     @property
     def inner_wh(self) -> tuple[int, int]:
-        """Sides of what lies on the ground in a thumbnail that is a circle, pixels."""
+        """Sides of the photo's part on the ground of a circular thumbnail, pixels."""
         diagonal = hypot(*self.box_wh)
         wide, high = (
             max(1, round(size * side / diagonal))
@@ -79,12 +79,12 @@ class ExportedCrop:
 
     @property
     def aspect(self) -> float:
-        """Width by height of what the shape asks for; for `free` of the box."""
+        """Aspect ratio (width / height) of the shape; for `free`, of the box."""
         return parse_shape(self.ratio).ratio or self.box_wh[0] / self.box_wh[1]
 
     @property
     def focus(self) -> SharesXY:
-        """The focal point that shows the crop best, shares of the photo's sides."""
+        """The focal point that shows the crop best, as shares of the photo's sides."""
         return focal_point(self.box, self.photo_wh)
 
     @property
@@ -102,7 +102,7 @@ class ExportedCrop:
 class NotCropped:
     """A photo without crops, or a shape that was left out, and why.
 
-    status: `ok` where only the shape `ratio` is missing. reason: of docs/GUARDS.md.
+    status: `ok` if only the shape `ratio` is missing. reason: see docs/GUARDS.md.
     """
 
     uri: str
@@ -113,9 +113,9 @@ class NotCropped:
 
 
 def exported(run: Run, background: str = WHITE) -> Iterator[ExportedCrop | NotCropped]:
-    """The crops of a run, then the photos and shapes that have none.
+    """Yield the crops of a run, then the photos and shapes that have none.
 
-    One file of crops is in memory at a time, and of the photos their sizes.
+    Memory holds one file of crops at a time, and the sizes of all photos.
     """
     photos = run.images(list(OF_PHOTO)).combine_chunks()
     for batch in run.batches("crops", list(OF_CROP)):
@@ -131,7 +131,7 @@ def exported(run: Run, background: str = WHITE) -> Iterator[ExportedCrop | NotCr
 def exported_crop(
     crop: Mapping[str, Any], photo: Mapping[str, Any], background: str = WHITE
 ) -> ExportedCrop:
-    """A decision from a row of `crops` and its photo's row of `images`."""
+    """Make a decision from a row of `crops` and its photo's row of `images`."""
     width, height = photo["width_px"], photo["height_px"]
     x0, y0, x1, y1 = (round(crop[edge]) for edge in schema.EDGES)
     x0, y0 = min(max(x0, 0), width - 1), min(max(y0, 0), height - 1)

@@ -1,4 +1,4 @@
-"""The formats that decisions are exported in, by name, and the lines that are written."""
+"""The formats for exporting decisions, by name, and the lines that are written."""
 
 import csv
 import json
@@ -21,13 +21,13 @@ COLUMNS = (
     "focal_x", "focal_y", "position_x", "position_y", "focal_iou",
 )  # fmt: skip
 DIGITS = 5
-FOCUS = ("focal", "focalPoint", "focal_x")  # by which a line tells its focal point
+FOCUS = ("focal", "focalPoint", "focal_x")  # fields that hold a line's focal point
 
 
 def flat_fields(crop: ExportedCrop) -> dict[str, Any]:
-    """Everything that is told of a crop, a number or text each: COLUMNS without the first ones.
+    """Return a crop's geometry as numbers: COLUMNS from `photo_width` on.
 
-    What lies on a ground has no focal point: the fields of one are None.
+    A crop on a ground has no focal point: those fields are None.
     """
     told: dict[str, Any] = {
         "photo_width": crop.photo_wh[0],
@@ -61,11 +61,11 @@ FORMATS: dict[FormatName, Say] = {
 
 @dataclass(frozen=True)
 class ExportSummary:
-    """What was written.
+    """Counts of what was written.
 
-    crops, without: how many, and how many photos or shapes have none.
-    focused: how many crops have a focal point in the format. overlap: mean IoU of these and what
-    their focal points show; None where there are none.
+    crops, without: how many crops there are, and how many photos or shapes have none.
+    focused: how many crops have a focal point in the format. overlap: mean IoU of these crops and
+    the windows that their focal points show; None if there are none.
     """
 
     crops: int
@@ -75,7 +75,7 @@ class ExportSummary:
 
 
 def record_of(one: ExportedCrop | NotCropped, say: Say) -> dict[str, Any]:
-    """What a line says: the photo, the shape, the verdict, and the fields of the format."""
+    """Make a line's record: the photo, the shape, the verdict, and the fields of the format."""
     record: dict[str, Any] = {"uri": one.uri, "image_id": one.image_id}
     if isinstance(one, NotCropped):
         return {**record, "status": one.status, "ratio": one.ratio, "reason": one.reason}
@@ -91,7 +91,7 @@ def record_of(one: ExportedCrop | NotCropped, say: Say) -> dict[str, Any]:
 def write_lines(
     found: Iterable[ExportedCrop | NotCropped], name: FormatName, out: TextIO
 ) -> ExportSummary:
-    """Write decisions in a format, a line each: CSV with a header, else JSON without nulls."""
+    """Write decisions in a format, one a line: CSV with a header, else JSON without nulls."""
     say, overlaps = FORMATS[name], 0.0
     crops = without = focused = 0
     table = csv.DictWriter(out, COLUMNS, lineterminator="\n") if name == "csv" else None

@@ -1,7 +1,7 @@
-"""Write the crops of runs as a data set of Hugging Face, whose readers show them as pictures.
+"""Write the crops of runs as a Hugging Face data set, whose readers show them as pictures.
 
-The product's own files show them too, see `ledger.card` and `ledger.pictures`. This is a copy with
-each photo once, to be given away: photos that are forgotten later stay in it.
+The product's own files can be shown too, see `ledger.card` and `ledger.pictures`. This is a copy
+for distribution, with each photo once: photos that are forgotten later stay in it.
 """
 
 from typing import Any
@@ -31,9 +31,9 @@ was cut from, `x0` to `y1` where, in pixels of the photo.
 
 
 def write_dataset(run: Run, into: Store) -> dict[str, int]:
-    """Write all crops of a run, a file for each of its own; return how many files and rows.
+    """Write all crops of a run, one file for each of the run's files; return the counts.
 
-    Files of an earlier data set of the same place are overwritten, as far as there are as many.
+    Files of an earlier data set in the same place are overwritten; surplus ones are not removed.
     """
     files = rows = 0
     photos: set[str] = set()
@@ -48,7 +48,7 @@ def write_dataset(run: Run, into: Store) -> dict[str, int]:
 
 
 def _columns(run: Run) -> list[str] | None:
-    """All columns of several runs, so that each file has the same; None for those of one run."""
+    """Return the columns of several runs, so that all files have the same; None for one run."""
     if len(run.manifests) == 1:
         return None
     extra = schema.pass_through(run.images().schema)
@@ -57,7 +57,7 @@ def _columns(run: Run) -> list[str] | None:
 
 def _file(rows: pa.Table) -> bytes:
     rows = as_struct(rows)
-    # No column promises a value here: `datasets` has no such promise, and would see another type.
+    # All columns are nullable: `datasets` has no non-null columns and would see another type.
     plain: Any = pa.schema(
         [field.with_nullable(True) for field in rows.schema], {"huggingface": FOOTER}
     )

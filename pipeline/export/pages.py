@@ -1,4 +1,4 @@
-"""What pages and CMSs take: IIIF image requests, CSS, WordPress. docs/EXPORT.md has their rules."""
+"""Formats for pages and CMSs: IIIF image requests, CSS, WordPress. docs/EXPORT.md has the rules."""
 
 import re
 from typing import Any
@@ -9,11 +9,11 @@ from pipeline.shapes import parse_shape
 
 
 def iiif(crop: ExportedCrop) -> dict[str, str]:
-    """The end of an IIIF Image API 3.0 request: region, size, rotation, quality and format.
+    """Return the end of an IIIF Image API 3.0 request: region, size, rotation, quality, format.
 
-    In the canonical form of the specification (`full`, `max`, else pixels); `percent` is the same
-    by `pct:`, for servers that hold the photo in another size. IIIF knows no ground: what is
-    padded comes in its own ratio. It knows no focal point either.
+    `crop` has the specification's canonical form (`full`, `max`, else pixels); `percent` is the
+    same with `pct:`, for servers that store the photo in another size. IIIF has no ground, so a
+    padded crop keeps the box's own ratio. It has no focal point either.
     """
     (x0, y0, _, _), (wide, high), (width, height) = crop.box, crop.box_wh, crop.size_wh
     region = "full" if crop.is_whole else f"{x0},{y0},{wide},{high}"
@@ -25,9 +25,9 @@ def iiif(crop: ExportedCrop) -> dict[str, str]:
 
 
 def css(crop: ExportedCrop) -> dict[str, str]:
-    """Declarations for an `img`: `focal` anywhere, `crop` where `object-view-box` is known.
+    """Return declarations for an `img`: `focal` for any browser, `crop` needs `object-view-box`.
 
-    A circle with a ground needs it too: elsewhere the photo fills the frame and loses its corners.
+    A circle with a ground needs it too: without it the photo fills the frame and loses its corners.
     """
     ratio = f"aspect-ratio: {_css_ratio(crop)}"
     if crop.fit != "crop":
@@ -47,10 +47,10 @@ def css(crop: ExportedCrop) -> dict[str, str]:
 
 
 def wordpress(crop: ExportedCrop) -> dict[str, Any]:
-    """`edit`, the body of POST /wp/v2/media/<id>/edit, and `focalPoint` of the cover block.
+    """Return `edit`, the body of POST /wp/v2/media/<id>/edit, and the cover block's `focalPoint`.
 
-    The body needs `src` as well, the address of the attachment. WordPress draws no ground: of
-    what is padded, `edit` cuts off the borders, and a whole photo has no edit.
+    The body also needs `src`, the address of the attachment. WordPress draws no ground: for a
+    padded crop, `edit` only cuts to the box, and a whole photo has no edit.
     """
     if crop.fit != "crop" and crop.is_whole:
         return {}
@@ -76,7 +76,7 @@ def _css_ratio(crop: ExportedCrop) -> str:
 
 
 def _view_box(box: PixelBox, crop: ExportedCrop) -> str:
-    """The declaration that shows a box alone: how much is left out on each side."""
+    """Return the declaration that shows only a box, as the share left out on each side."""
     (x0, y0, x1, y1), (width, height) = box, crop.photo_wh
     sides = y0 / height, 1 - x1 / width, 1 - y1 / height, x0 / width
     return "object-view-box: inset({})".format(" ".join(f"{_percent(side)}%" for side in sides))
@@ -89,5 +89,5 @@ def _percent_region(crop: ExportedCrop) -> str:
 
 
 def _percent(share: float) -> str:
-    """A share as a percentage of four digits: a hundredth of a pixel on the longest photo."""
+    """Format a share as a percentage with four decimals: .01 pixel on the longest photo."""
     return f"{100 * share:.4f}".rstrip("0").rstrip(".")

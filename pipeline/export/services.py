@@ -1,12 +1,12 @@
-"""Fragments of the URLs of services that cut images: imgproxy, thumbor, Cloudinary, imgix.
+"""URL fragments for services that cut images: imgproxy, thumbor, Cloudinary, imgix.
 
-Each function gives `crop`, which shows exactly the box at the run's size, and `focal`, which says
-only the focal point and the size. Another size is another pair of numbers in either. Where all
-of the box is shown on a ground, `crop` says that and there is no `focal`; in a circle it is made
-so small that its corners are seen, by the services that can.
+Each function returns `crop`, which shows exactly the box at the run's size, and `focal`, which has
+only the focal point and the size. For another size, change the pair of numbers in either. If all
+of the box is shown on a ground, `crop` expresses that and there is no `focal`; in a circle, the
+services that can do it scale the box down until its corners are visible.
 
-Every service turns a photo upright before it counts pixels, as the boxes here do; of thumbor that
-holds with RESPECT_ORIENTATION. docs/EXPORT.md has the rules that these follow.
+Every service turns a photo upright before it counts pixels, as the boxes here assume; thumbor does
+so with RESPECT_ORIENTATION. docs/EXPORT.md has the rules that these functions follow.
 """
 
 from pipeline.export.crops import ExportedCrop
@@ -15,7 +15,7 @@ BLUR = "blur"
 
 
 def imgproxy(crop: ExportedCrop) -> dict[str, str]:
-    """Processing options of imgproxy 3: `crop:W:H:nowe:X:Y/rs:fill:W:H`, or `g:fp:X:Y`.
+    """Return imgproxy 3 processing options: `crop:W:H:nowe:X:Y/rs:fill:W:H`, or `g:fp:X:Y`.
 
     It draws no blurred ground: `blur` becomes `pad`.
     """
@@ -36,9 +36,9 @@ def imgproxy(crop: ExportedCrop) -> dict[str, str]:
 
 
 def thumbor(crop: ExportedCrop) -> dict[str, str]:
-    """Parts of a thumbor URL: the manual crop `LxT:RxB/WxH`, or the filter `focal`.
+    """Return parts of a thumbor URL: the manual crop `LxT:RxB/WxH`, or the filter `focal`.
 
-    It draws no circle, and what lies on a ground fills the frame.
+    It draws no circle, and a box on a ground is fitted to the frame.
     """
     (x0, y0, x1, y1), (width, height) = crop.box, crop.size_wh
     cut = f"{x0}x{y0}:{x1}x{y1}"
@@ -51,7 +51,7 @@ def thumbor(crop: ExportedCrop) -> dict[str, str]:
 
 
 def cloudinary(crop: ExportedCrop) -> dict[str, str]:
-    """Transformations of Cloudinary: `c_crop` by pixels, or `c_fill` with `g_xy_center`."""
+    """Return Cloudinary transformations: `c_crop` in pixels, or `c_fill` with `g_xy_center`."""
     (x0, y0, _, _), (wide, high), (width, height) = crop.box, crop.box_wh, crop.size_wh
     cut = f"c_crop,g_north_west,h_{high},w_{wide},x_{x0},y_{y0}"
     if crop.fit != "crop":
@@ -71,9 +71,9 @@ def cloudinary(crop: ExportedCrop) -> dict[str, str]:
 
 
 def imgix(crop: ExportedCrop) -> dict[str, str]:
-    """Query parameters of imgix: `rect`, or `crop=focalpoint` with `fp-x` and `fp-y`.
+    """Return imgix query parameters: `rect`, or `crop=focalpoint` with `fp-x` and `fp-y`.
 
-    A circle with a ground stays a square: the mask would cut the corners of what fills the frame.
+    A circle with a ground stays a square: the mask would cut the corners of the fitted box.
     """
     (x0, y0, _, _), (wide, high), (width, height) = crop.box, crop.box_wh, crop.size_wh
     cut, size = f"rect={x0},{y0},{wide},{high}", f"w={width}&h={height}"
@@ -91,5 +91,5 @@ def imgix(crop: ExportedCrop) -> dict[str, str]:
 
 
 def _share(value: float) -> str:
-    """Five digits: on the longest photo that is read, 16,384 pixels, within a sixth of a pixel."""
+    """Format a share with five decimals: within a sixth of a pixel at the longest side, 16,384."""
     return f"{value:.5f}".rstrip("0").rstrip(".")

@@ -1,1 +1,1 @@
-"""Report on a run: progress and events, figures for monitoring, a page of its crops."""
+"""Report on a run: progress and events, figures for monitoring, pages that show its crops."""

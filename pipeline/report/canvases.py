@@ -1,4 +1,4 @@
-"""Say where a photo that is shown whole lies on its crop's canvas, as the run has drawn it."""
+"""Compute where the run placed a photo that is shown whole on its crop's canvas."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ from pipeline.photo.encoding.whole import Ground, Placed, place_whole
 from pipeline.settings.safe_areas import SafeArea, safe_area_of, stored_safe_areas
 from pipeline.shapes import parse_shape
 
-GROUNDS = get_args(Ground)  # fits of crops that show all of their box, on a ground
+GROUNDS = get_args(Ground)  # values of `fit` for crops that show all of their box on a ground
 
 
 @dataclass(frozen=True)
 class Canvases:
-    """What a run was asked for about the canvases of whole photos.
+    """The settings of a run that affect the canvases of whole photos.
 
-    areas: its safe areas, by shape name; whole photos keep clear of what is covered.
-    background: of padded photos, six hex digits.
+    areas: its safe areas, by shape name; whole photos are placed outside covered parts.
+    background: the colour behind padded photos, six hex digits.
     """
 
     areas: Mapping[str, SafeArea]
@@ -25,14 +25,14 @@ class Canvases:
 
     @classmethod
     def of(cls, run: Run) -> "Canvases":
-        """Those of a run, or of the one in front of several."""
+        """Read the canvases of a run, or of the first of several."""
         asked = run.manifest["settings"].get("safe_areas")
         return cls(stored_safe_areas(str(asked or "")), run.background)
 
     def placed(self, ratio: str, fit: str | None, box_px: Sequence[float]) -> Placed | None:
-        """The place of a photo on its crop's canvas; None of a crop that fills its shape.
+        """Return a photo's place on its crop's canvas; None for a crop that fills its shape.
 
-        ratio, fit: of the table `crops`; box_px: its edges, source pixels.
+        ratio, fit: from the table `crops`; box_px: the crop's edges, source pixels.
         """
         if fit not in GROUNDS:
             return None
@@ -41,10 +41,10 @@ class Canvases:
         return place_whole(box_px, shape, area.is_circle, area.covered)
 
     def told(self, ratio: str, fit: str | None, box_px: Sequence[float]) -> dict[str, Any]:
-        """What the pages are told of a crop's canvas; nothing of a crop that fills its shape.
+        """Return the pages' data on a crop's canvas; {} for a crop that fills its shape.
 
-        frame: the canvas, x0, y0, x1, y1 in source pixels, around the photo.
-        ground: its colour, of `pad` alone. Arguments as of `placed`.
+        frame: the canvas around the photo, x0, y0, x1, y1 in source pixels.
+        ground: its colour, only for `pad`. Arguments as for `placed`.
         """
         placed = self.placed(ratio, fit, box_px)
         if placed is None:

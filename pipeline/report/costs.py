@@ -1,8 +1,9 @@
-"""Say what a run cost, stage by stage, and what limited it.
+"""Report what a run cost, stage by stage, and what limited its speed.
 
-cost_lines   the ledger of a run, for a page or a program
+cost_lines   the costs of a run, for a page or a program
 cost_table   the same as text
-Session      times one session of a run; `facts` go into the manifest, `limits` in words
+Session      times one session of a run; its `facts` go into the manifest
+limits       what limited a session, as a sentence
 """
 
 import time
@@ -26,16 +27,16 @@ WORDS = {
     "hand_over": "handing over",
     "recall": "reading decisions",
 }  # by stage, in the order of the work
-BUSY = 0.5  # share of the time from which on a resource is said to limit
+BUSY = 0.5  # a resource that is busy for at least this share of the time is reported as the limit
 MEGABYTE = 1e6
 WIDTHS = (10, 7, 9, 10, 10, 10, 12)  # of the cells of `cost_table`, characters
 
-Spans = Mapping[str, tuple[float, float]]  # when which stage was busy with a task, Unix time
+Spans = Mapping[str, tuple[float, float]]  # a task's start and end in each stage, Unix time
 
 
 @dataclass(frozen=True)
 class CostLine:
-    """What one stage took in a whole run. `word` names the stage, `share` is of all CPU time."""
+    """The cost of one stage in a whole run. `word` names the stage; `share` is of all CPU time."""
 
     stage: str
     word: str
@@ -44,9 +45,9 @@ class CostLine:
 
 
 def cost_lines(costs: Mapping[str, Cost | Mapping[str, Any]]) -> list[CostLine]:
-    """The stages in the order of the work; none for a run of a release that did not measure.
+    """Return the stages in the order of the work; [] for a run from before costs were measured.
 
-    costs: of `Figures`, or `metrics["costs"]` of a stored manifest.
+    costs: from `Figures`, or `metrics["costs"]` of a stored manifest.
     """
     typed = msgspec.convert(msgspec.to_builtins(costs), dict[str, Cost])
     total = sum(cost.cpu_s for cost in typed.values()) or 1.0
@@ -59,7 +60,7 @@ def cost_lines(costs: Mapping[str, Cost | Mapping[str, Any]]) -> list[CostLine]:
 
 
 def cost_table(costs: Mapping[str, Cost | Mapping[str, Any]]) -> list[str]:
-    """The ledger as lines of text: CPU, GPU and waiting in seconds, requests, megabytes."""
+    """Format the costs as text lines: CPU, GPU and waiting in seconds, requests, megabytes."""
     lines = cost_lines(costs)
     if not lines:
         return []
@@ -86,7 +87,7 @@ def cost_table(costs: Mapping[str, Cost | Mapping[str, Any]]) -> list[str]:
 
 @dataclass(frozen=True)
 class Machines:
-    """What a session had of the cluster. `gpus` are those that its scoring workers hold."""
+    """The part of the cluster that a session had. `gpus` are those held by its scoring workers."""
 
     cores: float
     gpus: float
@@ -100,8 +101,8 @@ class Session:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.clock = clock
         self.began = clock()
-        self.scored: float | None = None  # when the first photo was being scored
-        self.done = Figures()  # of all its tasks: their statuses and costs
+        self.scored: float | None = None  # when scoring of the first photo began
+        self.done = Figures()  # the statuses and costs of all its tasks
         self.tasks = 0
         self.machines: Machines | None = None
 
@@ -114,10 +115,10 @@ class Session:
             self.scored = begun if self.scored is None else min(self.scored, begun)
 
     def facts(self) -> dict[str, Any]:
-        """What the manifest tells of this session; nothing where it had no work to do.
+        """Return the manifest's facts on this session; {} if it had no work to do.
 
-        wall_s: from the start of Ray to the last task on record, start_s: to the first photo that
-        was scored; limits: in words.
+        wall_s: from the start of Ray to the last recorded task; start_s: until scoring of the first
+        photo began; limits: what limited the session, as a sentence.
         """
         if not self.tasks or self.machines is None:
             return {}
@@ -136,9 +137,9 @@ class Session:
 
 
 def limits(costs: Mapping[str, Cost], machines: Machines, wall_s: float, start_s: float) -> str:
-    """Say in one sentence what kept a session from being faster; "" where nothing was measured.
+    """Describe in one sentence what limited a session's speed; "" if nothing was measured.
 
-    costs: of its tasks; start_s: from its begin to the first photo that was scored.
+    costs: of its tasks; start_s: from its start until scoring of the first photo began.
     """
     if not costs:
         return ""

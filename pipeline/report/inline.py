@@ -1,4 +1,4 @@
-"""Put photos, boxes and colours into a page that fetches nothing: data URIs and SVG rectangles."""
+"""Embed photos, boxes and colours in a page that fetches nothing: data URIs and SVG rectangles."""
 
 import base64
 from collections.abc import Sequence
@@ -24,23 +24,23 @@ PREVIEW_QUALITY = 80  # of JPEG
 
 
 def data_uri(data: bytes, format: str) -> str:
-    """An encoded picture as the address of an <img>. format: jpeg, png, webp or avif."""
+    """Return an encoded picture as the `src` of an <img>. format: jpeg, png, webp or avif."""
     return f"data:image/{format};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def rectangle(box: Sequence[float]) -> dict[str, float]:
-    """The x, y, w and h of an SVG <rect>, in tenths of a pixel, of a box x0, y0, x1, y1."""
+    """Return x, y, w and h of an SVG <rect> for a box x0, y0, x1, y1, to a tenth of a pixel."""
     x0, y0, x1, y1 = box
     x, y = round(x0, 1), round(y0, 1)
     return {"x": x, "y": y, "w": round(x1 - x, 1), "h": round(y1 - y, 1)}
 
 
 def preview(data: bytes, side: int) -> str | None:
-    """A photo's file as a data URI of a JPEG whose long side is at most `side` pixels.
+    """Convert a photo's file to the data URI of a JPEG with a long side of at most `side` pixels.
 
-    It is decoded in a child process: it may be a stranger's.
+    It is decoded in a child process, since it may come from a stranger.
 
-    None where the file cannot be decoded.
+    None if the file cannot be decoded.
     """
     try:
         photo = decode_apart(data, side)

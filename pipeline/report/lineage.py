@@ -1,12 +1,13 @@
-"""Tell a lineage service when a run starts and how it ends, as OpenLineage events.
+"""Report the start and end of a run to a lineage service, as OpenLineage events.
 
-The documents are those of https://openlineage.io/spec/2-0-2/OpenLineage.json, made and sent by the
-project's own client. Its classes and transports are used, not `OpenLineageClient` itself, which
-reads a configuration from the working directory and adds branches and variables of the machine.
+The events follow https://openlineage.io/spec/2-0-2/OpenLineage.json and are made and sent with the
+OpenLineage project's own client. Its classes and transports are used, not `OpenLineageClient`
+itself, which reads a configuration from the working directory and adds Git branches and environment
+variables.
 
 Names follow https://openlineage.io/docs/spec/naming: s3://bucket and a key, or `file` and a path.
-No event holds a setting or a credential, and only a failure's message may name a photo. A service
-that asks for a key gets that of the variable OPENLINEAGE_API_KEY; no message repeats it.
+No event contains a setting or a credential, and only a failure's message may name a photo. A
+service that requires a key gets the one in OPENLINEAGE_API_KEY; no message repeats it.
 """
 
 import os
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 PRODUCER = f"urn:s2cnet-thumbnails:{RELEASE}"
 NAMESPACE = "s2cnet-thumbnails"  # of the jobs
-ENDPOINT = "api/v1/lineage"  # where a service takes events, unless the address has a path
+ENDPOINT = "api/v1/lineage"  # where a service accepts events, unless the address has a path
 TABLES = ("images", "crops")
 TIMEOUT_S, ATTEMPTS = 5.0, 2
 LONGEST_MESSAGE = 500  # characters
@@ -40,12 +41,12 @@ STOPPED = "the job was stopped, or met a bug; its log says which"
 
 
 def run_uuid(run_id: str) -> str:
-    """The UUID (version 5) that OpenLineage asks of a run: always the same for one run id."""
+    """Return the UUID (version 5) that OpenLineage requires: always the same for one run id."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"urn:s2cnet:run:{run_id}"))
 
 
 def dataset_name(address: str) -> tuple[str, str]:
-    """The namespace and the name of what lies at an address."""
+    """Return the namespace and the name of the data set at an address."""
     scheme = scheme_of(address)
     if scheme == "file":
         return "file", str(absolute_path(local_path(address)))
@@ -55,14 +56,14 @@ def dataset_name(address: str) -> tuple[str, str]:
 
 @contextmanager
 def lineage(where: str, source: str, ledger: Ledger, log: Log) -> Iterator[None]:
-    """Tell START before the block and COMPLETE, FAIL or ABORT after it.
+    """Send START before the block and COMPLETE, FAIL or ABORT after it.
 
     where:  a file, to which lines are added, or the http(s) address of a service; "" sends none.
     source: address of the input.
 
-    FAIL is a run that could not go on, ABORT one that was stopped from outside. What cannot be told
-    is logged: the run is done all the same. Raises SettingError for an address of another kind,
-    UsageError for one with a credential.
+    FAIL means that the run could not continue, ABORT that it was stopped from outside. A failure to
+    send is only logged and does not stop the run. Raises SettingError for an address of another
+    kind, UsageError for one with a credential.
     """
     if not where:
         yield
@@ -81,7 +82,7 @@ def lineage(where: str, source: str, ledger: Ledger, log: Log) -> Iterator[None]
 
 
 def transport(where: str) -> "Transport":
-    """The way to a file or to a service."""
+    """Return the transport to a file or to a service."""
     from openlineage.client.transport.file import FileConfig, FileTransport
     from openlineage.client.transport.http import (
         ApiKeyTokenProvider,
@@ -111,13 +112,13 @@ def transport(where: str) -> "Transport":
 
 
 def _api_key() -> str:
-    """The key of the service, "" where there is none; from a file it often ends in a line break."""
+    """Return the service's key, or ""; a key from a file often ends in a line break."""
     return os.environ.get("OPENLINEAGE_API_KEY", "").strip()
 
 
 @dataclass(frozen=True)
 class _Teller:
-    """Makes and sends the events of one run."""
+    """Creates and sends the events of one run."""
 
     transport: "Transport"
     source: str
@@ -128,7 +129,7 @@ class _Teller:
         """Send one event; a failure is only logged."""
         try:
             self.transport.emit(self.event(kind, problem))
-        # Those of requests and of files are among these; a ValueError is of a key or an address.
+        # OSError covers requests and files; a ValueError comes from a bad key or address.
         except (OSError, RuntimeError, ValueError) as error:
             problem = without_secrets(f"{type(error).__name__}: {error}", [_api_key()])
             self.log.say("lineage", f"WARNING: OpenLineage was not told of {kind}: {problem}")
@@ -165,7 +166,7 @@ class _Teller:
         )
 
     def outputs(self, kind: str) -> list[Any]:
-        """The tables; once the run is committed with their rows, bytes and files."""
+        """Return the output tables; for a committed run, with their rows, bytes and files."""
         from openlineage.client.event_v2 import OutputDataset
 
         manifest = self.ledger.manifest if kind == "COMPLETE" else None

@@ -1,6 +1,6 @@
-"""Report how a run goes to a person or to a log collector.
+"""Report a run's progress to a person or to a log collector.
 
-text, on a terminal   one line that rewrites itself: photos, share, rate, time left
+text, on a terminal   one line that is rewritten: photos, share, rate, time left
 text, elsewhere       the same as a plain line at most every 10 seconds
 json                  one JSON object a line, for every event
 """
@@ -19,14 +19,14 @@ from pipeline.report.costs import cost_table
 PLAIN_EVERY_S = 10.0
 TERMINAL_EVERY_S = 0.2
 STUCK_EVERY_S = 60.0
-TOLD_REASONS = 3  # of a verdict, in the summary
+TOLD_REASONS = 3  # reasons listed for each verdict in the summary
 
 
 class Log:
     """Writes the events of a run as they happen, as text or as JSON lines.
 
-    A signal handler may say something while the same thread is writing: whoever writes tells it
-    next, since a stream that is entered twice raises RuntimeError.
+    A signal handler may log while the same thread is writing. Its text is queued and the current
+    writer writes it next, since reentering a stream raises RuntimeError.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Log:
 
     def _write(self, text: str) -> None:
         self._waiting.append(text)
-        # Looked at once more after the release: a text may have come in just before it.
+        # Checked again after the release: a text may have been queued just before it.
         while self._waiting and self._writes.acquire(blocking=False):
             try:
                 while self._waiting:
@@ -76,7 +76,7 @@ class Progress:
         self.started = self.told = log.clock()
 
     def advance(self, images: int, ok: int, crops: int) -> None:
-        """Count one more task that is on record; log it if the last line is old enough."""
+        """Count one more recorded task; log progress if the last line is old enough."""
         self.done += images
         self.failed += images - ok
         self.crops += crops
@@ -92,7 +92,7 @@ class Progress:
             self.log.say("progress", self.line(now), **self.figures(now))
 
     def figures(self, now: float) -> dict[str, float | None]:
-        """Photos done, of how many, failed, photos/s and seconds left (None before the first)."""
+        """Return photos done, total, failed, photos/s and seconds left (None before the first)."""
         rate = self.done / max(now - self.started, 1e-9)
         left_s = round((self.images - self.done) / rate, 1) if self.done else None
         return {
@@ -106,7 +106,7 @@ class Progress:
         }
 
     def line(self, now: float) -> str:
-        """The line of text: `1,200 of 4,000 photos (30 %), 12 failed, 41.3 photos/s, 1:08 left`."""
+        """Format as `1,200 of 4,000 photos (30 %), 12 failed, 41.3 photos/s, 1:08 left`."""
         rate = self.done / max(now - self.started, 1e-9)
         share = 100 * self.done // max(self.images, 1)
         left = duration((self.images - self.done) / rate) if self.done else "?"
@@ -122,10 +122,10 @@ def tell_when_stuck(
     free: Callable[[], Mapping[str, float]],
     every_s: float = STUCK_EVERY_S,
 ) -> Iterator[None]:
-    """While the block runs, log every `every_s` seconds in which no task was finished.
+    """While the block runs, log each interval of `every_s` seconds in which no task finished.
 
-    free: tells the cluster's free resources, as Ray names them. They are logged too, since a job
-        may wait for cores or GPUs that others hold, or that the cluster does not have.
+    free: returns the cluster's free resources, as Ray names them. They are logged too, since a job
+        may wait for cores or GPUs that other jobs hold, or that the cluster does not have.
     """
     ended = threading.Event()
 
@@ -149,17 +149,17 @@ def tell_when_stuck(
 
 
 def duration(seconds: float) -> str:
-    """Seconds as `0:05`, `1:08` or `2:03:04`."""
+    """Format seconds as `0:05`, `1:08` or `2:03:04`."""
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
 def verdict_text(verdicts: Mapping[str, int], reasons: Mapping[str, int]) -> str:
-    """Say how many crops have which verdict and why: `90 ok, 8 fallback (8 fallback_next), …`.
+    """Format the counts of verdicts and reasons: `90 ok, 8 fallback (8 fallback_next), …`.
 
-    verdicts: counts by `ratio|verdict`; reasons: by `verdict|reason`, of which the three commonest
-    are told.
+    verdicts: counts by `ratio|verdict`; reasons: counts by `verdict|reason`, of which the three
+    most frequent are listed.
     """
     counts: Counter[str] = Counter()
     for key, count in verdicts.items():
@@ -175,12 +175,12 @@ def verdict_text(verdicts: Mapping[str, int], reasons: Mapping[str, int]) -> str
 
 
 def opening(output: str, run_id: str) -> tuple[str, str]:
-    """Two lines of Python that open the crops of a committed run."""
+    """Return two lines of Python that open the crops of a committed run."""
     return "from pipeline import open_run", f"crops = open_run({output!r}, {run_id!r}).crops()"
 
 
 def summary_lines(summary: dict[str, Any]) -> list[str]:
-    """A run's summary for a person: photos by status, crops, rate, time and costs by stage."""
+    """Format a run's summary: photos by status, crops, rate, time and costs by stage."""
     seconds: dict[str, float] = summary["seconds"]
     total = sum(seconds.values()) or 1.0
     statuses = sorted(summary["statuses"].items(), key=lambda item: (-item[1], item[0]))

@@ -1,8 +1,8 @@
 """Write the files of pages that are opened without a server.
 
-A page from a folder may not fetch JSON, but it may load a script. So data are scripts, each one
-call with one value: `S2.take("photos/00012", {...});`. What strangers wrote (addresses, messages,
-columns of lists) is JSON text in there, and the pages put it into text nodes only.
+A page opened from a folder may not fetch JSON, but it may load scripts. So data files are scripts,
+each a call with one value: `S2.take("photos/00012", {...});`. Text from strangers (addresses,
+messages, columns of lists) is JSON text in them, and the pages put it only into text nodes.
 """
 
 import re
@@ -19,10 +19,10 @@ from pipeline.storage.backend import StoreRefusedError
 from pipeline.storage.store import Store
 
 WRITERS = 8  # files written at a time
-# Data files with numbers, of which pages of the same place had more when they showed more photos.
+# Numbered data files. Earlier pages in the same place may have more of them.
 NUMBERED = re.compile(r"data/(?:index|photos|crops|candidates)/[0-9]{3,}\.js")
-WAITING = 32  # files that are written or wait for it; more would only hold memory
-# JSON stands inside JavaScript: no character may end a script or, in old browsers, a line.
+WAITING = 32  # files that are being written or are queued; more would only take memory
+# JSON is inside JavaScript: no character may end a script or, in old browsers, a line.
 _ESCAPES = {
     b"<": b"\\u003c",
     b">": b"\\u003e",
@@ -33,10 +33,10 @@ _ESCAPES = {
 
 
 def data_script(name: str, value: Any) -> bytes:
-    """A script that hands `value` over to the page under `name`.
+    """Return a script that passes `value` to the page under `name`.
 
-    value: what msgspec turns into JSON; NaN becomes null. Names that a stranger chose have to be
-        values, not keys: in JavaScript the key `__proto__` is no ordinary one.
+    value: anything msgspec encodes as JSON; NaN becomes null. Names chosen by strangers have to be
+        values, not keys: in JavaScript the key `__proto__` is special.
     """
     text = msgspec.json.encode(value)
     for character, escaped in _ESCAPES.items():
@@ -47,13 +47,13 @@ def data_script(name: str, value: Any) -> bytes:
 class PageWriter:
     """Writes files below one prefix of a store, several at a time; the block's end waits for all.
 
-    Then it removes numbered data files that earlier pages left there: they may show photos that are
-    forgotten since. Raises at the end of the block, or before, what `Store.write` raises, and
-    UsageError where the store does not let it look for earlier files or remove them.
+    Then it removes numbered data files that earlier pages left there: they may show photos that
+    have been forgotten since. Raises at the end of the block, or before, what `Store.write` raises,
+    and UsageError if the store does not allow listing or removing earlier files.
     """
 
     def __init__(self, store: Store, prefix: str = "") -> None:
-        """prefix: of the keys; empty, or ends in a slash."""
+        """prefix: the start of all keys; empty, or ends in a slash."""
         self.store, self.prefix = store, prefix
         self.files = self.bytes = 0
         self._names: set[str] = set()
@@ -76,7 +76,7 @@ class PageWriter:
             self._remove_others()
 
     def write(self, name: str, data: bytes) -> None:
-        """Write one file; returns before it is written, unless too many wait."""
+        """Write one file; returns before it is written, unless too many are queued."""
         self._check()
         self._free.acquire()
         self.files += 1
@@ -89,7 +89,7 @@ class PageWriter:
         self.write(f"data/{name}.js", data_script(name, value))
 
     def write_app(self, page: str, scripts: tuple[str, ...]) -> None:
-        """Write a page as index.html, and what it loads, from the package."""
+        """Write a page from the package as index.html, and the files that it loads."""
         app = files("pipeline.report") / "app"
         self.write("index.html", (app / page).read_bytes())
         for name in ("style.css", *scripts):

@@ -1,9 +1,9 @@
-"""Give the figures of a run to Prometheus, from the same totals as `metrics.json`.
+"""Export the figures of a run to Prometheus, from the same totals as `metrics.json`.
 
-    as_dict         `metrics.json`, beside the run's records
+    as_dict         `metrics.json`, next to the run's records
     endpoint        the text form that Prometheus reads, over HTTP
     write_textfile  the same as a file
-    infra/grafana.json draws the same names; a test compares it with METRICS
+    infra/grafana.json plots the same names; a test compares it with METRICS
 
 No label holds a run id or a photo's address, and each figure has at most MOST_VALUES series.
 """
@@ -28,8 +28,8 @@ from pipeline.ledger.totals import RunTotals
 
 LOOPBACK = "127.0.0.1"
 
-# name: (help, labels). Counters end in _total, as Prometheus asks; the others are gauges, but for
-# the histogram CONFIDENCE.
+# name: (help, labels). Counters end in _total, as Prometheus requires; the others are gauges,
+# except the histogram CONFIDENCE.
 METRICS: dict[str, tuple[str, tuple[str, ...]]] = {
     "s2cnet_images_total": ("Images on record, by status (ok or the reason)", ("status",)),
     "s2cnet_images_planned": ("Images of this run's plan", ()),
@@ -58,15 +58,15 @@ METRICS: dict[str, tuple[str, tuple[str, ...]]] = {
     "s2cnet_last_task_time_seconds": ("When the latest task came on record, in Unix time", ()),
 }
 CONFIDENCE = "s2cnet_crop_confidence"
-UNKNOWN = "unknown"  # label of crops of tasks whose records tell no verdict
+UNKNOWN = "unknown"  # label of crops in tasks whose records have no verdicts
 OTHER = "other"  # label of all values beyond MOST_VALUES
-MOST_VALUES = 200  # series of one figure; a run's shapes are given by its user
+MOST_VALUES = 200  # series of one figure; users may ask for any number of shapes
 
 Values = dict[tuple[str, ...], float]  # by label values, in the order of METRICS
 
 
 class Telemetry(RunTotals, Collector):
-    """The figures of a run for Prometheus: a scrape may read while the driver adds tasks."""
+    """The figures of a run for Prometheus. A scrape may read them while the driver adds tasks."""
 
     def collect(self) -> Iterator[Metric]:
         """Yield the figures as Prometheus families; `prometheus_client` calls this at a scrape."""
@@ -98,14 +98,14 @@ class Telemetry(RunTotals, Collector):
 
     @property
     def registry(self) -> CollectorRegistry:
-        """A registry of these figures alone, without those of the Python process."""
+        """A registry with only these figures, without those of the Python process."""
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self)
         return registry
 
 
 def write_textfile(telemetry: Telemetry, path: str | Path) -> None:
-    """Replace the file at `path` in one step, for a node exporter's textfile collector."""
+    """Replace the file at `path` atomically, for a node exporter's textfile collector."""
     write_registry(str(path), telemetry.registry)
 
 
@@ -114,10 +114,10 @@ def endpoint(telemetry: Telemetry, port: int | None, host: str = LOOPBACK) -> It
     """Serve the figures at http://host:port/metrics until the block ends; yield the port.
 
     port: 0 takes a free one, None serves nothing.
-    host: loopback, unless a network policy guards another address. There is no password, and
-        whoever reaches the port can read the figures; they name no photo.
+    host: loopback, unless a network policy protects another address. There is no password: anyone
+        who reaches the port can read the figures; they name no photo.
 
-    Raises UsageError where the port cannot be had.
+    Raises UsageError if the port cannot be bound.
     """
     if port is None:
         yield None
@@ -139,12 +139,12 @@ def _one_label(values: Mapping[str, float]) -> Values:
 
 
 def _two_labels(counts: Mapping[str, int]) -> Values:
-    """Counts keyed `first|second`, by both."""
+    """Convert counts keyed `first|second` to two labels."""
     return {(key.partition("|")[0], key.partition("|")[2]): n for key, n in counts.items()}
 
 
 def _crops(totals: Figures) -> Values:
-    """Crops by verdict and shape, those of records without a verdict too."""
+    """Count crops by verdict and shape, including those of records without verdicts."""
     told: Values = {
         (verdict, ratio): n for (ratio, verdict), n in _two_labels(totals.verdicts).items()
     }
@@ -155,7 +155,7 @@ def _crops(totals: Figures) -> Values:
 
 
 def _bounded(values: Values) -> Values:
-    """The largest values, and the sum of the others under the label `other`."""
+    """Return the largest values, and the sum of the others under the label `other`."""
     ordered = sorted(values.items(), key=lambda item: (-item[1], item[0]))
     kept, left = dict(ordered[:MOST_VALUES]), ordered[MOST_VALUES:]
     if left:
@@ -164,7 +164,7 @@ def _bounded(values: Values) -> Values:
 
 
 def _confidence(totals: Figures) -> Metric:
-    """The histogram of confidence; Prometheus's buckets count all crops up to their end."""
+    """Build the histogram of confidence; Prometheus's buckets are cumulative."""
     below, buckets = 0, []
     for tenth in range(1, 11):
         end = str(tenth / 10)

@@ -1,8 +1,8 @@
-"""Words of messages for people."""
+"""Wording of messages for people."""
 
 
 def counted(number: int, one: str, several: str | None = None) -> str:
-    """A number with its noun, such as 1 photo, 1,200 photos.
+    """Format a number with its noun, such as 1 photo, 1,200 photos.
 
     one, several: the noun for 1, and for any other number; None adds an s.
     """

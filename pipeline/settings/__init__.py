@@ -1,7 +1,7 @@
-"""Every setting of a crop job, declared once: command line, run id and manifest use it.
+"""Every setting of a crop job, declared once for the command line, run id and manifest.
 
-The parts in `result.py` and `decoding.py` decide what comes out and are a run's identity; those in
-`input.py`, `job.py` and `estimate.py` do not.
+The settings in `result.py` and `decoding.py` determine the result and form a run's identity; those
+in `input.py`, `job.py` and `estimate.py` do not.
 The same photos with other task sizes or another number of workers are the same run.
 """
 
@@ -31,9 +31,9 @@ Verdict = Literal["done", "over_error_rate"]
 
 @dataclass(frozen=True)
 class Settings:
-    """What a crop job is asked to do, in six parts. No two parts have a field of one name.
+    """What a crop job is asked to do, in six parts. No two parts share a field name.
 
-    A part raises SettingError where a value makes no sense.
+    A part raises SettingError if a value is invalid.
     """
 
     input: InputSettings = field(default_factory=InputSettings)
@@ -45,9 +45,9 @@ class Settings:
 
     @classmethod
     def of(cls, **values: Any) -> "Settings":
-        """Make settings by the names of single fields, whichever part has them; see `flat`.
+        """Make settings from field names, whichever part has them; see `flat`.
 
-        What is not named has its default. Raises TypeError for a name that is in no part.
+        Fields that are not named have their defaults. Raises TypeError for an unknown name.
         """
         parts: dict[str, Any] = {}
         for name, kind in get_type_hints(cls).items():
@@ -61,20 +61,21 @@ class Settings:
     def decoded_side(self) -> int:
         """Long side of the view that is decoded, pixels.
 
-        The smallest crops that are proposed have about half of the photo's sides, so in a view of
-        twice the thumbnail's side none of them has to be enlarged.
+        The smallest candidates have sides of about half the photo's, so in a view of twice the
+        thumbnail's side no crop has to be enlarged.
         """
         return max(self.decoding.view_side, 2 * self.thumbnails.thumbnail_size)
 
     def identity(self) -> dict[str, Any]:
-        """The settings that change what comes out, for the run id: flat, JSON values.
+        """Return the settings that change the result, for the run id: flat, JSON values.
 
-        Those that ask for what came out before they were there are left out, see `result.py`.
+        A setting at the value that reproduces results from before it existed is left out, see
+        `result.py`.
         """
         parts = (self.decoding, self.cropping.plain(), self.thumbnails.plain())
         return {name: value for part in parts for name, value in identity_of(part).items()}
 
     def flat(self) -> dict[str, Any]:
-        """Every setting by its own name, for the manifest: JSON values."""
+        """Return every setting by its own name, for the manifest: JSON values."""
         parts = (getattr(self, item.name) for item in fields(self))
         return {name: value for part in parts for name, value in asdict(part).items()}

@@ -1,7 +1,7 @@
-"""Tell before the work whether the names of crops, made by a template, can stand together.
+"""Check before a run starts that a template gives its crops valid names without conflicts.
 
-A run whose crops overwrite one another, or that ends at a name in its middle, would be found out
-after hours.
+Otherwise it would take hours to discover that crops overwrite one another, or that a name in the
+middle of the run is invalid.
 """
 
 import re
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 OF_CROP = ("ratio", "rank", "format")
-STRETCH = 1 << 21  # folders that are gone through at a time
+STRETCH = 1 << 21  # folders that are processed at a time
 
 
 def check_distinct(names: CropNames, ratios: list[str], top_k: int) -> None:
@@ -43,15 +43,15 @@ def check_photos(
     top_k: int = 1,
     as_files: bool = False,
 ) -> None:
-    """Raise SettingError unless every photo has a name of its own; the message names photos.
+    """Raise SettingError unless every photo has a unique name; the message names photos.
 
-    photos: rows of the input list, which are gone through again where two names may be the same.
-        For each photo and format 8 bytes are kept, and with `as_files` 8 for each folder that the
-        name before does not lie in. A template with the hash of the content needs no such look.
-    ratios, top_k: the shapes that are asked for, and how many crops of each. Names are made of the
-        shape and rank with the longest texts, so that none is too long for another.
-    formats: those that a crop may have.
-    as_files: whether the names are of files, so that none may be a folder in the name of another.
+    photos: rows of the input list, which are iterated again if two names may be the same. Memory
+        is 8 bytes for each photo and format, plus, with `as_files`, 8 for each folder that the
+        previous name is not in. A template with the hash of the content needs no comparison.
+    ratios, top_k: the shapes asked for, and the number of crops of each. Names are made with the
+        longest shape and rank, so that no other crop's name can be too long.
+    formats: the formats that a crop may have.
+    as_files: whether the names are files, so that no name may be a folder in another name.
     """
     import numpy as np  # slow to import, and not for --help
 
@@ -81,7 +81,7 @@ def check_photos(
 
 
 class _Folders:
-    """Hashes of the folders that names lie in: stretches, in each of which a folder is once."""
+    """Hashes of the folders that contain names, in arrays (stretches) without duplicates."""
 
     def __init__(self, endings: Mapping[str, str]) -> None:
         """`endings`: see `_folders_of`."""
@@ -91,7 +91,7 @@ class _Folders:
         self._stretches: list[NDArray[np.int64]] = []
 
     def add(self, name: str) -> None:
-        """Add the folders of a name; names of one folder mostly follow one another."""
+        """Add the folders of a name. Names in the same folder are mostly adjacent."""
         for folder, as_name in _folders_of(name, self._endings):
             if not self._last.startswith(f"{folder}/"):
                 self._open.append(hash(as_name))
@@ -100,7 +100,7 @@ class _Folders:
             self._end_stretch()
 
     def among(self, found: "NDArray[np.int64]") -> set[int]:
-        """Hashes of folders that are among others, which are sorted."""
+        """Return the hashes of folders that also occur in `found`, which is sorted."""
         import numpy as np
 
         self._end_stretch()
@@ -121,9 +121,9 @@ class _Folders:
 def _other_endings(
     names: CropNames, ratios: Sequence[str], ratio: str, rank: int, formats: Iterable[str]
 ) -> dict[str, str]:
-    """How names of the other shapes and ranks end, each with the ending of one shape and rank.
+    """Map the name endings of other shapes and lower ranks to those of `ratio` and `rank`.
 
-    Of lower ranks than that one. Empty where a shape or a rank stands before what tells the photo.
+    Empty if a shape, a rank or a format precedes a field of the photo in the template.
     """
     pieces = names.pieces
     end = len(pieces)
@@ -142,10 +142,10 @@ def _other_endings(
 
 
 def _folders_of(name: str, endings: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Every folder that a name lies in, with the name of a file that could not be beside it.
+    """Yield every folder in a name, each with the name of a file that would conflict with it.
 
-    That is the folder itself, and where it ends as names of another shape do, the same with the
-    ending of the shape that is looked at. endings: of `_other_endings`.
+    That is the folder itself and, if it ends like names of another shape, the folder with the
+    ending of the checked shape instead. endings: from `_other_endings`.
     """
     ends = tuple(endings)
     for found in re.finditer("/", name):
@@ -163,9 +163,9 @@ def _check_files(
     shared: set[int],
     endings: Mapping[str, str],
 ) -> None:
-    """Raise SettingError where the name of one photo is a folder of another's.
+    """Raise SettingError if the name of one photo is a folder in another photo's name.
 
-    named: addresses and names. shared: the hashes that a name and a folder have.
+    named: addresses and names. shared: hashes common to a name and a folder.
     """
     if not shared:
         return
@@ -188,9 +188,9 @@ def _check_files(
 
 
 def _check_apart(names: CropNames, named: Iterable[tuple[str, str]], shared: set[int]) -> None:
-    """Raise SettingError where two photos have one name.
+    """Raise SettingError if two photos have the same name.
 
-    named: addresses and names. shared: the hashes that several names have.
+    named: addresses and names. shared: hashes that occur for more than one name.
     """
     if not shared:
         return
@@ -213,7 +213,7 @@ def _named(
     rank: int,
     formats: Iterable[str],
 ) -> Iterator[tuple[str, str]]:
-    """Each photo's address and the name of its crop, for every format. Raises SettingError."""
+    """Yield each photo's address and its crop's name, for every format. Raises SettingError."""
     return ((p["uri"], _name_of(names, p, ratio, rank, each)) for p in photos for each in formats)
 
 

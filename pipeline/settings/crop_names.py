@@ -1,10 +1,10 @@
 """Name the objects of crops by a template: `--crop-files "{folder}/{stem}/{ratio}.{format}"`.
 
-A value keeps letters and digits of any script, `-`, `_`, `=` and `.`; every other character becomes
-the percent-encoding of its UTF-8 bytes (`%20`), and so does a `.` at the front or after another,
-and a `_` at the front of a part of the name (many readers of tables pass over such files).
-Only `folder` and `key` have slashes. Two different values never give the same text. In a ratio `:`
-becomes `x`.
+A value keeps letters and digits of any script, `-`, `_`, `=` and `.`. Every other character is
+replaced by the percent-encoding of its UTF-8 bytes (`%20`). So is a `.` at the start of a value or
+after another `.`, and a `_` at the start of a part of the name (many table readers skip such
+files). Only `folder` and `key` contain slashes. Two different values never give the same text. In
+a ratio, `:` becomes `x`.
 """
 
 import re
@@ -27,9 +27,9 @@ _EXAMPLE = 'write for instance "{folder}/{stem}/{ratio}.{format}"'
 
 @dataclass(frozen=True)
 class CropNames:
-    """A template, read: pieces of literal text and (field,) in turn.
+    """A parsed template: pieces of literal text and (field,) tuples.
 
-    text: as it was given. columns: the list's columns that it names.
+    text: as it was given. columns: the columns of the input list that it names.
     """
 
     text: str
@@ -55,7 +55,7 @@ class CropNames:
         format: str,
         sha256: str,
     ) -> str:
-        """The name of one crop, parts by slash. Raises ValueError for one that cannot be used."""
+        """Return one crop's name, its parts joined by slashes. Raises ValueError if unusable."""
         folder, _, name = object_key(uri).rpartition("/")
         plain = {
             "name": name, "stem": name.rpartition(".")[0] or name, "rank": str(rank),
@@ -81,7 +81,7 @@ class CropNames:
 
 
 def parse_crop_names(text: str) -> CropNames:
-    """Read a template. Raises SettingError, which says what to write."""
+    """Parse a template. Raises SettingError with what to write instead."""
     pieces: list[str | tuple[str]] = []
     for field, literal, stray in _PIECE.findall(text):
         if stray or (literal and not _LITERAL.fullmatch(literal)):
@@ -108,7 +108,7 @@ def parse_crop_names(text: str) -> CropNames:
 
 
 def object_key(uri: str) -> str:
-    """The key of an address: its path, without scheme and bucket or host."""
+    """Return the key of an address: its path, without scheme and bucket or host."""
     scheme, found, rest = uri.partition("://")
     if not found:
         return uri.lstrip("/")
@@ -121,12 +121,12 @@ def object_key(uri: str) -> str:
 
 
 def spelt_ratio(ratio: str) -> str:
-    """A shape as names have it, before it is escaped."""
+    """Return a shape as it is spelt in names, before escaping."""
     return ratio.replace(":", "x").replace("/", "x")
 
 
 def escaped(value: str) -> str:
-    """A value as one part of a name. Two different values never give the same."""
+    """Escape a value for use in a name. Two different values never give the same result."""
     out = []
     for place, letter in enumerate(value):
         plain = letter.isalnum() or letter in "_-=" or unicodedata.category(letter)[0] == "M"

@@ -1,4 +1,4 @@
-"""The settings of how photos are decoded. They are part of a run's identity, see `result.py`."""
+"""The settings for decoding photos. They are part of a run's identity, see `result.py`."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -85,7 +85,7 @@ class DecodingSettings:
 
     @property
     def limits(self) -> DecodeLimits:
-        """The limits as the decoder takes them."""
+        """The limits in the decoder's own type."""
         return DecodeLimits(
             max_bytes=self.max_bytes,
             max_pixels=self.max_pixels,

@@ -1,4 +1,4 @@
-"""What an estimate of a run measures, and at which prices it is told."""
+"""What an estimate of a run measures, and the prices that it uses."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What the setting `format` comes to where it says `auto`, and how a person reads it."""
+"""Resolve the setting `format=auto`, and describe the choice for a person."""
 
 from typing import Literal
 
@@ -12,10 +12,10 @@ __all__ = ["AUTO", "chosen_format", "has_jpegli", "in_words"]
 def chosen_format(
     asked: ThumbnailSettings, recorded: str | None = None
 ) -> tuple[Literal["auto", "webp"], str]:
-    """What a run's settings hold for `auto`, and why it is not that, as the end of a sentence.
+    """Return what `auto` becomes in a run's settings, and why if not `auto`, as a sentence's end.
 
-    recorded: what those of the run hold that is gone on with; None for a new one.
-    Raises SettingError where that run needs a package that is missing.
+    recorded: the format in the settings of the run that is resumed; None for a new run.
+    Raises SettingError if the resumed run needs a package that is missing.
     """
     names = asked.crop_names
     if recorded == AUTO:

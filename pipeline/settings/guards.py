@@ -1,6 +1,6 @@
-"""Read `--guards` and `--fallback`: what no crop may do, and what is tried where all crops do it.
+"""Parse `--guards` and `--fallback`: what no crop may do, and what is tried if every crop does it.
 
-docs/GUARDS.md says what each guard means; `pipeline.cropping.guards` checks them.
+docs/GUARDS.md defines each guard; `pipeline.cropping.guards` checks them.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -10,7 +10,7 @@ from pipeline.errors import SettingError, did_you_mean
 
 Way = Literal["next", "largest", "pad", "blur", "skip"]
 FALLBACKS: tuple[Way, ...] = get_args(Way)
-FINAL: tuple[Way, ...] = ("pad", "blur", "skip")  # ways that always decide
+FINAL: tuple[Way, ...] = ("pad", "blur", "skip")  # fallbacks that always succeed
 DEFAULT_PROFILE, DEFAULT_FALLBACK = "default", "next,largest"
 OFF: Final = "off"
 CUT: Final = "cut"
@@ -18,12 +18,12 @@ CUT: Final = "cut"
 
 @dataclass(frozen=True)
 class Guards:
-    """What no crop may do; None for what is not asked. docs/GUARDS.md has the exact meaning.
+    """What no crop may do; None for a guard that is off. docs/GUARDS.md has exact definitions.
 
     heads: no head may have more than this share of its box outside while it or its person shows.
-    faces: the same for faces while they show.
+    faces: the same for faces that show.
     text: "cut": no block of text may be cut through.
-    subject: at least this share of the main subject is inside.
+    subject: at least this share of the main subject is inside the crop.
     """
 
     heads: float | None = None
@@ -32,7 +32,7 @@ class Guards:
     subject: float | None = None
 
     def __str__(self) -> str:
-        """The guards as `--guards` takes them: equal guards give the same text."""
+        """Format the guards as `--guards` accepts them: equal guards give the same text."""
         asked = {item.name: getattr(self, item.name) for item in fields(self)}
         if not self:
             return OFF
@@ -40,7 +40,7 @@ class Guards:
         return ",".join(words)
 
     def __bool__(self) -> bool:
-        """Whether anything is guarded."""
+        """Return whether any guard is on."""
         return any(getattr(self, item.name) is not None for item in fields(self))
 
 
@@ -53,10 +53,10 @@ PROFILES: dict[str, Guards] = {
 
 
 def parse_guards(text: str) -> Guards:
-    """Read guards such as "heads=0.1,text=cut" or "strict,text=off".
+    """Parse guards such as "heads=0.1,text=cut" or "strict,text=off".
 
-    A profile may stand first; without one it is the default's guards that are changed, so a guard
-    is off only by name. Raises SettingError, also for a guard that is named twice.
+    A profile may come first. Without one, the changes apply to the default profile, so a guard is
+    off only if it is named. Raises SettingError, also for a guard that is named twice.
     """
     words = [word.strip().lower() for word in text.split(",") if word.strip()]
     if not words:
@@ -94,7 +94,7 @@ def _known(name: str) -> str:
 
 
 def _limit(name: str, value: str) -> float | str | None:
-    """The value of a guard; None where it is off."""
+    """Parse the value of a guard; None if it is off."""
     if value == OFF:
         return None
     if name == "text":
@@ -113,7 +113,7 @@ def _limit(name: str, value: str) -> float | str | None:
 
 
 def parse_fallback(text: str) -> tuple[Way, ...]:
-    """Read ways such as "next,pad", to be tried in order; "none" is no way. Raises SettingError."""
+    """Parse fallbacks such as "next,pad", tried in order; "none" gives (). Raises SettingError."""
     words = [word.strip().lower() for word in text.split(",") if word.strip()]
     if words == ["none"]:
         return ()

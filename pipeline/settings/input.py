@@ -1,4 +1,4 @@
-"""What a run is made from: photos, network, detector. The run id holds hashes of them."""
+"""The inputs of a run: photos, network, detector. The run id includes hashes of them."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pipeline.inputs.http import HttpPolicy
     from pipeline.inputs.selection import Selection
 
-# A name, or what all names below it end in; or an IPv6 address.
+# A host name, or the suffix (with its leading dot) of all names below one; or an IPv6 address.
 _HOST = re.compile(r"\.?[\w-]+(\.[\w-]+)*|[0-9a-f]*:[0-9a-f:.]*")
 
 
@@ -20,7 +20,7 @@ _HOST = re.compile(r"\.?[\w-]+(\.[\w-]+)*|[0-9a-f]*:[0-9a-f:.]*")
 class InputSettings:
     """Photos, network and detector of a run.
 
-    The run id holds hashes of them instead of these names.
+    The run id includes hashes of them instead of these names.
     """
 
     input: str = option(
@@ -97,7 +97,7 @@ class InputSettings:
 
     @property
     def focus(self) -> "FocusColumns | None":
-        """The names of the two focus columns; None for none. Raises SettingError."""
+        """The names of the two focus columns; None if not set. Raises SettingError."""
         if not self.focus_columns:
             return None
         names = [name.strip() for name in self.focus_columns.split(",")]
@@ -107,7 +107,7 @@ class InputSettings:
 
     @property
     def selection(self) -> "Selection":
-        """`include` and `exclude`, read."""
+        """`include` and `exclude`, parsed."""
         from pipeline.inputs.selection import Selection
 
         parts = (self.include, self.exclude)
@@ -117,7 +117,7 @@ class InputSettings:
 
     @property
     def http(self) -> "HttpPolicy | None":
-        """The hosts that may be asked for photos; None where there are none."""
+        """The hosts that photos may be fetched from; None if there are none."""
         from pipeline.inputs.http import HttpPolicy  # ssl takes long to import: not for --help
 
         hosts = self._hosts
@@ -125,7 +125,7 @@ class InputSettings:
 
     @property
     def _hosts(self) -> frozenset[str]:
-        """`http_hosts`, read. Raises SettingError for what no address can have as its host."""
+        """`http_hosts`, parsed. Raises SettingError for text that cannot be a host."""
         hosts = frozenset(host.strip().lower() for host in self.http_hosts.split(",")) - {""}
         for host in hosts:
             if not _HOST.fullmatch(host):

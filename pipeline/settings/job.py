@@ -1,4 +1,4 @@
-"""Where a run goes and how it is carried out: nothing here is in a run's identity."""
+"""Where a run is written and how it is carried out: nothing here is in a run's identity."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,7 +12,7 @@ _MIB = 1 << 20
 
 @dataclass(frozen=True)
 class RunningSettings:
-    """Where a run goes and how its work is shared out; the crops stay the same."""
+    """Where a run is written and how its work is distributed; the crops stay the same."""
 
     output: str = option(
         "", "folder or s3:// prefix that holds the runs", placeholder="ADDRESS", required=True

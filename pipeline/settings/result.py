@@ -1,9 +1,9 @@
 """The settings of crops and their encoding. With those in `decoding.py` they identify a run.
 
-A new field must not change the identity of the runs made before it: their specs lack it, and they
-would cover no photo any more. So it says by `before` (see `pipeline.options.option`) which of its
-values gives what came out before it was there, and at that value it is left out of the identity.
-Where its default gives something else, the photos of old runs are done again, and rightly.
+A new field must not change the identity of earlier runs: their specs lack it, so they would no
+longer cover any photo. Its `before` (see `pipeline.options.option`) is the value that reproduces
+the results from before the field existed; at that value it is left out of the identity. If its
+default gives other results, the photos of old runs are processed again, as they should be.
 """
 
 from collections.abc import Mapping
@@ -113,27 +113,27 @@ class CroppingSettings:
             raise SettingError("safe_areas", f"names {names}, which is not among ratios")
 
     def plain(self) -> "CroppingSettings":
-        """The settings in their canonical spelling: guards and fallbacks of equal meaning agree."""
+        """Return the settings in canonical form: equivalent guards and fallbacks compare equal."""
         return replace(self, guards=str(self.guarded), fallback=",".join(self.ways) or "none")
 
     @property
     def guarded(self) -> Guards:
-        """`guards`, read. Raises SettingError."""
+        """`guards`, parsed. Raises SettingError."""
         return parse_guards(self.guards)
 
     @property
     def ways(self) -> tuple[Way, ...]:
-        """`fallback`, read. Raises SettingError."""
+        """`fallback`, parsed. Raises SettingError."""
         return parse_fallback(self.fallback)
 
     @property
     def areas(self) -> Mapping[str, SafeArea]:
-        """`safe_areas`, read, by shape name. Raises SettingError."""
+        """`safe_areas`, parsed, by shape name. Raises SettingError."""
         return parse_safe_areas(self.safe_areas)
 
     @property
     def shapes(self) -> list[Shape]:
-        """`ratios`, read. Raises UsageError for a text that names no shape."""
+        """`ratios`, parsed. Raises UsageError for text that names no shape."""
         return parse_shapes(self.ratios)
 
 
@@ -201,14 +201,14 @@ class ThumbnailSettings:
             raise SettingError("boxes_only", "encodes no crops that crop_files could write")
 
     def plain(self) -> "ThumbnailSettings":
-        """The settings, but with `boxes_only` those of encoding at fixed values: none is used."""
+        """Return the settings; with `boxes_only`, unused encoding settings have fixed values."""
         if not self.boxes_only:
             return self
-        # Not the defaults of now: runs that were made under earlier defaults are the same runs.
+        # Not the current defaults: runs made under earlier defaults must stay the same runs.
         return ThumbnailSettings(self.thumbnail_size, format="webp", boxes_only=True)
 
     def check_packages(self) -> None:
-        """Raise SettingError where a package is missing that encoding needs."""
+        """Raise SettingError if a package that encoding needs is missing."""
         field = "format" if self.is_automatic else "jpeg_encoder"
         if self.is_automatic or (self.format == "jpeg" and self.jpeg_encoder == "jpegli"):
             try:
@@ -218,17 +218,17 @@ class ThumbnailSettings:
 
     @property
     def formats(self) -> tuple[str, ...]:
-        """The formats that its crops may have."""
+        """The formats that the crops may have."""
         return (OPAQUE, OTHER) if self.is_automatic else (self.format,)
 
     @property
     def is_automatic(self) -> bool:
-        """Whether each crop is encoded in the format that is cheapest for it."""
+        """Whether each crop is encoded in the cheapest format for it."""
         return self.format == AUTO
 
     @property
     def crop_names(self) -> CropNames | None:
-        """`crop_files` where it is a template, read; else None. Raises SettingError."""
+        """`crop_files`, parsed, if it is a template; else None. Raises SettingError."""
         return parse_crop_names(self.crop_files) if isinstance(self.crop_files, str) else None
 
     @property

@@ -1,12 +1,12 @@
-"""Read `--safe-areas`: which part of a shape's crops people see uncovered.
+"""Parse `--safe-areas`: which part of a shape's crops people see uncovered.
 
     16:9=caption:0,0.8,1,1      a caption covers the lower fifth of 16:9
     1:1=badge:0.75,0.75,1,1     a badge covers a corner; any name will do
     1:1=circle                  1:1 is shown as its inscribed circle
     *=badge:0.9,0,1,0.1         of every shape
 
-Entries are joined by `;`, and a shape may have several. Of the shape `circle` the circle is the
-safe area without being named.
+Entries are joined by `;`, and a shape may have several. The shape `circle` always has its circle
+as a safe area, without an entry.
 """
 
 import re
@@ -29,21 +29,21 @@ _EXAMPLE = "write for instance 16:9=caption:0,0.8,1,1;1:1=circle"
 class SafeArea:
     """The part of a crop that people see.
 
-    is_circle: of the crop, only the inscribed ellipse is seen.
-    covered: rectangles that something lies over; they do not overlap.
+    is_circle: only the crop's inscribed ellipse is visible.
+    covered: rectangles that something covers; they do not overlap.
     """
 
     is_circle: bool = False
     covered: tuple[Rectangle, ...] = ()
 
     def __or__(self, other: "SafeArea") -> "SafeArea":
-        """What is seen where both hold."""
+        """Return the area that is visible under both."""
         rectangles = _apart([*self.covered, *other.covered])
         return SafeArea(self.is_circle or other.is_circle, rectangles)
 
     @property
     def hides_all(self) -> bool:
-        """Whether nothing of a crop is seen."""
+        """Whether no part of a crop is visible."""
         open_parts = (cell for cell in _cells((*self.covered, _CROP)) if not _is_in(cell, self))
         return not any(not self.is_circle or _meets_circle(cell) for cell in open_parts)
 
@@ -52,15 +52,15 @@ WHOLE = SafeArea()
 
 
 def safe_area_of(shape: Shape, areas: Mapping[str, SafeArea]) -> SafeArea:
-    """The safe area of one shape's crops. areas: of `parse_safe_areas`."""
+    """Return the safe area of one shape's crops. areas: from `parse_safe_areas`."""
     own = areas.get(shape.name, WHOLE) | areas.get(ANY_SHAPE, WHOLE)
     return replace(own, is_circle=True) if shape.is_circle else own
 
 
 def parse_safe_areas(text: str) -> dict[str, SafeArea]:
-    """Read safe areas that somebody asks for, by shape name or ANY_SHAPE.
+    """Parse safe areas from a user, by shape name or ANY_SHAPE.
 
-    Raises SettingError, also where nothing of a shape's crops would be seen.
+    Raises SettingError, also if no part of a shape's crops would be visible.
     """
     areas = stored_safe_areas(text)
     for name in (*areas, CIRCLE):
@@ -74,13 +74,13 @@ def parse_safe_areas(text: str) -> dict[str, SafeArea]:
 
 
 def stored_safe_areas(text: str) -> dict[str, SafeArea]:
-    """Read the safe areas of a run: earlier releases took such as hide a whole shape too.
+    """Parse the safe areas of a stored run. Raises SettingError.
 
-    Raises SettingError.
+    Areas that hide a whole shape are accepted, since earlier releases allowed them.
     """
     areas: dict[str, SafeArea] = {}
     for entry in filter(None, (part.strip().lower() for part in text.split(";"))):
-        if entry == CIRCLE:  # the shape's own, always there
+        if entry == CIRCLE:  # the shape's own safe area always applies
             continue
         name, what = area_name(entry), entry.rpartition("=")[2]
         areas[name] = areas.get(name, WHOLE) | _area(what.strip(), entry)
@@ -88,7 +88,7 @@ def stored_safe_areas(text: str) -> dict[str, SafeArea]:
 
 
 def area_name(entry: str) -> str:
-    """The name of the shape that an entry of `--safe-areas` is for, or ANY_SHAPE.
+    """Return the name of the shape that an entry of `--safe-areas` is for, or ANY_SHAPE.
 
     Raises SettingError.
     """
@@ -121,7 +121,7 @@ def _area(what: str, entry: str) -> SafeArea:
 
 
 def _apart(rectangles: list[Rectangle]) -> tuple[Rectangle, ...]:
-    """The same area as rectangles that do not overlap."""
+    """Return the same area as rectangles that do not overlap."""
     if len(rectangles) < 2:
         return tuple(rectangles)
     together = SafeArea(covered=tuple(rectangles))
@@ -129,7 +129,7 @@ def _apart(rectangles: list[Rectangle]) -> tuple[Rectangle, ...]:
 
 
 def _cells(rectangles: Iterable[Rectangle]) -> Iterator[Rectangle]:
-    """What the lines through all edges of rectangles cut the area around them into."""
+    """Yield the cells of the grid formed by the lines through all edges of the rectangles."""
     known = list(rectangles)
     xs = sorted({x for x0, _, x1, _ in known for x in (x0, x1)})
     ys = sorted({y for _, y0, _, y1 in known for y in (y0, y1)})
@@ -139,12 +139,12 @@ def _cells(rectangles: Iterable[Rectangle]) -> Iterator[Rectangle]:
 
 
 def _is_in(cell: Rectangle, area: SafeArea) -> bool:
-    """Whether one of the covered rectangles of an area, whose edges cut no cell, holds a cell."""
+    """Return whether a covered rectangle contains a cell; no rectangle's edge crosses the cell."""
     x0, y0, x1, y1 = cell
     return any(r[0] <= x0 and x1 <= r[2] and r[1] <= y0 and y1 <= r[3] for r in area.covered)
 
 
 def _meets_circle(cell: Rectangle) -> bool:
-    """Whether a part of a crop shares an area with the crop's inscribed circle."""
+    """Return whether a cell of a crop overlaps the crop's inscribed circle."""
     x, y = (min(max(0.5, cell[axis]), cell[axis + 2]) - 0.5 for axis in (0, 1))
     return x * x + y * y < 0.25

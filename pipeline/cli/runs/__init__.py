@@ -11,8 +11,8 @@
     python jobs/runs.py gc s3://thumbs/ --older-than 7d            (shows; --delete removes)
 
 Exit codes: 0 done; 1 failed, `verify` found a problem, `prune` refused, or `forget` was given an
-address that no run has; 2 wrong usage; 4 the gate of `promote` does not hold, and nothing is moved;
-130 on Ctrl-C; `retry` and `render` as crop_bucket.
+address that no run has; 2 wrong usage; 4 the gate of `promote` does not hold, and nothing changes;
+130 on Ctrl-C; `retry` and `render` have those of crop_bucket.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from pipeline.cli.runs.render import Render
 from pipeline.cli.runs.repair import CollectGarbage, Retry
 from pipeline.command_line import parser_of, run
 
-# A command is a dataclass in a file of this package, and a line here.
+# Each command is a dataclass in one of this package's files, and a line here.
 COMMANDS: dict[str, type[Command]] = {
     "list": List,
     "show": Show,
@@ -52,7 +52,7 @@ COMMANDS: dict[str, type[Command]] = {
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of this command."""
+    """Return this command's parser."""
     return parser_of(COMMANDS, __doc__)
 
 

@@ -1,4 +1,4 @@
-"""What every command on an output store has: its address, its output as words or as JSON."""
+"""What all commands on an output store share: the address, and output as text or as JSON."""
 
 import json
 import os
@@ -28,9 +28,9 @@ class Command:
         return open_store(self.output)
 
     def start(self) -> int:
-        """Carry the command out if its output is there; returns the exit code.
+        """Carry the command out if its output store exists; returns the exit code.
 
-        Raises UsageError where nothing answers at an address in S3, or there is no such folder.
+        Raises UsageError if an S3 address does not answer or a local folder does not exist.
         """
         check_reachable(self.output)
         _check_folder(self.store.uri)
@@ -46,9 +46,9 @@ class Command:
         in_words: Callable[[Mapping[str, Any]], str],
         header: str = "",
     ) -> None:
-        """Print records, one a line, as JSON or in words, until the reader closes the pipe.
+        """Print records, one a line, as JSON or as text, until the reader closes the pipe.
 
-        header: a line before those in words. A closed pipe (`| head`) is no error.
+        header: a line before the text, not before JSON. A closed pipe (`| head`) is no error.
         """
         try:
             if header and not self.json:
@@ -68,14 +68,14 @@ class OneRun(Command):
 
 
 def _check_folder(output: str) -> None:
-    """Raise UsageError where a local output is not there."""
+    """Raise UsageError if a local output does not exist."""
     if scheme_of(output) != "file":
         return
     try:
         os.stat(local_path(output))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UsageError(f"there is no folder {local_path(output)}") from error
-    except OSError:  # what can't be looked at: the first request tells
+    except OSError:  # it can't be checked: the first request will report the problem
         return
 
 
@@ -85,5 +85,5 @@ def stop_telling() -> None:
 
 
 def block(record: Mapping[str, Any]) -> str:
-    """A record as indented JSON, for a person."""
+    """Format a record as indented JSON, for a person."""
     return json.dumps(record, indent=2, ensure_ascii=False)

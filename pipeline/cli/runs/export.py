@@ -1,4 +1,4 @@
-"""Write what a run decided for services that cut images themselves."""
+"""Write a run's decisions for services that cut images themselves."""
 
 import os
 import sys
@@ -41,7 +41,7 @@ class Export(Command):
         run = open_run(self.output, self.run_id or None, self.channel or None)
         try:
             done = self._write(run)
-        except BrokenPipeError:  # `| head` has seen enough
+        except BrokenPipeError:  # `| head` has read enough
             stop_telling()
             return 0
         told = counted(done.crops, "crop")
@@ -66,13 +66,13 @@ class Export(Command):
                 done = write_lines(decisions, self.as_, out)
             draft.replace(self.into)
         except OSError as error:
-            why = error.strerror or str(error)  # as a whole it would name the draft
+            why = error.strerror or str(error)  # the full message would name the draft
             raise SettingError(
                 "into",
                 f"{self.into} cannot be written ({why}): name a file in a folder that is there and "
                 "may be written to",
             ) from error
         finally:
-            with suppress(OSError):  # in a closed folder it is not there; the error above counts
+            with suppress(OSError):  # in an unwritable folder there is no draft to remove
                 draft.unlink()
         return done

@@ -1,4 +1,4 @@
-"""Publish the crops that are objects under names of a template."""
+"""Publish the crops that are stored as objects under names from a template."""
 
 from dataclasses import asdict, dataclass
 
@@ -10,9 +10,9 @@ from pipeline.ledger.promotion.promotion import only_channel
 
 @dataclass(frozen=True, kw_only=True)
 class PublishFiles(OneChannel):
-    """Make public/CHANNEL/ show the live named crops; sees deleted files, not overwritten ones.
+    """Copy the live named crops to public/CHANNEL/; detects deleted files, not overwritten ones.
 
-    To be called after promote and rollback. Where files were overwritten, delete
+    Run it after promote and rollback. If files were overwritten, delete
     published/CHANNEL.parquet first: then all are copied.
     """
 

@@ -1,4 +1,4 @@
-"""List runs, show and verify one."""
+"""List runs, and show or verify one."""
 
 import sys
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ HEADER = "run                   what it is  [live or not]  from its input  (shap
 
 
 class List(Command):
-    """List every run, one a line, the latest last."""
+    """List all runs, one a line, the latest last."""
 
     def run(self) -> int:
         store = self.store
@@ -45,7 +45,7 @@ class List(Command):
 
 
 class Show(OneRun):
-    """Show all figures and settings of one run."""
+    """Show all figures and settings of a run."""
 
     def run(self) -> int:
         check_known(self.store, self.run_id)
@@ -61,7 +61,7 @@ class Show(OneRun):
 
 
 class Verify(OneRun):
-    """Hash every file of a run again, crop files too, and count its rows."""
+    """Hash every file of a run again, including crop files, and count its rows."""
 
     def run(self) -> int:
         found = verify_run(self.store, self.run_id)
@@ -91,7 +91,7 @@ def _run_line(run: Mapping[str, Any]) -> str:
 
 
 def _place(where: tuple[str, tuple[int, int]]) -> str:
-    """A channel, and which of its live runs this is: of photos that several have the first wins."""
+    """Name a channel and a run's place among its live runs: for a shared photo the first wins."""
     channel, (place, count) = where
     if count == 1:
         return channel
@@ -99,7 +99,7 @@ def _place(where: tuple[str, tuple[int, int]]) -> str:
 
 
 def _settings(settings: Mapping[str, Any]) -> str:
-    """What somebody tells runs apart by."""
+    """Summarize the settings that distinguish runs."""
     boxes_only = settings.get("boxes_only")
     names = ("ratios",) if boxes_only else ("ratios", "thumbnail_size", "format")
     told = [str(settings[name]) for name in names if name in settings]

@@ -1,4 +1,4 @@
-"""Compare two runs, and write pages that show runs to a person."""
+"""Compare two runs, and write pages that show runs to people."""
 
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Gallery(Command):
-    """Write a gallery of one run, to be opened without a server."""
+    """Write a gallery of one run; it opens without a server."""
 
     run_id: str = option(
         "", "run id, see `list`; default: the latest", placeholder="RUN_ID", positional=True
@@ -45,7 +45,7 @@ class Gallery(Command):
         return 0
 
     def _latest(self, store: Store) -> str:
-        """The run that was committed last. Raises LedgerError where there is none."""
+        """Return the run that was committed last. Raises LedgerError if there is none."""
         committed = stored_runs(store).committed
         if not committed:
             raise LedgerError(f"no run is committed in {store.uri}")
@@ -66,14 +66,14 @@ class Diff(Command):
 
     def run(self) -> int:
         told = compare_runs(self.store, self.old_id, self.new_id)
-        # The plain comparison has to work where pandas is not installed; the pages need it.
+        # The plain comparison has to work without pandas; the pages need it.
         if self.html or find_spec("pandas"):
             told |= self._figures(told)
         self.tell([told], block)
         return 0
 
     def _figures(self, told: dict[str, Any]) -> dict[str, Any]:
-        """Figures of what changed, and the pages where they are asked for."""
+        """Compute figures of what changed, and write the pages if requested."""
         from pipeline.report.diff.build import write_diff
         from pipeline.report.diff.compare import join_runs
         from pipeline.report.diff.figures import diff_figures
@@ -89,5 +89,5 @@ class Diff(Command):
 
 
 def _written(made: "WrittenPages", store: Store) -> dict[str, Any]:
-    """What was written, and the address to open."""
+    """Describe the files that were written, with the address to open."""
     return {**asdict(made), "open": f"{store.uri.rstrip('/')}/{made.index}"}

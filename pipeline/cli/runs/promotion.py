@@ -1,4 +1,4 @@
-"""Make a run live, take that back, tell who did it."""
+"""Make a run live, undo that, and show who did it."""
 
 import shlex
 import sys
@@ -69,7 +69,7 @@ class OneChannel(Command):
 
 @dataclass(frozen=True, kw_only=True)
 class Rollback(OneChannel):
-    """Make live again what was before the last promotion."""
+    """Restore what was live before the last promotion."""
 
     why: str = option("", "a note for `history`", placeholder="TEXT")
 
@@ -83,7 +83,7 @@ class Rollback(OneChannel):
 
 @dataclass(frozen=True, kw_only=True)
 class PromotionHistory(OneChannel):
-    """Tell what was made live, when, by whom and why, the latest last."""
+    """Show what was made live, when, by whom and why, the latest last."""
 
     last: int = option(20, "only so many", placeholder="CHANGES", least=1)
 
@@ -98,9 +98,9 @@ class PromotionHistory(OneChannel):
 
 
 def _after_a_move(store: Store, channel: str, run_id: str = "") -> dict[str, Any]:
-    """What publishes a channel's named crops, which stay as they are when it is moved.
+    """Return the command to publish a channel's named crops: moving the channel leaves them as is.
 
-    run_id: of a run that went live; its crops may be the first that have names
+    run_id: the run that went live; its crops may be the channel's first named ones.
     """
     run = read_committed(store, run_id) if run_id else None
     named = run is not None and "crop_files" in run.tables

@@ -1,4 +1,4 @@
-"""Publish runs as tables of other systems: Delta Lake, Apache Iceberg, Hugging Face."""
+"""Publish runs as tables for other systems: Delta Lake, Apache Iceberg, Hugging Face."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -17,7 +17,7 @@ from pipeline.storage.store import open_store
 
 @dataclass(frozen=True, kw_only=True)
 class Publish(Command):
-    """Add a run, or what is live, to tables that other systems read."""
+    """Add a run, or the live runs, to tables that other systems read."""
 
     run_id: str = option(
         "", "run id, see `list`; default: what is live", placeholder="RUN_ID", positional=True

@@ -1,4 +1,4 @@
-"""Take photos out of the current table: by a person's word, or as they are gone from the input."""
+"""Take photos out of the current table: on request, or because they are gone from the input."""
 
 import sys
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from pipeline.storage.store import Store
 
 @dataclass(frozen=True, kw_only=True)
 class Forget(Command):
-    """Take photos out of the current table at once and of later runs; `gc --delete` erases them."""
+    """Take photos out of the current table and of later runs; `gc --delete` erases them."""
 
     uris: tuple[str, ...] = option(
         help="addresses of the photos, as in the tables", placeholder="URI", positional=True
@@ -48,7 +48,7 @@ class Forget(Command):
         damaged = {run_id: str(error) for run_id, error in stored.damaged.items()}
         known = {*places_of(store, stored.committed, pa.Table.from_pylist(rows), damaged)}
         if self.take_back:
-            known |= hidden  # one that no run has may be on the list
+            known |= hidden  # a photo that is in no run may still be on the list
         for run_id, problem in damaged.items():
             print(f"WARNING: run {run_id} is not searched: {problem}", file=sys.stderr)
         found = ids.keys() & known
@@ -105,9 +105,9 @@ class Prune(Command):
 
 
 def _address_like(store: Store, committed: list[Manifest], uri: str) -> str | None:
-    """An address that is in the latest run that can be read, of the same file name where it can be.
+    """Return an address from the latest readable run, with the same file name if there is one.
 
-    Only the first file of its list that has photos which are shown is searched.
+    Only the first file of the run's list that has visible photos is searched.
     """
     hidden, name = read_forgotten(store).hidden, "/" + uri.rpartition("/")[2]
     for manifest in committed:
@@ -122,7 +122,7 @@ def _address_like(store: Store, committed: list[Manifest], uri: str) -> str | No
 
 
 def _said(said: Mapping[str, Any]) -> str:
-    """What a person has to know first: which addresses are of no photo."""
+    """Describe the result for a person, first the addresses that belong to no photo."""
     lines = [f"no committed run has {uri}" for uri in said["in_no_run"]]
     if lines and not said["taken_back"]:
         which = "that address is" if len(lines) == 1 else "these addresses are"

@@ -1,4 +1,4 @@
-"""Encode a run's decisions anew: other sizes, formats or ratios, without looking at them again."""
+"""Encode a run's crops again in other sizes, formats or ratios, without deciding them again."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +14,7 @@ SAME = "same"
 
 @dataclass(frozen=True, kw_only=True)
 class Render(OneRun):
-    """Encode a run's crops anew, as a candidate; nothing is detected or scored."""
+    """Encode a run's crops again, as a candidate run; nothing is detected or scored."""
 
     thumbnail_size: int | None = option(
         None, "longest side of an encoded crop; default: as in the run", "px", least=1

@@ -1,4 +1,4 @@
-"""Do a run's failed photos again, and remove what no committed run needs."""
+"""Retry a run's failed photos, and remove files that no committed run needs."""
 
 import re
 import sys
@@ -20,7 +20,7 @@ SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 @dataclass(frozen=True, kw_only=True)
 class Retry(OneRun):
-    """Do a run's failed photos again, as a new run; exit codes as of crop_bucket."""
+    """Retry a run's failed photos as a new run; exit codes as of crop_bucket."""
 
     kind: Literal["transient", "circumstances", "permanent", "all"] = option(
         "transient", "which failures"
@@ -35,14 +35,14 @@ class Retry(OneRun):
         manifest = committed_run(self.store, self.run_id)
         known = Settings().flat().keys()
         job = {name: value for name, value in manifest.job.items() if name in known}
-        if is_earlier(manifest):  # its limit was of the input, and this run is not tried out
+        if is_earlier(manifest):  # its limit was for the input, and this run is not a trial
             job |= {"limit": None}
         again: dict[str, object] = {
             "output": self.output,
             "retry": self.run_id,
             "retry_kind": self.kind,
         }
-        # Those of the terminal and machine that ask now.
+        # These depend on the terminal and machine of this call, not of the original job.
         again |= {"log_format": "json" if self.json else "text"}
         again |= {"metrics_port": 0, "metrics_file": "", **({"local": True} if self.local else {})}
         return crop(Settings.of(**{**job, **again}))
@@ -50,7 +50,7 @@ class Retry(OneRun):
 
 @dataclass(frozen=True, kw_only=True)
 class CollectGarbage(Command):
-    """Show what no committed run needs and what is left of forgotten photos, or remove it."""
+    """Show files that no committed run needs and remains of forgotten photos, or remove them."""
 
     older_than: str = option(
         "7d", "only what was written longer ago: 90m, 12h, 7d", placeholder="AGE"
@@ -62,7 +62,7 @@ class CollectGarbage(Command):
 
     @property
     def older_than_s(self) -> float:
-        """Seconds of an age like 90m, 12h or 7d. Raises SettingError."""
+        """The age, such as 90m, 12h or 7d, in seconds. Raises SettingError."""
         found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", self.older_than)
         if not found:
             raise SettingError(

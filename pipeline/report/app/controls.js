@@ -1,7 +1,7 @@
 "use strict";
-// Fields, pages of a list, the notice below.
+// Input fields, paging of a list, and the notice at the bottom of the window.
 (() => {
-  // A field that searches in addresses; `go` is given the text once typing has paused.
+  // A search field for addresses; `go` gets the text once typing has paused.
   S2.search = (text, go) => {
     let typing;
     return S2.el(
@@ -20,7 +20,7 @@
       }),
     );
   };
-  // A field of a filter; `choose` is given what is chosen. options: [value, words].
+  // A filter's select field; `choose` gets the chosen value. options: [value, words].
   S2.select = (label, name, options, chosen, choose) =>
     S2.el(
       "label",
@@ -34,7 +34,7 @@
       ),
     );
 
-  // The address of a page with a state, for instance of its filters.
+  // The address of a page with a state, for instance its filters.
   S2.route = (name, state = {}) => {
     const query = new URLSearchParams(Object.entries(state).filter(([, value]) => value));
     return `#/${name}${query.size ? `?${query}` : ""}`;
@@ -43,15 +43,15 @@
     location.hash = S2.route(name, state);
   };
 
-  // The address of one photo, where a crop is given with only that shown.
+  // The address of one photo; if a crop is given, with only that crop shown.
   S2.photoRoute = (place, crop) => `#/photo/${place}${crop ? `/${encodeURIComponent(crop.ratio)}` : ""}`;
 
-  // The page that a state asks for, from 1 on, of a list of so many photos.
+  // The page number in a state, from 1, clamped to the pages of a list of `photos` photos.
   S2.pageOf = (state, photos, size) => {
     const pages = Math.max(1, Math.ceil(photos / size));
     return { page: Math.min(pages, Math.max(1, Number(state.page) || 1)), pages };
   };
-  // Buttons to the pages beside it; `turn` is given a page's number.
+  // Buttons to the previous and next page; `turn` gets the page number.
   S2.pager = ({ page, pages }, turn, ...between) =>
     pages === 1
       ? null

@@ -1,13 +1,13 @@
 "use strict";
-// How a photo and its crops are drawn from the preview.
+// Draw a photo and its crops from the preview.
 (() => {
-  S2.TALL = 116; // CSS pixels of a crop in a list; --tall in style.css
-  // Of a run with several crops a shape only the best of each.
+  S2.TALL = 116; // height of a crop in a list, CSS pixels; --tall in style.css
+  // Only the best crop of each shape, for runs with several crops a shape.
   S2.bestCrops = (record) => record.crops.filter((crop) => !crop.rank);
-  // Whether it is a part of the photo, not the whole of it in a frame.
+  // Whether a crop is cut from the photo, rather than the whole photo in a frame.
   S2.isCut = (crop) => (crop.fit || "crop") === "crop";
 
-  // Crops of a derived ratio have no verdict where others have; in runs without guards none has.
+  // Crops of a derived ratio have no verdict although others have one; without guards none has.
   S2.someJudged = () => (S2.run.pairs || []).some(([verdict]) => verdict);
   S2.verdictChip = (crop) => {
     if (!crop.verdict && S2.someJudged()) return S2.chip(S2.words("unjudged"));
@@ -17,7 +17,7 @@
 
   S2.shapeColour = (ratio) => `var(--shape${S2.run.shapes.indexOf(ratio) % 8})`;
 
-  // The part of the photo that a crop shows, cut from the preview. tall: CSS pixels; else the style's.
+  // The part of the photo that a crop shows, cut from the preview. tall: height in CSS pixels; default: --tall.
   S2.tile = (record, crop, tall, label) => {
     const ratio = crop.width / crop.height;
     const [x0, y0, x1, y1] = crop.box;
@@ -43,7 +43,7 @@
     });
     if (crop.fit === "blur") tile.append(blurred(record, left, top, width, height));
     if (crop.ground) tile.style.background = crop.ground;
-    // Only the box of a padded photo: beside it may be borders, which were left out.
+    // Only the box of a padded photo: around it may be borders, which were left out.
     const frame = { x: x0, y: y0, width: x1 - x0, height: y1 - y0 };
     const box = `${x0} ${y0} ${x1 - x0} ${y1 - y0}`;
     tile.append(whole ? S2.svg("svg", { ...frame, viewBox: box }, picture()) : picture());
@@ -55,7 +55,7 @@
       });
     return tile;
   };
-  // As pipeline/photo/encoding/whole.py draws it, but larger by a third: a filter fades the edges, which lie outside.
+  // As pipeline/photo/encoding/whole.py draws it, but a third larger: the filter's faded edges are then outside.
   function blurred(record, left, top, width, height) {
     const scale = Math.max(width / record.width_px, height / record.height_px) * 1.33;
     const [wide, tall] = [record.width_px * scale, record.height_px * scale];
@@ -73,7 +73,7 @@
   }
 
   S2.noPicture = (words) => S2.el("span", { className: "nopicture" }, words);
-  // The whole photo, small.
+  // A small picture of the whole photo.
   S2.whole = (record) => {
     const [width, height] = [record.width_px, record.height_px];
     return S2.svg(
@@ -87,7 +87,7 @@
       S2.svg("image", { href: S2.preview(record), width, height, preserveAspectRatio: "none" }),
     );
   };
-  // Show on a whole photo only one crop's box, the rest darkened; null shows all of it again.
+  // Show only one crop's box on a whole photo and darken the rest; null removes the darkening.
   S2.showOnly = (whole, record, crop) => {
     for (const old of whole.querySelectorAll(".only")) old.remove();
     if (!crop) return;
@@ -102,7 +102,7 @@
   };
   S2.rectangle = ([x0, y0, x1, y1], more, ...children) =>
     S2.svg("rect", { x: x0, y: y0, width: x1 - x0, height: y1 - y0, ...more }, children);
-  // A photo that is shown whole loses nothing to a circle: its corners touch it.
+  // A photo that is shown whole fits into the circle, so nothing of it is cut off.
   const isRound = (crop) => crop.ratio === "circle" && !crop.frame;
   S2.outline = (crop, more = {}) => {
     const [x0, y0, x1, y1] = crop.box;

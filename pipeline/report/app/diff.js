@@ -1,5 +1,5 @@
 "use strict";
-// The page of two runs: routes and keys.
+// The page that compares two runs: routes and keys.
 (() => {
   const main = document.getElementById("main");
   S2.skipLink(main);

@@ -1,5 +1,5 @@
 "use strict";
-// What changed between two runs, in figures and by slice.
+// What changed between two runs: figures, in total and by slice.
 (() => {
   S2.diffFigures = (state) => [
     headFigures(),

@@ -29,7 +29,7 @@
     );
   };
 
-  // Fill an element with the page of the list that the state asks for.
+  // Fill an element with the list page that the state selects.
   S2.diffList = async (target, state) => {
     const found = matching(await S2.need("index"), state);
     const at = S2.pageOf(state, found.length, ROWS);
@@ -51,7 +51,7 @@
     );
     S2.mark("list");
   };
-  // The places of the photos that the filters ask for.
+  // The places of the photos that match the filters.
   function matching(index, { q, change, ratio, error }) {
     const words = (q || "").toLowerCase();
     const pairFits = ([shape, what]) =>

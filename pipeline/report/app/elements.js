@@ -1,11 +1,11 @@
 "use strict";
-// Elements of all pages. Text goes into text nodes only.
+// Elements that all pages use. Text is only put into text nodes.
 const S2 = {};
 
 (() => {
   const SVG = "http://www.w3.org/2000/svg";
 
-  // An element. props: properties, or attributes where they hold a dash; on…: listeners.
+  // Make an element. props: properties; names with a dash are attributes, on… are listeners.
   S2.el = (tag, props = {}, ...children) => fill(document.createElement(tag), props, children);
   S2.svg = (tag, attributes = {}, ...children) => {
     const node = document.createElementNS(SVG, tag);
@@ -37,7 +37,7 @@ const S2 = {};
   S2.button = (text, onclick, more = {}) => S2.el("button", { type: "button", onclick, ...more }, text);
   S2.link = (text, href, more = {}) => S2.el("a", { href, ...more }, text);
 
-  // Names and values, a row each.
+  // A table of names and values, one row for each pair.
   S2.factTable = (rows) =>
     S2.el(
       "table",
@@ -50,7 +50,7 @@ const S2 = {};
         ),
       ),
     );
-  // A large figure on top of a page. kind: the class of its colour, unless it is 0.
+  // A large figure at the top of a page. kind: the class of its colour, unused if the value is 0.
   S2.figure = (value, words, kind, href) =>
     S2.el(
       href ? "a" : "div",

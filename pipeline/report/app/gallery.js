@@ -20,7 +20,7 @@
   ];
   const main = document.getElementById("main");
   let route = {}; // name, parts, place, state
-  let waiting = null; // where the focus belongs once what is loaded is drawn
+  let waiting = null; // where the focus goes once the loaded data is drawn
   S2.skipLink(main);
 
   S2.back = () => (S2.shown ? S2.go("photos", S2.shown.state) : S2.go(""));
@@ -62,7 +62,7 @@
     if (document.activeElement === document.body) main.focus({ preventScroll: true });
     if (!isSame || document.activeElement.id !== "search") window.scrollTo(0, 0);
   }
-  // A page calls this when what it had to load is drawn.
+  // A page calls this when its loaded data is drawn.
   S2.drawn = () => {
     const held = waiting;
     waiting = null;

@@ -1,7 +1,7 @@
 "use strict";
-// The groups of photos on the landing page: those that need eyes, those with a rule of their own.
+// The groups of photos on the landing page: those that need attention, those with special treatment.
 (() => {
-  // A card for each group, one for all errors.
+  // One card for each group, and a single card for all errors.
   S2.groupCards = (groups) =>
     S2.el(
       "div",
@@ -29,7 +29,7 @@
       waiting,
     );
   }
-  // What a group is called, and the filters that find its photos.
+  // A group's title and description, and the filters that find its photos.
   function told({ kind, reason }) {
     if (kind === "close")
       return {
@@ -72,7 +72,7 @@
     );
   }
 
-  // The first photos of a group: the crop at fault, or the whole photo where its rule is of the photo.
+  // The first photos of a group: the crop at fault, or the whole photo if the group is about photos.
   async function strip(group) {
     const records = await Promise.all(group.first.map(S2.photo));
     const ofPhotos = group.kind === "kind" || group.kind === "mark";

@@ -1,5 +1,5 @@
 "use strict";
-// The landing page of the gallery: what needs eyes, then figures.
+// The landing page of the gallery: what needs attention, then figures.
 (() => {
   S2.homePage = () => {
     const { overview, groups, special, facts, untrained } = S2.run;
@@ -30,10 +30,10 @@
       ),
     );
   };
-  // What figures, plots, filters and lists are of: each shape's first crop, where there are others too.
+  // The name of the crops in figures, plots, filters and lists: if shapes have several, only the best.
   S2.countedCrops = (overview) => (overview.crops < overview.all_crops ? "best crops" : "crops");
 
-  // For each shape how many crops have which verdict: [shape, [[kind, count], …]].
+  // The number of crops by shape and verdict: [shape, [[kind, count], …]].
   function byVerdict(overview) {
     const without = S2.someJudged() ? "unjudged" : "plain";
     return S2.run.shapes.map((shape, n) => {

@@ -28,7 +28,7 @@
       ),
     );
   }
-  // Confidence; of runs without it the lead of the best candidate over the next.
+  // Confidence; for runs without it, the margin of the best candidate over the next.
   function sureness(best, { confidence, margin }) {
     if (confidence)
       return S2.plotCard(
@@ -47,7 +47,7 @@
       ]),
     );
   }
-  // A bar for each value of a column, where there are several.
+  // A bar for each value of a column, if there are several values.
   function photosBy(column, counts, kindOf, words = (name) => name) {
     if (counts.length < 2) return null;
     const rows = counts.map(([name, count]) => [

@@ -1,7 +1,7 @@
 "use strict";
-// What has the focus of the keyboard, and which keys are the page's.
+// The keyboard focus, and which keys the page handles.
 (() => {
-  // What is drawn anew loses the focus of the keyboard: where that was, and to what stands there now.
+  // Redrawn elements lose the keyboard focus: heldFocus records it, holdFocus restores it afterwards.
   const FOCUSABLE = "a[href], button, input, select, [tabindex='0']";
   const focusables = (root) => [...root.querySelectorAll(FOCUSABLE)];
   const nameOf = (node) =>
@@ -18,7 +18,7 @@
       caret: node.type === "search" ? node.selectionStart : null,
     };
   };
-  // near: where nothing of that name is left, what stands where it stood.
+  // near: if no element of that name is left, focus the element now at its position.
   S2.holdFocus = (root, held, near) => {
     if (!held) return true;
     const all = focusables(root).filter((node) => !node.disabled);
@@ -35,20 +35,20 @@
     draw();
     S2.holdFocus(root, held, true);
   };
-  // The link's own target would be taken for a route.
+  // Following the link's own target would change the route.
   S2.skipLink = (main) =>
     document.querySelector(".skip").addEventListener("click", (event) => {
       event.preventDefault();
       main.focus();
     });
 
-  // Whether a key pressed is the browser's or a field's.
+  // Whether a key press belongs to the browser or to a field.
   S2.isForeign = (event) =>
     event.ctrlKey ||
     event.metaKey ||
     event.altKey ||
     /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
-  // Move the focus by so many of the elements that a selector finds.
+  // Move the focus by `by` elements among those that match a selector.
   S2.moveFocus = (selector, by) => {
     const all = [...document.querySelectorAll(selector)];
     const here = all.indexOf(document.activeElement.closest(selector));

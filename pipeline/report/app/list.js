@@ -21,7 +21,7 @@
     return whole;
   };
 
-  // The places of the photos that a state of the filters asks for, in the gallery's order.
+  // The places of the photos that match the filters in a state, in the gallery's order.
   S2.matching = async (state) => {
     const total = S2.run.overview.photos;
     if (
@@ -51,7 +51,7 @@
   function equal(tests, column, code) {
     tests.push((n) => column[n] === code);
   }
-  // Verdict, reason and shape have to hold of one and the same crop.
+  // Verdict, reason and shape must match the same crop.
   function cropTest(state, crops) {
     const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
     const allowed = new Set();
@@ -74,7 +74,7 @@
 
   function filterBar(state) {
     const go = (change) => S2.go("photos", { ...state, page: undefined, ...change });
-    // Not where all photos are alike; a mark is of some photos only.
+    // No field if all photos have the same value; one mark is enough, as not all photos have it.
     const select = (label, name, options) =>
       options.length < (name === "mark" ? 1 : 2) && !state[name]
         ? null
@@ -110,7 +110,7 @@
   const named = (names) =>
     names.filter((name) => name !== null && name !== undefined).map((name) => [name, S2.words(name)]);
   function needOptions() {
-    // Reviews are of two needs: those whose only reason is a low confidence, and the others.
+    // The verdict `review` gives two needs: low confidence as the only reason, and all other reasons.
     const isLow = ({ kind, reason }) => kind === "review" && reason === "low_confidence";
     const needs = new Set(S2.run.groups.map((group) => (isLow(group) ? "low" : group.kind)));
     const there = [

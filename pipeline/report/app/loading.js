@@ -1,5 +1,5 @@
 "use strict";
-// Data files, photos and previews, loaded when they are needed.
+// Load data files, photos and previews on demand.
 (() => {
   const MOST_FILES = 80; // data files kept in memory
   const waiting = new Map(); // name -> {resolve, reject}
@@ -12,7 +12,7 @@
     if (one) one.resolve(value);
   };
 
-  // A promise of the value of data/<name>.js. A folder's page may load scripts, not fetch JSON.
+  // A promise of the value in data/<name>.js. A page opened from a folder may load scripts, but not fetch JSON.
   S2.need = (name) => {
     let promise = kept.get(name);
     kept.delete(name);
@@ -53,7 +53,7 @@
     return records[place % S2.run.photos_a_file];
   };
 
-  // The preview's address. One blob serves all pictures of the photo; a data URI would be decoded for each.
+  // The preview's address. All pictures of a photo share one blob; a data URI would be decoded for each.
   S2.preview = (record) => {
     if (!record.preview) return null;
     if (!record.url) record.url = URL.createObjectURL(blobOf(record.preview));
@@ -65,6 +65,6 @@
   }
   S2.bytes = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
 
-  // Moments for measuring: performance.getEntriesByType("mark").
+  // Performance marks for benchmarks: performance.getEntriesByType("mark").
   S2.mark = (name) => requestAnimationFrame(() => performance.mark(`s2cnet-${name}`));
 })();

@@ -1,5 +1,5 @@
 "use strict";
-// How a changed photo is shown: every changed crop before and after.
+// Show a changed photo: every changed crop before and after.
 (() => {
   S2.changeWords = {
     same: "same",
@@ -64,7 +64,7 @@
     );
   }
 
-  // One crop before and after; pointing at it shows both boxes on the whole photo.
+  // One crop before and after; hovering over it shows both boxes on the whole photo.
   function pairFigure(pair, before, after, whole) {
     const tile = (record, crop, words) =>
       crop

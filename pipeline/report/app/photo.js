@@ -1,5 +1,5 @@
 "use strict";
-// The page of one photo: what it is made of, and what is drawn anew.
+// The page of one photo: its parts, and how they are redrawn.
 (() => {
   let view = null; // {record, place, selected, pinned, layers, aiming, before, redraw, redrawSide}
 
@@ -30,7 +30,7 @@
     return page;
   };
   S2.photoView = () => view;
-  // The crop that shows alone, if one does.
+  // The crop that is shown alone, if any.
   S2.chosenCrop = () => {
     const wanted = view.selected || view.pinned;
     if (!wanted) return null;

@@ -1,7 +1,7 @@
 "use strict";
-// What keys and buttons do on the page of one photo, and the buttons under its picture.
+// The actions of keys and buttons on the page of one photo, and the buttons under its picture.
 (() => {
-  // Show only one crop, "ratio" or "ratio#rank", for good or while the pointer is on it; null: all.
+  // Show only one crop, "ratio" or "ratio#rank", permanently or while the pointer is on it; null: all.
   S2.choose = (wanted, pinned = true) => {
     S2.photoView()[pinned ? "pinned" : "selected"] = wanted;
     S2.redrawStage();
@@ -18,7 +18,7 @@
     S2.redrawPhoto();
   };
 
-  // Aim, or stop it: then what was decided before holds again.
+  // Start aiming, or cancel it and restore the previous decision.
   S2.startAiming = () => {
     const view = S2.photoView();
     const { uri, preview } = view.record;
@@ -38,14 +38,14 @@
     if (!chosen) return S2.say("Choose a shape first: 1 to 9");
     S2.lockBox(S2.photoView().record, chosen);
   };
-  // Lock a crop's box, or unlock its shape.
+  // Lock a crop's box, or unlock its shape if it is locked.
   S2.lockBox = (record, crop) => {
     if (!S2.isCut(crop)) return S2.say("The photo is shown whole: there is no box to lock");
     S2.stopAiming();
     S2.review.lock(record.uri, crop.ratio, S2.lockedBoxes(record).has(crop.ratio) ? null : crop.box);
   };
 
-  // Which shape, which layers, what a person decides.
+  // Buttons for the shape, the layers and a person's decision.
   S2.sideParts = (record) => {
     const decided = S2.review.of(record.uri);
     return [

@@ -1,5 +1,5 @@
 "use strict";
-// The crops on the page of one photo: as they were encoded, with measures, to copy and to lock.
+// The crops on the page of one photo, as encoded, with measurements and buttons to copy or lock boxes.
 (() => {
   S2.cropFigure = (record, crop) =>
     S2.el(
@@ -25,13 +25,13 @@
     );
   const nameOf = (crop) => `${crop.ratio}#${crop.rank}`;
 
-  // The crop; pointing at it shows only its box on the photo.
+  // The crop's picture; hovering over it shows only its box on the photo.
   function frame(record, crop) {
     const name = nameOf(crop);
     const toggle = () => {
       const view = S2.photoView();
       const pinned = view.pinned === name || view.pinned === crop.ratio;
-      view.selected = null; // a tap focuses too: the second tap has to show all again
+      view.selected = null; // a tap also focuses: the second tap has to show all crops again
       S2.choose(pinned ? null : name);
     };
     return S2.button(picture(record, crop), toggle, {

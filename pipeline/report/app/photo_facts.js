@@ -1,5 +1,5 @@
 "use strict";
-// What is known of one photo, and the CSS that shows a crop of it.
+// The facts about one photo, and the CSS that shows a crop of it.
 (() => {
   S2.photoFacts = (record) => {
     const focus = record.focus_x === undefined ? null : `${record.focus_x}, ${record.focus_y}`;
@@ -36,7 +36,7 @@
     return rows;
   }
 
-  // Where `object-fit: cover` shows the crop's place, and `object-view-box`, which shows exactly it.
+  // CSS with `object-fit: cover`, which shows the crop's place, and `object-view-box`, which shows it exactly.
   S2.css = (record, one) => {
     const [x0, y0, x1, y1] = one.box;
     const position = (low, size, side) => (side - size < 0.5 ? 50 : (100 * low) / (side - size));
@@ -48,7 +48,7 @@
       return inset.every((side) => side === "0.00%") ? "" : `object-view-box: inset(${inset.join(" ")}); `;
     };
     if (!S2.isCut(one)) {
-      // In a circle or beside a caption the frame is shown; what lies beside a part would show with it.
+      // The frame is shown in a circle or next to a caption, but not around part of a photo: the rest would show.
       const isPart = x0 > 0.5 || y0 > 0.5 || width - x1 > 0.5 || height - y1 > 0.5;
       const shown = viewBox(isPart || isContained(one) ? one.box : one.frame);
       return `object-fit: contain; ${shown}background-color: #${S2.run.ground};`;
@@ -58,7 +58,7 @@
       viewBox(one.box)
     ).trim();
   };
-  // Whether a whole photo lies in its frame as `object-fit: contain` places it.
+  // Whether a whole photo's place in its frame is the one that `object-fit: contain` gives it.
   function isContained({ box: [x0, y0, x1, y1], frame: [left, top, right, bottom] }) {
     const [beside, above] = [x0 - left, y0 - top];
     const isCentred = Math.abs(beside - (right - x1)) < 1 && Math.abs(above - (bottom - y1)) < 1;

@@ -1,5 +1,5 @@
 "use strict";
-// Plots as SVG. Each takes figures from data/run.js and returns an element.
+// Plots as SVG. Each function takes figures from data/run.js and returns an element.
 (() => {
   const WIDTH = 300;
   const plot = (height, title, children, width = WIDTH) =>
@@ -88,7 +88,7 @@
   };
   const round = (number) => (Math.abs(number) < 10 ? number.toFixed(2) : number.toFixed(0));
 
-  // Where the crops of one shape lie: the photo as a square of cells, darker where more centres are.
+  // Positions of one shape's crops: the photo as a square of cells, darker with more crop centres.
   S2.heatMap = (title, { centres, median }, colour) => {
     const side = 120,
       cells = centres.length,
@@ -122,7 +122,7 @@
     );
   };
 
-  // A plot with its title and what explains it: text, or elements.
+  // A plot with its title and an explanation: text, or elements.
   S2.plotCard = (title, note, body, className = "plotcard") =>
     S2.el(
       "figure",

@@ -1,5 +1,5 @@
 "use strict";
-// What a person decides about photos, kept by the browser, and the overrides table made of it.
+// A person's decisions about photos, kept by the browser, and the overrides table made from them.
 (() => {
   const COLUMNS = [
     "uri",
@@ -45,7 +45,7 @@
       save();
     },
     undo: (uri) => S2.review.put(uri),
-    // one: what was decided before; nothing for no decision.
+    // one: the decision to store; undefined removes it.
     put(uri, one) {
       if (one) decisions.set(uri, one);
       else decisions.delete(uri);
@@ -87,8 +87,8 @@
     return Object.fromEntries(Object.entries(one).filter(([name]) => !names.includes(name)));
   }
 
-  // The table that `--overrides` reads: docs/OVERRIDES.md. The empty column `pattern` says that
-  // every uri is an address as it stands.
+  // The table for `--overrides`, see docs/OVERRIDES.md. The empty column `pattern` means that every
+  // uri is a literal address.
   function csv() {
     const rows = [];
     for (const [uri, one] of decisions) {

@@ -1,5 +1,5 @@
 "use strict";
-// How the lists show a photo: a row with all crops, or a cell with one picture.
+// Show a photo in a list: a row with all crops, or a cell with one picture.
 (() => {
   function head(record) {
     const decided = S2.review.of(record.uri);
@@ -14,7 +14,7 @@
     );
   }
 
-  // One photo: the whole of it, then every crop, cut from the preview.
+  // A photo's row: the whole photo, then every crop, cut from the preview.
   S2.photoRow = (record, place) => {
     const name = `Open ${S2.fileName(record.uri)}`;
     const article = S2.el("article", {
@@ -78,7 +78,7 @@
     );
   }
 
-  // One picture: the crop of the shape that is filtered for, else the whole photo.
+  // A photo's cell: the crop of the shape selected in the filter, else the whole photo.
   S2.photoCell = (record, place, state) => {
     const best = S2.bestCrops(record);
     const crop = best.find((one) => one.ratio === state.ratio);

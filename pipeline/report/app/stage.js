@@ -1,13 +1,13 @@
 "use strict";
-// The picture on the page of one photo: the whole of it with boxes, gaze, objects and candidates.
+// The picture on the page of one photo: the whole photo with boxes, gaze, objects and candidates.
 (() => {
   const MOST_CANDIDATES = 40;
-  const LEAST_TOLD = 0.25; // score from which on an object's label is written beside it
+  const LEAST_TOLD = 0.25; // an object's label is shown from this score on
 
-  // A crop as the run encoded it, where the gallery has it.
+  // A crop as the run encoded it, if the gallery has it.
   S2.wholeCrop = (record, crop) => record.wholes && record.wholes.get(`${crop.ratio}#${crop.rank}`);
 
-  // The photo. Where the run's crops are here, they lie on the preview in their places, sharper.
+  // Draw the photo. If the gallery has the run's crops, they are drawn over the preview, sharper.
   S2.drawStage = (stage, view, chosen) => {
     const { record } = view;
     const [width, height] = [record.width_px, record.height_px];
@@ -130,7 +130,7 @@
   function aim(event, root, view) {
     if (!view.aiming) return;
     const { record } = view;
-    // The drawing may be narrower than its element: only the matrix knows where the photo is.
+    // The drawing may be narrower than its element, so the matrix is needed to locate the photo.
     const { x, y } = new DOMPoint(event.clientX, event.clientY).matrixTransform(
       root.getScreenCTM().inverse(),
     );

@@ -1,5 +1,5 @@
 "use strict";
-// Numbers and names as people read them.
+// Format numbers and names for people.
 (() => {
   S2.count = (number) => number.toLocaleString("en-US");
   S2.plural = (number, word) => `${S2.count(number)} ${word}${number === 1 ? "" : "s"}`;

@@ -2,7 +2,7 @@
 
 index.html, app/       the page, its style and scripts
 data/diff.js           facts and figures
-data/index.js          what filters need of each photo shown
+data/index.js          what the filters need about each photo shown
 data/photos/<n>.js     24 photos with both runs' crops and their previews
 """
 
@@ -32,12 +32,12 @@ from pipeline.schema import EDGES
 from pipeline.storage.store import Store
 
 PHOTOS = 24  # in one data file, and on one page of the list
-MOST_PHOTOS = 10_000  # that are shown, the most changed ones; all are counted
+MOST_PHOTOS = 10_000  # only the most changed photos are shown; all are counted
 SCRIPTS = (
     "elements.js", "words.js", "controls.js", "keyboard.js", "loading.js", "crops.js", "plots.js",
     "pairs.js", "diff_figures.js", "diff_list.js", "diff.js",
 )  # fmt: skip
-# How much a crop of each sort counts as changed where overlaps cannot tell: less is more.
+# The rank of a crop's change where there is no overlap to compare: lower is more changed.
 RANKS = {CHANGED_PHOTO: 2.0, ONLY_OLD: 3.0, ONLY_NEW: 3.0, REENCODED: 4.0, SAME: 5.0}
 TOLD = ("confidence", "verdict", "reason", "fit", "format", "heads_cut", "faces_cut", "text_cut")
 DIGITS = 4
@@ -48,7 +48,7 @@ def write_diff(
 ) -> WrittenPages:
     """Write the pages below `prefix` of a store.
 
-    about: what the landing page tells; `compare_runs` and `diff_figures` together.
+    about: the landing page's data; the results of `compare_runs` and `diff_figures` together.
     """
     shown = photos_by_change(compared)
     with PageWriter(store, prefix) as writer, Pictures() as was, Pictures() as now:
@@ -86,9 +86,10 @@ def write_diff(
 
 
 def compared_rank(compared: ComparedRuns) -> pd.Series:
-    """How much each photo changed, by image_id; less is more.
+    """Rank how much each photo changed, by image_id; lower is more changed.
 
-    0: it fails since, or fails no more; below 2: 1 plus its least overlap; then RANKS.
+    0: it began or ceased to fail, or fails differently; 1 to 2: 1 plus its least overlap; then
+    RANKS.
     """
     crops, photos = compared.crops, compared.photos
     rank = crops["change"].map(RANKS).where(crops["change"] != MOVED, 1 + crops["iou"])
@@ -99,7 +100,7 @@ def compared_rank(compared: ComparedRuns) -> pd.Series:
 
 
 def photos_by_change(compared: ComparedRuns) -> pd.DataFrame:
-    """The photos in which something changed, the most changed first, at most MOST_PHOTOS."""
+    """Return the changed photos, the most changed first, at most MOST_PHOTOS."""
     rank = compared_rank(compared)
     photos = compared.photos.assign(rank=rank.to_numpy(), error=error_change(compared.photos))
     changed = photos[photos["rank"] < RANKS[SAME]]
@@ -107,7 +108,7 @@ def photos_by_change(compared: ComparedRuns) -> pd.DataFrame:
 
 
 def _sizes(photos: pd.DataFrame, ids: set[str], side: str) -> dict[str, tuple[int, int]]:
-    """Width and height by image_id, of the photos of `ids` that one run has decoded."""
+    """Return width and height by image_id, of the photos in `ids` that one run decoded."""
     mine = photos[photos["image_id"].isin(ids) & photos[f"width_px_{side}"].notna()]
     sides = (mine[f"{name}_{side}"].astype(int) for name in ("width_px", "height_px"))
     return {name: (int(w), int(h)) for name, w, h in zip(mine["image_id"], *sides, strict=True)}
@@ -116,7 +117,7 @@ def _sizes(photos: pd.DataFrame, ids: set[str], side: str) -> dict[str, tuple[in
 def _record(
     row: dict[str, Any], pairs: list[dict[str, Any]], was: Picture | None, now: Picture | None
 ) -> dict[str, Any]:
-    """What the page shows of one photo; both pictures only where its content changed."""
+    """Return the page's data on one photo; both pictures only if its content changed."""
     record = {name: row[name] for name in ("uri", "error", "content_changed")}
     for side in ("old", "new"):
         known = {
@@ -132,7 +133,7 @@ def _record(
 
 
 def _pair(crop: dict[str, Any], canvases: Mapping[str, Canvases]) -> dict[str, Any]:
-    """What the page shows of one crop: both runs' boxes and what was measured on them."""
+    """Return the page's data on one crop: both runs' boxes and measurements."""
     pair: dict[str, Any] = {"ratio": crop["ratio"], "rank": crop["rank"], "change": crop["change"]}
     if crop["iou"] == crop["iou"]:
         pair["iou"] = round(crop["iou"], DIGITS)
@@ -153,7 +154,7 @@ def _pair(crop: dict[str, Any], canvases: Mapping[str, Canvases]) -> dict[str, A
 
 
 def _plain(value: Any) -> Any:
-    """A value of pandas as a JSON value."""
+    """Convert a pandas value to a JSON value."""
     if isinstance(value, float | np.floating):
         return round(float(value), DIGITS)
     return value.item() if isinstance(value, np.generic) else value

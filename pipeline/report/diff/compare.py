@@ -1,9 +1,9 @@
-"""Join the crops of two runs and say what became of each.
+"""Join the crops of two runs and classify how each changed.
 
 same            the same box and the same bytes, or no bytes in one of the runs
-re-encoded      the same box, other bytes
-moved           another box in the same photo
-changed photo   the photo's content is another one, so the crops are not comparable
+re-encoded      the same box, different bytes
+moved           a different box in the same photo
+changed photo   the photo's content changed, so the crops are not comparable
 only old, only new    the other run has no such crop
 """
 
@@ -20,7 +20,7 @@ from pipeline.schema import EDGES
 SAME, REENCODED, MOVED = "same", "re-encoded", "moved"
 CHANGED_PHOTO, ONLY_OLD, ONLY_NEW = "changed photo", "only old", "only new"
 CHANGES = (SAME, REENCODED, MOVED, CHANGED_PHOTO, ONLY_OLD, ONLY_NEW)
-NEAR_PX = 0.01  # edges nearer than this are the same
+NEAR_PX = 0.01  # edges closer than this are the same
 KEY = ["image_id", "ratio", "rank"]
 OF_CROP = [
     *KEY, *EDGES, "width", "height", "format", "fit", "confidence", "verdict", "reason", "margin",
@@ -38,12 +38,12 @@ SIZES = ((1.0, "up to 1 MP"), (4.0, "1 to 4 MP"), (12.5, "4 to 12 MP"), (np.inf,
 class ComparedRuns:
     """Photos and crops of two runs, joined. Columns end in `_old` and `_new`.
 
-    photos: one row a photo of either run, by image_id: `OF_PHOTO` of both, `content_changed`; and,
-            without an ending, OF_PHOTO, `size` and `prefix`: of the new run, or of the old one
-            where the new tells none.
-    crops:  one row a crop of either run: KEY, `OF_CROP` of both, `change` and `iou` (NaN where
-            one of the two is missing or the photo is another); and of its photo, without an
-            ending, `uri`, `format`, `size`, `kind` and `prefix`.
+    photos: one row for each photo in either run, by image_id: `OF_PHOTO` of both,
+            `content_changed`; and, without a suffix, OF_PHOTO, `size` and `prefix`, with values
+            of the new run, or of the old one if the new has none.
+    crops:  one row for each crop in either run: KEY, `OF_CROP` of both, `change` and `iou` (NaN if
+            one crop is missing or the photo changed); and its photo's `uri`, `format`, `size`,
+            `kind` and `prefix`, without a suffix.
     """
 
     photos: pd.DataFrame
@@ -101,10 +101,10 @@ def _photos(old: Run, new: Run) -> pd.DataFrame:
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:
-    """The table as a pandas frame, with its type, which pyarrow does not tell.
+    """Convert the table to a pandas frame; pyarrow's stubs lack the type.
 
-    Texts without rows become objects: pandas fails to join two runs without crops by its own type
-    of texts, whose chunks it adds up.
+    String columns without rows become object columns: pandas fails to join two runs without crops
+    on its own string type, because it concatenates the column's chunks.
     """
     frame: pd.DataFrame = table.to_pandas()
     texts = [field.name for field in table.schema if pa.types.is_string(field.type)]

@@ -1,4 +1,4 @@
-"""Count what changed between two runs: in all, and by slice."""
+"""Count what changed between two runs, in total and by slice."""
 
 from collections import Counter
 from typing import Any
@@ -10,14 +10,14 @@ from pipeline import schema
 from pipeline.report.diff.compare import CHANGES, MOVED, ComparedRuns
 
 SLICES = {"ratio": "shape", "kind": "kind", "format": "format", "size": "size", "prefix": "folder"}
-MOST_VALUES = 40  # of a slice, the commonest
+MOST_VALUES = 40  # values shown of a slice, the most frequent ones
 BINS = 20  # of the histogram of overlaps
 SHARES = (0.9, 0.7, 0.5)  # overlaps below which crops are counted
 DIGITS = 4
 
 
 def diff_figures(compared: ComparedRuns) -> dict[str, Any]:
-    """All figures, as JSON values."""
+    """Compute all figures, as JSON values."""
     crops = compared.crops
     overlap = crops["iou"].dropna()
     delta = crops["confidence_new"] - crops["confidence_old"]  # of crops with one in both runs
@@ -45,7 +45,7 @@ def diff_figures(compared: ComparedRuns) -> dict[str, Any]:
 
 
 def slice_figures(name: str, part: pd.DataFrame) -> dict[str, Any]:
-    """The figures of the crops of one slice."""
+    """Compute the figures of one slice's crops."""
     overlap = part["iou"].dropna()
     return {
         "name": name,
@@ -59,7 +59,7 @@ def slice_figures(name: str, part: pd.DataFrame) -> dict[str, Any]:
 
 
 def error_figures(photos: pd.DataFrame) -> dict[str, Any]:
-    """Photos that fail since, fail no more, or fail for another reason; by the reason."""
+    """Count by reason the photos that began or ceased to fail, or fail for another reason."""
     change = error_change(photos)
     reason = photos["status_new"].where(change != "gone", photos["status_old"])
     told: dict[str, Any] = {name: {} for name in ("new", "gone", "other")}
@@ -70,7 +70,7 @@ def error_figures(photos: pd.DataFrame) -> dict[str, Any]:
 
 
 def error_change(photos: pd.DataFrame) -> pd.Series:
-    """Of each photo: "new", "gone", "other" reason, or "" where nothing changed."""
+    """Return for each photo "new", "gone", "other" (reason), or "" if nothing changed."""
     was, now = photos["status_old"], photos["status_new"]
     both = was.notna() & now.notna()
     failed_before, fails_now = was != schema.OK, now != schema.OK
@@ -82,19 +82,19 @@ def error_change(photos: pd.DataFrame) -> pd.Series:
 
 
 def _before_and_after(crops: pd.DataFrame, column: str) -> dict[str, list[int]]:
-    """How often each value occurs in the old and in the new run."""
+    """Count how often each value occurs in the old and in the new run."""
     was, now = (crops[f"{column}_{run}"].value_counts() for run in ("old", "new"))
     names = sorted({*was.index, *now.index})
     return {str(name): [int(was.get(name, 0)), int(now.get(name, 0))] for name in names}
 
 
 def _parts(crops: pd.DataFrame, column: str) -> list[tuple[str, pd.DataFrame]]:
-    """The crops by the values of a column, the commonest first."""
+    """Group the crops by a column's values, the most frequent first."""
     parts = [(str(name), part) for name, part in crops.groupby(column, sort=True)]
     return sorted(parts, key=lambda part: -len(part[1]))[:MOST_VALUES]
 
 
 def _mean(values: pd.Series) -> float | None:
-    """The mean of what is there; None where nothing is."""
+    """Return the mean of the values that are not missing; None if all are."""
     known = pd.to_numeric(values).dropna()
     return round(float(known.mean()), DIGITS) if len(known) else None

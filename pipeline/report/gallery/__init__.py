@@ -1,1 +1,1 @@
-"""Write a gallery of a run: static pages that show its photos, crops and what needs eyes."""
+"""Write a gallery of a run: static pages of its photos, crops and what needs attention."""

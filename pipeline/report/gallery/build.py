@@ -1,9 +1,9 @@
 """Write the gallery of a committed run.
 
 index.html, app/           the page, its style and scripts; the same for every run
-data/run.js                facts, what needs eyes, the overview's figures
-data/index/<n>.js          what filters need of 10,000 photos
-data/photos/<n>.js         24 photos with previews, boxes and all values, what needs eyes first
+data/run.js                facts, what needs attention, the overview's figures
+data/index/<n>.js          what the filters need about 10,000 photos
+data/photos/<n>.js         24 photos with previews, boxes and all values, the most urgent first
 data/crops/<n>.js          the crops of 4 photos as the run encoded them
 data/candidates/<n>.js     the candidates of 4 photos, where the run kept them
 """
@@ -28,7 +28,7 @@ from pipeline.report.scripts import PageWriter
 from pipeline.storage.store import Store
 
 PHOTOS = 24  # in one data file, and on one page of the list: about 250 kB
-MOST_CROP_BYTES = 2 << 30  # a run with more keeps the crops only of photos that need eyes
+MOST_CROP_BYTES = 2 << 30  # a larger run has crops copied only of photos that need attention
 SCRIPTS = (
     "elements.js", "words.js", "controls.js", "keyboard.js", "loading.js", "crops.js", "plots.js",
     "review.js", "list.js", "rows.js", "stage.js", "photo.js", "photo_controls.js",
@@ -48,7 +48,7 @@ class WrittenPages:
 
 
 def gallery_prefix(run_id: str) -> str:
-    """Where a run's gallery lies in its output store."""
+    """Return the prefix of a run's gallery in its output store."""
     return run_key(run_id, "gallery/")
 
 
@@ -57,9 +57,9 @@ def write_gallery(
 ) -> WrittenPages:
     """Write the gallery of a run below `prefix` of a store.
 
-    whole_crops: of which photos the crops are copied as they are; of the others the page shows
-        them as parts of the preview. "auto": of all in runs of up to MOST_CROP_BYTES of crops,
-        else of those that need eyes.
+    whole_crops: which photos' crops are copied as they are; the page shows the others as parts of
+        the preview. "auto": those of all photos if a run has up to MOST_CROP_BYTES of crops,
+        else those of photos that need attention.
     """
     contents = contents_of(run)
     place_of, canvases = contents.place_of(), Canvases.of(run)
@@ -102,7 +102,7 @@ def write_gallery(
 def _records(
     contents: Contents, pictures: Pictures, canvases: Canvases, start: int
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The records of PHOTOS photos from `start` on, each with its place."""
+    """Yield the records of PHOTOS photos from `start` on, each with its place."""
     rows = contents.images.slice(start, PHOTOS).to_pylist()
     first, last = contents.bounds[start], contents.bounds[start + len(rows)]
     crops = contents.crops.slice(first, last - first).to_pylist()
@@ -112,7 +112,7 @@ def _records(
 
 
 def _sizes(contents: Contents) -> dict[str, tuple[int, int]]:
-    """Width and height of the photos that have crops, by image_id."""
+    """Return the width and height of the photos that have crops, by image_id."""
     has_crops = np.diff(contents.bounds) > 0
     names = contents.images["image_id"].to_pylist()
     sides = (contents.images[name].to_pylist() for name in ("width_px", "height_px"))
@@ -121,7 +121,7 @@ def _sizes(contents: Contents) -> dict[str, tuple[int, int]]:
 
 
 def _with_whole_crops(run: Run, contents: Contents, asked: WholeCrops) -> NDArray[np.bool_]:
-    """Of which photos, by place, the crops are copied: [N]."""
+    """Return for each photo, by place, whether its crops are copied: [N]."""
     everything = np.ones(len(contents.images), bool)
     total = sum(m["metrics"].get("crop_bytes", 0) for m in run.manifests)
     if asked == "none":

@@ -1,4 +1,4 @@
-"""Put the photos of a run into the gallery's order, what needs eyes first, each with its crops."""
+"""Put a run's photos and their crops into the gallery's order: first what needs attention."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from pipeline import schema
 from pipeline.ledger.reader import Run
 
-# Why a photo needs a person's eyes: one bit each, the most urgent first.
+# Why a photo needs a person's attention: one bit each, the most urgent first.
 REVIEW, LOW, FALLBACK, CLOSE, FAILED = 1, 2, 4, 8, 16
-# What else was special about a photo, one bit each: a person's decision was obeyed, a shape has no
-# crop, borders were left out, rows are missing that could not be decoded.
+# What else was special about a photo, one bit each: a person's decision was applied, a shape has no
+# crop, borders were left out, some rows could not be decoded.
 OVERRIDDEN, SKIPPED, BORDERS, DAMAGED = 1, 2, 4, 8
-LOW_CONFIDENCE = "low_confidence"  # the reason of a crop whose only fault it is
-# Of the photos that need eyes for no other reason, the least sure ones are looked at as well.
+LOW_CONFIDENCE = "low_confidence"  # the reason of a crop that has no other fault
+# Of the photos that need attention for no other reason, the least certain ones are included.
 CLOSE_SHARE, LEAST_CLOSE, MOST_CLOSE = 0.02, 12, 500
-HEAVY = ("uri", "image", "object_shares")  # columns of crops that are not held in memory
-# Columns that runs of an older release do not have. Those of crops are asked for by their names,
-# which gives nulls.
+HEAVY = ("uri", "image", "object_shares")  # columns of crops that are not kept in memory
+# Columns of images that runs of older releases lack. Missing columns of crops become nulls when
+# they are read by name.
 LATER_OF_IMAGES = {
     "kind": pa.string(),
     "override": pa.string(),
@@ -41,12 +41,12 @@ class Contents:
 
     images: one row a photo. [N]
     crops:  without the pictures; those of photo n are rows bounds[n] to bounds[n + 1], by shape
-            and rank. Every column of `schema.CROPS` but HEAVY is there; old runs have nulls.
-    shapes: the shapes of the run, in the order asked.
-    shape:  the number of each crop's shape. [crops]
-    needs:  why a photo needs eyes, REVIEW … FAILED added up; of its crops, those of rank 0 count,
-            as in all counts and filters. [N]
-    marks:  what else was special, OVERRIDDEN … DAMAGED added up. [N]
+            and rank. All columns of `schema.CROPS` except HEAVY; nulls in old runs.
+    shapes: the shapes of the run, in the order of the settings.
+    shape:  the index of each crop's shape. [crops]
+    needs:  why a photo needs attention, the sum of REVIEW … FAILED; only its crops of rank 0
+            count, as in all counts and filters. [N]
+    marks:  what else was special, the sum of OVERRIDDEN … DAMAGED. [N]
     """
 
     images: pa.Table
@@ -59,16 +59,16 @@ class Contents:
 
     @cached_property
     def is_first(self) -> NDArray[np.bool_]:
-        """Which crops are their shape's first, of rank 0: [crops]."""
+        """Whether each crop is its shape's first, of rank 0: [crops]."""
         return first_of(self.crops)
 
     @cached_property
     def photo(self) -> Places:
-        """The place of each crop's photo: [crops]."""
+        """The place of each crop's photo in the gallery's order: [crops]."""
         return np.repeat(np.arange(len(self.images)), np.diff(self.bounds))
 
     def place_of(self) -> dict[str, int]:
-        """The place of each photo by its image_id."""
+        """The place of each photo, by its image_id."""
         return {name: n for n, name in enumerate(self.images["image_id"].to_pylist())}
 
 
@@ -103,12 +103,12 @@ def contents_of(run: Run) -> Contents:
 
 
 def first_of(crops: pa.Table) -> NDArray[np.bool_]:
-    """Which crops are their shape's first, of rank 0: [crops]."""
+    """Return whether each crop is its shape's first, of rank 0: [crops]."""
     return np.asarray(crops["rank"].to_numpy() == 0)
 
 
 def with_columns(table: pa.Table, columns: Mapping[str, pa.DataType]) -> pa.Table:
-    """The table with columns of nulls for those of `columns` that it lacks."""
+    """Return the table with a column of nulls for each of `columns` that it lacks."""
     for name, kind in columns.items():
         if name not in table.column_names:
             table = table.append_column(pa.field(name, kind), pa.nulls(len(table), kind))
@@ -116,9 +116,9 @@ def with_columns(table: pa.Table, columns: Mapping[str, pa.DataType]) -> pa.Tabl
 
 
 def needs_of(images: pa.Table, crops: pa.Table, photo: Places) -> Flags:
-    """Why each photo needs eyes: [N].
+    """Return why each photo needs attention: [N].
 
-    photo: the row in `images` of each of crops. [crops]
+    photo: each crop's row in `images`. [crops]
     """
     needs = np.zeros(len(images), np.uint8)
     low = _equal(crops["reason"], LOW_CONFIDENCE)
@@ -135,20 +135,20 @@ def needs_of(images: pa.Table, crops: pa.Table, photo: Places) -> Flags:
 
 
 def marks_of(images: pa.Table) -> Flags:
-    """What else was special about each photo: [N]."""
+    """Return what else was special about each photo: [N]."""
     skipped = pc.fill_null(pc.list_value_length(images["skipped"]), 0).to_numpy() > 0
     marks = np.where(images["override"].is_valid().to_numpy(), OVERRIDDEN, 0)
     marks |= np.where(skipped, SKIPPED, 0)
     is_damaged = pc.fill_null(pc.less(images["complete"], 1.0), False).to_numpy()
-    has_part = images["content"].is_valid().to_numpy()  # of a damaged photo what there is of it
+    has_part = images["content"].is_valid().to_numpy()  # for a damaged photo, its decoded part
     marks |= np.where(has_part & ~is_damaged, BORDERS, 0) | np.where(is_damaged, DAMAGED, 0)
     return marks.astype(np.uint8)
 
 
 def worst_by_photo(crops: pa.Table, photo: Places, count: int) -> NDArray[np.float64]:
-    """The lowest value among each photo's crops; infinity where there is none: [N].
+    """Return the lowest value among each photo's crops; infinity without crops: [N].
 
-    A crop's value is its confidence or, where it has none, its margin.
+    A crop's value is its confidence or, if it has none, its margin.
     """
     worst = np.full(count, np.inf)
     values = _numbers(crops["confidence"])
@@ -164,5 +164,5 @@ def _equal(column: pa.ChunkedArray, value: str) -> NDArray[np.bool_]:
 
 
 def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
-    """A column of numbers, NaN where it is null."""
+    """Return a column of numbers, with NaN for nulls."""
     return np.asarray(pc.cast(column, pa.float64()).to_numpy(), np.float64)

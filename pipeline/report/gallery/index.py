@@ -1,4 +1,4 @@
-"""Make the gallery's index: what filtering and searching need of every photo, column by column."""
+"""Make the gallery's index: column by column, what filters and search need about every photo."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ from pipeline.report.gallery.contents import (
 )
 
 INDEX_PHOTOS = 10_000  # photos in one file of the index
-FIRST = 8  # photos that the landing page shows of a group
-# One character tells the verdict and reason of a photo's crop of one shape. Runs have few pairs;
-# were there more, the last character would stand for the rest.
+FIRST = 8  # photos of each group on the landing page
+# One character encodes the verdict and reason of a photo's crop of one shape. Runs have few such
+# pairs; if there were more, the last character would stand for all remaining ones.
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 NO_CROP = "-"
 ORDINARY = "photo"  # the kind without a rule of its own
@@ -34,8 +34,9 @@ ORDINARY = "photo"  # the kind without a rule of its own
 class Decisions:
     """Verdict and reason of the first crop of every photo and shape.
 
-    pairs:   the pairs that occur, the commonest first.
-    letters: one text a photo, one letter a shape: LETTERS[n] is pairs[n], NO_CROP no crop. [N]
+    pairs:   the pairs that occur, the most frequent first.
+    letters: a string for each photo, a letter for each shape: LETTERS[n] is pairs[n], NO_CROP is
+             no crop. [N]
     counts:  crops by shape and pair. [shapes][pairs]
     """
 
@@ -66,7 +67,7 @@ def decisions_of(contents: Contents) -> Decisions:
 
 
 def index_files(contents: Contents, decisions: Decisions) -> Iterator[dict[str, Any]]:
-    """The index in files of INDEX_PHOTOS photos."""
+    """Yield the index in files of INDEX_PHOTOS photos."""
     _, status = coded(contents.images["status"].to_pylist())
     _, kind = coded(contents.images["kind"].to_pylist())
     uris = contents.images["uri"].to_pylist()
@@ -86,24 +87,24 @@ def index_files(contents: Contents, decisions: Decisions) -> Iterator[dict[str, 
 
 
 def _shared_start(texts: Sequence[str]) -> str:
-    """The longest text that all of `texts` start with."""
+    """Return the longest common prefix of `texts`."""
     low, high = min(texts, default=""), max(texts, default="")
     length = next((n for n, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))
     return low[:length]
 
 
 def coded(values: Sequence[str | None]) -> tuple[list[str | None], list[int]]:
-    """The different values in the order met, and the place in there of each."""
+    """Return the distinct values in order of occurrence, and the index of each value in them."""
     numbers: dict[str | None, int] = {}
     codes = [numbers.setdefault(value, len(numbers)) for value in values]
     return list(numbers), codes
 
 
 def groups(contents: Contents) -> list[dict[str, Any]]:
-    """What needs eyes: a group for each reason, the most urgent kind first, then by size.
+    """Group what needs attention by reason, the most urgent kind first, then by size.
 
-    Reasons are those of first crops. Each group has its kind, its reason or status, how many photos
-    it holds and the places of the first.
+    Reasons are those of first crops. Each group has its kind, its reason or status, the number of
+    its photos and the places of the first ones.
     """
     crops = contents.crops.filter(pa.array(contents.is_first))
     photo = contents.photo[contents.is_first]
@@ -130,7 +131,7 @@ MARK_NAMES = {
 
 
 def special_groups(contents: Contents) -> list[dict[str, Any]]:
-    """Groups of photos that had a rule of their own: kinds, and what `Contents.marks` tells."""
+    """Group photos with special treatment: by kind, and by `Contents.marks`."""
     kind = np.array([name or "" for name in contents.images["kind"].to_pylist()], object)
     found = [
         _group("kind", name, np.flatnonzero(kind == name))

@@ -1,4 +1,4 @@
-"""Count what the gallery's overview draws: where crops lie, how sure, how large."""
+"""Compute the figures of the gallery's overview: positions, confidence and sizes of crops."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,14 +16,14 @@ from pipeline.report.gallery.contents import Contents
 from pipeline.report.gallery.index import Decisions
 from pipeline.schema import EDGES
 
-CELLS = 16  # of the map of crop centres, a side
+CELLS = 16  # on each side of the map of crop centres
 BINS = 20  # of histograms
-OUTLIERS = 1.0  # per cent at either end that the margins' histogram leaves out
+OUTLIERS = 1.0  # per cent left out at either end of the margins' histogram
 Numbers = NDArray[np.float64]
 
 
 def run_facts(run: Run) -> list[list[str]]:
-    """What a person wants to know of the run, as names and texts."""
+    """Return the main facts about the run, as pairs of name and text."""
     manifest = run.manifest
     weights, asked = manifest.get("weights"), manifest["settings"]
     encoding = str(asked.get("format")), asked.get("jpeg_encoder") == "jpegli"
@@ -47,7 +47,7 @@ def describe_weights(weights: Mapping[str, Any]) -> str:
 
 
 def work_of(run: Run) -> dict[str, Any]:
-    """CPU seconds by stage, in words, and what limited the run; seconds of work in old runs."""
+    """Return CPU seconds by stage and what limited the run; for old runs, seconds of work."""
     metrics = run.manifest["metrics"]
     lines = cost_lines(metrics.get("costs") or {})
     seconds = [[line.word, round(line.cost.cpu_s, 1)] for line in lines]
@@ -59,9 +59,9 @@ def work_of(run: Run) -> dict[str, Any]:
 
 
 def overview_of(contents: Contents, decisions: Decisions) -> dict[str, Any]:
-    """The figures behind the plots. Histograms are counts in equal bins from `low` to `high`.
+    """Compute the plots' figures. Histograms are counts in equal bins from `low` to `high`.
 
-    All are of first crops, but for `all_crops`, which counts the others too.
+    All count only first crops, except `all_crops`.
     """
     images, crops = contents.images, contents.crops
     first = contents.is_first
@@ -83,7 +83,7 @@ def overview_of(contents: Contents, decisions: Decisions) -> dict[str, Any]:
 
 
 def _boxes_rel(contents: Contents) -> Numbers:
-    """The boxes of all crops as shares of their photos' sides: [crops, 4]."""
+    """Return the boxes of all crops as shares of their photos' sides: [crops, 4]."""
     sides = [
         np.asarray(pc.cast(contents.images[name], pa.float64()).to_numpy(), np.float64)[
             contents.photo
@@ -96,7 +96,7 @@ def _boxes_rel(contents: Contents) -> Numbers:
 
 
 def _places(boxes_rel: Numbers) -> dict[str, Any]:
-    """Where the crops of one shape lie: a map of their centres, the median box, area shares."""
+    """Return the positions of one shape's crops: a map of centres, the median box, area shares."""
     boxes_rel = boxes_rel[np.isfinite(boxes_rel).all(axis=1)]
     centres = (boxes_rel[:, :2] + boxes_rel[:, 2:]) / 2
     span = [[0.0, 1.0], [0.0, 1.0]]
@@ -112,7 +112,7 @@ def _places(boxes_rel: Numbers) -> dict[str, Any]:
 
 
 def _confidence(crops: pa.Table) -> dict[str, Any] | None:
-    """Histograms of confidence, one for each verdict; None where the run has none."""
+    """Return histograms of confidence, one for each verdict; None if the run has no confidence."""
     values = np.asarray(pc.cast(crops["confidence"], pa.float64()).to_numpy(), np.float64)
     if not np.isfinite(values).any():
         return None
@@ -126,7 +126,7 @@ def _confidence(crops: pa.Table) -> dict[str, Any] | None:
 
 
 def _margins(margins: pa.ChunkedArray) -> dict[str, Any] | None:
-    """A histogram of the leads by which crops were chosen; None where there are none."""
+    """Return a histogram of the margins by which crops were chosen; None if there are none."""
     values = np.asarray(pc.cast(margins, pa.float64()).to_numpy(), np.float64)
     values = values[np.isfinite(values)]
     if not len(values):
@@ -141,7 +141,7 @@ def _histogram(counts: NDArray[np.int64], low: float, high: float) -> dict[str, 
 
 
 def _counts(column: pa.ChunkedArray) -> list[list[Any]]:
-    """The values and how often each occurs, the commonest first; null is left out."""
+    """Count the values, the most frequent first; nulls are left out."""
     counted = pc.value_counts(column.drop_null()).to_pylist()
     pairs = [[one["values"], one["counts"]] for one in counted]
     return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))

@@ -1,6 +1,6 @@
-"""Hold the previews of a run's photos: those that the run kept, else put together from its crops.
+"""Store the previews of a run's photos: those that the run kept, or else composed of its crops.
 
-They wait in a temporary file, not in memory, until the gallery's order asks for each.
+They are in a temporary file, not in memory, until each is needed in the gallery's order.
 """
 
 import os
@@ -20,7 +20,7 @@ from pipeline.photo.view import size_within
 from pipeline.report.canvases import Canvases
 from pipeline.schema import EDGES
 
-SIDE = 256  # px, long side of a picture that is put together
+SIDE = 256  # px, long side of a composed picture
 QUALITY = 70  # of WebP
 PIECES = ["image_id", "ratio", "rank", *EDGES, "fit", "width", "height", "image"]
 Size = tuple[int, int]  # width and height, pixels
@@ -28,10 +28,10 @@ Size = tuple[int, int]  # width and height, pixels
 
 @dataclass(frozen=True)
 class Picture:
-    """The whole of one photo, small.
+    """A small picture of a whole photo.
 
     gaze:   see `schema.PREVIEWS`.
-    pieced: put together from crops; what no crop shows is transparent.
+    pieced: composed of crops; areas outside all crops are transparent.
     """
 
     image: bytes
@@ -75,7 +75,7 @@ class Pictures:
         return image_id in self._places
 
     def add(self, image_id: str, picture: Picture) -> None:
-        """Keep the picture of one photo."""
+        """Store the picture of one photo."""
         self._file.write(picture.image)
         self._places[image_id] = _Place(
             self._end, len(picture.image), picture.format, picture.gaze, picture.pieced
@@ -83,7 +83,7 @@ class Pictures:
         self._end += len(picture.image)
 
     def get(self, image_id: str) -> Picture | None:
-        """The picture of one photo; None where there is none."""
+        """Return the picture of one photo; None if there is none."""
         place = self._places.get(image_id)
         if place is None:
             return None
@@ -95,7 +95,7 @@ class Pictures:
 def collect_pictures(
     run: Run, sizes: Mapping[str, Size], pictures: Pictures, canvases: Canvases
 ) -> None:
-    """Keep the run's previews; put one together for each photo of `sizes` that has none.
+    """Store the run's previews; compose one for each photo in `sizes` that has none.
 
     sizes: width and height in source pixels of the photos that have crops, by image_id.
     canvases: of the run.
@@ -120,13 +120,14 @@ def collect_pictures(
 
 
 def piece_together(crops: Sequence[Mapping[str, Any]], size_wh: Size, canvases: Canvases) -> bytes:
-    """Put a photo's crops where they were cut; return a small WebP of the whole, SIDE pixels long.
+    """Compose a photo from its crops; returns a small WebP of the whole, SIDE pixels long.
 
-    crops: rows with PIECES. size_wh: of the photo, source pixels. canvases: of the run.
+    crops: rows with the columns PIECES. size_wh: the photo's sides, source pixels. canvases: the
+    run's.
     """
     scale = min(1.0, SIDE / max(size_wh))
     canvas = Image.new("RGBA", size_within(size_wh, SIDE))
-    # Larger crops lie below: a smaller one shows its part in more detail.
+    # Larger crops are drawn first: a smaller one shows its part in more detail.
     for crop in sorted(crops, key=lambda crop: -_area(crop)):
         part = _photo_part(Image.open(BytesIO(crop["image"])).convert("RGBA"), crop, canvases)
         left, top, right, bottom = (round(crop[e] * scale) for e in EDGES)
@@ -138,13 +139,13 @@ def piece_together(crops: Sequence[Mapping[str, Any]], size_wh: Size, canvases: 
 
 
 def _photo_part(picture: Image.Image, crop: Mapping[str, Any], canvases: Canvases) -> Image.Image:
-    """The part of a thumbnail that shows the photo: of `pad` and `blur` not its ground."""
+    """Return the part of a thumbnail that shows the photo: for `pad` and `blur`, not the ground."""
     placed = canvases.placed(crop["ratio"], crop["fit"], [crop[edge] for edge in EDGES])
     if placed is None:
         return picture
     x0, y0, x1, y1 = placed.box_rel
     left, top = round(x0 * picture.width), round(y0 * picture.height)
-    right = max(left + 1, round(x1 * picture.width))  # as `draw_whole` draws a thin photo
+    right = max(left + 1, round(x1 * picture.width))  # like `draw_whole`, for a thin photo
     bottom = max(top + 1, round(y1 * picture.height))
     return picture.crop((left, top, right, bottom))
 

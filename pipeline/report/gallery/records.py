@@ -1,6 +1,6 @@
-"""Say what the gallery shows of one photo, as JSON values.
+"""Make the gallery's data on one photo, as JSON values.
 
-Names of the run's own tables are keys; what strangers named is a value, see `data_script`.
+Column names of the run's own tables are keys; names from strangers are values, see `data_script`.
 """
 
 import math
@@ -14,7 +14,7 @@ from pipeline.report.gallery.pictures import Picture
 from pipeline.report.inline import data_uri
 from pipeline.schema import EDGES
 
-MOST_OBJECTS = 80  # the best ones of a photo
+MOST_OBJECTS = 80  # the highest-scoring ones of a photo
 LONGEST = 400  # characters of a pass-through value
 OF_IMAGE = (
     "uri", "status", "kind", "format", "bytes", "width_px", "height_px", "orientation", "frames",
@@ -26,7 +26,7 @@ OF_CROP = (
     "faces_cut", "heads_cut", "text_cut", "objects_cut", "subject_share", "override", "width",
     "height", "format", "sha256", "file",
 )  # fmt: skip
-DIGITS = 4  # of a number that is no pixel
+DIGITS = 4  # decimals of a number that is not in pixels
 NOT_TOLD = ("image_id", "etag", "content_sha256", "objects")  # columns of images left out
 
 
@@ -36,7 +36,7 @@ def photo_record(
     picture: Picture | None,
     canvases: Canvases,
 ) -> dict[str, Any]:
-    """What the page of one photo shows. row, crops: of the run's tables."""
+    """Return the data of one photo's page. row, crops: from the run's tables."""
     record = {
         "id": row["image_id"],
         **_known(row, OF_IMAGE),
@@ -54,7 +54,7 @@ def photo_record(
 
 
 def candidate_record(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What one shape's candidates of one photo look like, the highest score first."""
+    """Return the boxes and scores of one shape's candidates, the highest score first."""
     ordered = sorted(rows, key=lambda row: -row["score"])
     return {
         "boxes": [[round(row[edge]) for edge in EDGES] for row in ordered],
@@ -69,7 +69,7 @@ def _crop(crop: Mapping[str, Any], canvases: Canvases) -> dict[str, Any]:
 
 
 def _known(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """The values that are there, of any of these columns."""
+    """Return the values of these columns that are present."""
     return {n: _short(row[n]) for n in names if row.get(n) is not None and row[n] == row[n]}
 
 
@@ -83,12 +83,12 @@ def _stages(row: Mapping[str, Any]) -> list[str]:
 
 
 def _object(one: Mapping[str, Any]) -> list[Any]:
-    """An object as [x0, y0, x1, y1, score, label]."""
+    """Return an object as [x0, y0, x1, y1, score, label]."""
     box = [round(one[edge], 1) for edge in EDGES]
     return [*box, round(one["score"], 3), one["label"] or ""]
 
 
 def _pass_through(row: Mapping[str, Any]) -> list[list[str]]:
-    """Columns of the input list, as names and texts."""
+    """Return the passed-through columns of the input list, as pairs of name and text."""
     own = {*schema.IMAGES.names, *OF_IMAGE, *NOT_TOLD}
     return [[n, str(v)[:LONGEST]] for n, v in row.items() if n not in own and v is not None]

@@ -1,4 +1,4 @@
-"""Copy a run's crops as they are encoded, and its candidates, into files of a few photos each."""
+"""Copy a run's encoded crops and its candidates into data files of a few photos each."""
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby, islice
@@ -21,9 +21,9 @@ CROPS = 4  # photos whose crops are in one data file: about 1 MB
 def write_crops(
     run: Run, writer: PageWriter, place_of: dict[str, int], wanted: NDArray[np.bool_]
 ) -> list[int | None]:
-    """Write the crops of the photos wanted; return by place which file has them, None for none.
+    """Write the crops of the wanted photos; return by place which file has them, None for none.
 
-    A file holds, by image_id, the pictures in the order of shape and rank as [ratio, rank, uri].
+    A file has, by image_id, the pictures in the order of shape and rank as [ratio, rank, uri].
     """
     at: list[int | None] = [None] * len(place_of)
     if not wanted.any():
@@ -61,19 +61,19 @@ def write_candidates(run: Run, writer: PageWriter, place_of: dict[str, int]) -> 
 
 
 def _by_ratio(rows: list[dict[str, Any]]) -> list[list[Any]]:
-    """A photo's candidates as [ratio, boxes and scores], by shape."""
+    """Return a photo's candidates by shape, as [ratio, boxes and scores]."""
     ordered = groupby(rows, key=lambda row: str(row["ratio"]))
     return [[ratio, candidate_record(list(mine))] for ratio, mine in ordered]
 
 
 def _grouped(rows: list[dict[str, Any]]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """The rows of each photo; a photo's rows stand together in a task's table."""
+    """Yield the rows of each photo, which are adjacent in a task's table."""
     for name, own in groupby(rows, key=lambda row: str(row["image_id"])):
         yield name, list(own)
 
 
 def _in_parts(photos: Iterable[T]) -> Iterator[list[T]]:
-    """Lists of CROPS photos; the last may be shorter."""
+    """Yield lists of CROPS photos; the last may be shorter."""
     left = iter(photos)
     while part := list(islice(left, CROPS)):
         yield part
