@@ -44,10 +44,10 @@ class Demo:
     """What the demo shows."""
 
     photos: Path | None = option(
-        None, "folder of your own photos; else ten that are installed", placeholder="FOLDER"
+        None, "folder of your own photos; default: ten installed ones", placeholder="FOLDER"
     )
-    out: Path = option(Path("demo-output"), "where gallery and logs go", placeholder="FOLDER")
-    ratios: str = option(RATIOS, "shapes, by comma", placeholder="SHAPES")
+    out: Path = option(Path("demo-output"), "for the gallery and the logs", placeholder="FOLDER")
+    ratios: str = option(RATIOS, "comma-separated shapes", placeholder="SHAPES")
     services_only: bool = option(
         False, "only start the S3 server, with the photos in it, and the Ray head, until Ctrl-C"
     )

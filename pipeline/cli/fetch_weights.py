@@ -23,11 +23,11 @@ class Checkpoints:
     """Which checkpoints are fetched, and where they go."""
 
     presets: tuple[Literal["gaicv1", "gaicv2"], ...] = option(
-        help="which checkpoints", positional=True
+        help="checkpoints to fetch", positional=True
     )
     output: Path = option(Path("weights"), "folder to write to", placeholder="FOLDER")
     file: Path | None = option(
-        None, "a .pth downloaded by hand; nothing is fetched then", placeholder="PTH"
+        None, "a .pth downloaded by hand, to convert without fetching", placeholder="PTH"
     )
 
     def __post_init__(self) -> None:

@@ -152,13 +152,13 @@ def limits(costs: Mapping[str, Cost], machines: Machines, wall_s: float, start_s
     cores = f"{machines.cores:g} cores busy {100 * cores_busy:.0f} % of the time"
     if gpus_busy >= max(BUSY, cores_busy):
         gpus = f"{machines.gpus:g} GPU{'' if machines.gpus == 1 else 's'}"
-        return f"scoring limits: {gpus} busy {100 * gpus_busy:.0f} % of the time"
+        return f"limited by scoring: {gpus} busy {100 * gpus_busy:.0f} % of the time"
     if cores_busy >= BUSY:
         most = max(costs, key=lambda stage: costs[stage].cpu_s)
         share = 100 * costs[most].cpu_s / cpu_s
-        return f"{WORDS.get(most, most)} limits: {cores}, {share:.0f} % of that here"
+        return f"limited by {WORDS.get(most, most)}: {cores}, {share:.0f} % of that for it"
     waiting = max(costs, key=lambda stage: costs[stage].wait_s)
     if costs[waiting].wait_s > cpu_s:
         waited = f"its threads waited {costs[waiting].wait_s:,.0f} s for store, disk or network"
-        return f"{WORDS.get(waiting, waiting)} limits: {waited}, {cores}"
-    return f"nothing in the job limits: {cores}; others use the machines, or it waits for workers"
+        return f"limited by {WORDS.get(waiting, waiting)}: {waited}, {cores}"
+    return f"not limited by the job: {cores}; others use the machines, or it waits for workers"

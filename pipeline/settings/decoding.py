@@ -16,18 +16,18 @@ class DecodingSettings:
     max_bytes: int = option(_LIMITS.max_bytes, "larger files are refused", "bytes", least=1)
     max_pixels: int = option(_LIMITS.max_pixels, "photos of more pixels are refused", "px", least=1)
     max_jpeg_pixels: int = option(
-        _LIMITS.max_jpeg_pixels, "the same for JPEG, which is decoded at a scale", "px", least=1
+        _LIMITS.max_jpeg_pixels, "the same for JPEG, which is decoded reduced", "px", least=1
     )
     max_progressive_pixels: int = option(
         _LIMITS.max_progressive_pixels,
-        "the same for progressive JPEG, all of which is held in memory",
+        "the same for progressive JPEG, which has to be in memory as a whole",
         "px",
         least=1,
         before=100_000_000,
     )
     max_scan_pixels: int = option(
         _LIMITS.max_scan_pixels,
-        "progressive JPEGs with more pixels, counted once for each of their scans, are refused",
+        "progressive JPEGs with more pixels times scans are refused",
         "px",
         least=1,
         before=1 << 62,
@@ -35,48 +35,50 @@ class DecodingSettings:
     max_side: int = option(_LIMITS.max_side, "photos with a longer side are refused", "px", least=1)
     max_frames: int = option(
         _LIMITS.max_frames,
-        "with `animated` all, moving pictures with more frames are refused",
+        "with `animated` all, animations with more frames are refused",
         placeholder="FRAMES",
         least=1,
         before=_LIMITS.max_frames,
     )
     max_animation_pixels: int = option(
         _LIMITS.max_animation_pixels,
-        "the same for the pixels of all frames together",
+        "the same for the total pixels of all frames",
         "px",
         least=1,
         before=_LIMITS.max_animation_pixels,
     )
     least_complete: float = option(
         _LIMITS.least_complete,
-        "share of a damaged photo's rows that have to be there for it to be cropped; 1 refuses "
+        "share of a damaged photo's rows that must be decodable for it to be cropped; 1 refuses "
         "all damaged photos",
         placeholder="SHARE",
         least=0.05,
         most=1,
         before=1.0,
     )
-    decode_timeout_s: float = option(_LIMITS.timeout_s, "for decoding one photo", "s", least=1)
+    decode_timeout_s: float = option(
+        _LIMITS.timeout_s, "time limit for decoding one photo", "s", least=1
+    )
     decode_memory_bytes: int = option(
-        _LIMITS.memory_bytes, "for decoding one photo", "bytes", least=1
+        _LIMITS.memory_bytes, "memory limit for decoding one photo", "bytes", least=1
     )
     view_side: int = option(
         VIEW_SIDE,
-        "photos are scored and cut at about this long side, or at twice `thumbnail_size` where "
-        "that is more",
+        "photos are scored and cut at about this long side, or at twice `thumbnail_size` if that "
+        "is larger",
         "px",
         least=1,
     )
     borders: Literal["trim", "keep"] = option(
         "trim",
-        "leave out uniform black or white bars around a photo, or crop them with it; see "
+        "trim uniform black or white bars around a photo, or keep them as part of it; see "
         "docs/KINDS.md",
         before="keep",
     )
     animated: Literal["first", "all", "skip"] = option(
         "first",
-        "of moving pictures crop the first frame, or all (webp, png and avif crops), or make no "
-        "crops",
+        "for animations, crop the first frame, or all frames (webp, png and avif crops), or make "
+        "no crops",
         before="first",
     )
 

@@ -29,60 +29,60 @@ class InputSettings:
         placeholder="ADDRESS",
         required=True,
     )
-    limit: int | None = option(None, "only the first so many photos", placeholder="PHOTOS", least=1)
+    limit: int | None = option(None, "only the first PHOTOS photos", placeholder="PHOTOS", least=1)
     overrides: str = option(
         "",
-        "table of people's decisions about photos, .parquet or .csv; docs/OVERRIDES.md",
+        "table of people's decisions about photos, .parquet or .csv; see docs/OVERRIDES.md",
         placeholder="ADDRESS",
     )
     focus_columns: str = option(
         "",
-        "two columns of the list with each photo's focal point, 0 to 1, by comma: `x,y`",
+        "the list's two columns with each photo's focal point, 0 to 1, such as `x,y`",
         placeholder="X,Y",
     )
-    uri_column: str = option("uri", "the list's column of addresses", placeholder="COLUMN")
+    uri_column: str = option("uri", "the list's column with addresses", placeholder="COLUMN")
     include: str = option(
-        "", "only photos that match one of these globs, by comma: *.jpg", placeholder="GLOBS"
+        "", "only photos that match one of these comma-separated globs: *.jpg", placeholder="GLOBS"
     )
-    exclude: str = option("", "no photos that match one of these globs", placeholder="GLOBS")
+    exclude: str = option("", "skip photos that match one of these globs", placeholder="GLOBS")
     http_hosts: str = option(
         "",
-        "hosts that photos may be fetched from by HTTP(S), by comma; `.example.com` is every name "
-        "below it",
+        "comma-separated hosts that photos may be fetched from by HTTP(S); `.example.com` stands "
+        "for all its subdomains",
         placeholder="HOSTS",
     )
     requester_pays: bool = option(
-        False, "pay for reading the input where its bucket in S3 has its readers pay"
+        False, "pay for reading the input if its S3 bucket is a requester-pays bucket"
     )
     weights: str = option(
         "default",
         "file or URI of S2CNet weights, `starter` (in the package) or `untrained`; `default` is "
-        "`starter` where the package has it, else `untrained`",
+        "`starter` if the package has it, else `untrained`",
         placeholder="WEIGHTS",
     )
     preset: Literal["gaicv1", "gaicv2"] = option("gaicv1", "configuration of an untrained network")
     seed: int = option(0, "random seed of an untrained network", least=0)
     detector: str = option(
         "embedded",
-        "`embedded`, `boxes` (column of the list), `boxes:<folder>` (a text file a photo), "
+        "`embedded`, `boxes` (column of the list), `boxes:<folder>` (a text file for each photo), "
         "`torchvision:<model>[:weights]`, `vg[:weights]`",
         placeholder="DETECTOR",
     )
     mode: Literal["incremental", "full"] = option(
-        "incremental", "`full` does photos again that a committed run covers"
+        "incremental", "`full` also crops photos that a committed run already covers"
     )
     resume: str = option(
         "",
-        "go on with this uncommitted run and its own list, whatever the input holds now",
+        "continue this uncommitted run with its own list, whatever the input contains now",
         placeholder="RUN_ID",
     )
     retry: str = option(
         "",
-        "do the failed photos of this committed run again, as a new run",
+        "retry the failed photos of this committed run, as a new run",
         placeholder="RUN_ID",
     )
     retry_kind: Literal["transient", "circumstances", "permanent", "all"] = option(
-        "transient", "which failures `retry` repeats"
+        "transient", "kind of failures that `retry` retries"
     )
 
     def __post_init__(self) -> None:

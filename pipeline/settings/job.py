@@ -17,7 +17,7 @@ class RunningSettings:
     output: str = option(
         "", "folder or s3:// prefix that holds the runs", placeholder="ADDRESS", required=True
     )
-    dry_run: bool = option(False, "plan the run and say what would be done")
+    dry_run: bool = option(False, "plan the run and report what would be done")
     promote: Literal["auto", "manual"] = option(
         "auto",
         "`auto` makes the run live at its commit if the gate holds; `manual` leaves that to "
@@ -25,28 +25,28 @@ class RunningSettings:
     )
     gate: str = option(
         DEFAULT_GATE,
-        "what the run's figures must be to go live, by comma; the first run of an empty output "
-        "need not meet the default",
+        "comma-separated conditions on the run's figures for going live; the first run of an "
+        "empty output need not meet the default",
         placeholder="GATE",
     )
     trial: bool = option(
-        False, "only try: the run never goes live by itself, like any with `limit`, covers no photo"
+        False, "a trial: like a run with `limit`, it never goes live by itself and covers no photo"
     )
     channel: str = option(
         "",
-        "the runs that take each other's place; default: named after shapes, format and size",
+        "channel, whose runs replace each other; default: named after shapes, format and size",
         placeholder="NAME",
     )
     prune: bool = option(
         False,
-        "take photos out of the current table that are gone from the input; try it with `dry_run`",
+        "take photos that are gone from the input out of the current table; try it with `dry_run`",
     )
     prune_most: float = option(
-        0.1, "prune nothing where more are gone", placeholder="SHARE", least=0, most=1
+        0.1, "prune nothing if a larger share is gone", placeholder="SHARE", least=0, most=1
     )
     preview: int = option(
         256,
-        "long side of a small picture of each whole photo, for people who look at the run; 0 keeps "
+        "long side of a small picture of each whole photo, for people who review the run; 0 for "
         "none",
         "px",
         least=0,
@@ -54,75 +54,75 @@ class RunningSettings:
     )
     max_error_rate: float = option(
         1.0,
-        "exit with 3 where a larger share of photos failed",
+        "exit with 3 if a larger share of photos failed",
         placeholder="SHARE",
         least=0,
         most=1,
     )
-    task_images: int = option(64, "most photos in a task", placeholder="PHOTOS", least=1)
-    task_bytes: int = option(128 * _MIB, "most input in a task", "bytes", least=1)
+    task_images: int = option(64, "maximum photos in a task", placeholder="PHOTOS", least=1)
+    task_bytes: int = option(128 * _MIB, "maximum input in a task", "bytes", least=1)
     local: bool = option(
         False,
-        "work in processes of this machine, without Ray: for a folder of up to some thousand "
-        "photos; they score on the CPU",
+        "run in processes on this machine, without Ray and on the CPU: for folders of up to a few "
+        "thousand photos",
     )
     num_actors: int = option(
         0,
-        "scoring workers, with `local` processes; 0 chooses by the cores and GPUs that there are",
+        "number of scoring workers, or of processes with `local`; 0 chooses by the available cores "
+        "and GPUs",
         placeholder="WORKERS",
         least=0,
     )
     gpus_per_actor: float | None = option(
         None,
-        "share of a GPU for each scoring worker, by default one worker for every three cores of "
-        "the GPU's; 0 scores on CPU",
+        "share of a GPU for each scoring worker, by default one worker for every three CPU cores "
+        "per GPU; 0 scores on the CPU",
         placeholder="SHARE",
         least=0,
     )
     read_threads: int = option(
-        8, "photos of a task that are read at once", placeholder="PHOTOS", least=1
+        8, "photos of a task that are read in parallel", placeholder="PHOTOS", least=1
     )
     runtime: Literal["auto", "torch", "onnxruntime"] = option(
         "auto",
-        "what runs the detector and the backbone on a CPU: `auto` is onnxruntime where it is "
-        "installed, in half of torch's time; scores agree within 1e-5",
+        "runtime of the detector and the backbone on a CPU: `auto` is onnxruntime if it is "
+        "installed, which takes half of torch's time; scores agree within 1e-5",
     )
     compile: Literal["auto", "on", "off"] = option(
         "auto",
-        "compile the networks that torch runs ahead of time, which takes 20 s to a minute on each "
-        "machine, once: "
-        "`auto` does for runs of 10,000 photos and more where there is a C++ compiler; on a GPU "
-        "CUDA graphs are recorded instead, unless `off`",
+        "compile torch's networks ahead of time, which takes 20 s to a minute, once on each "
+        "machine: `auto` compiles for runs of 10,000 photos or more if there is a C++ compiler; "
+        "on a GPU, CUDA graphs are recorded instead, unless `off`",
     )
     image_timeout_s: float = option(
         60.0,
-        "one photo's detection and scoring, or encoding; decoding has its own limit",
+        "time limit for detecting and scoring one photo, or for encoding it; decoding has its own",
         "s",
         least=1,
     )
     drain_s: float = option(
         2.0, "after SIGTERM or Ctrl-C, time for tasks in flight to commit", "s", least=0
     )
-    log_format: Literal["text", "json"] = option("text", "how progress is told")
+    log_format: Literal["text", "json"] = option("text", "format of the job's log")
     metrics_port: int = option(
         0,
-        "serve Prometheus figures on this port while the job runs; 0 does not",
+        "serve Prometheus metrics on this port while the job runs; 0 serves none",
         placeholder="PORT",
         least=0,
         most=65_535,
     )
     metrics_host: str = option(
         "127.0.0.1",
-        "address of that port; another one only behind a network policy",
+        "address that serves them; use another one only behind a network policy",
         placeholder="HOST",
     )
     metrics_file: str = option(
-        "", "write the same figures into this file, for a node exporter", placeholder="FILE"
+        "", "write the same metrics to this file, for a node exporter", placeholder="FILE"
     )
     openlineage: str = option(
         "",
-        "tell OpenLineage of the run's start and end: add lines to this file, or send them to this "
-        "http(s) address, with the key in OPENLINEAGE_API_KEY if there is one",
+        "report the run's start and end to OpenLineage: append events to this file, or send them "
+        "to this http(s) address, with the key in OPENLINEAGE_API_KEY if it is set",
         placeholder="FILE_OR_URL",
     )
 

@@ -35,38 +35,38 @@ class CroppingSettings:
 
     ratios: str = option(
         "1:1,4:3,16:9,9:16,3:4,circle",
-        "shapes, by comma: any W:H, `circle`, `free`",
+        "comma-separated shapes: any W:H, `circle`, `free`",
         placeholder="SHAPES",
     )
     top_k: int = option(
-        1, "clearly different crops per shape, best first", placeholder="CROPS", least=1
+        1, "number of clearly different crops a shape, best first", placeholder="CROPS", least=1
     )
     search: Literal["coarse", "exhaustive"] = option(
         "coarse", "score the most promising candidates, or all of them"
     )
     rank_by: Literal["overlap", "score"] = option(
         "overlap",
-        "take the crop that is expected to agree best with what people keep and look at, heads and "
-        "text kept whole; or the crop with the network's highest score",
+        "choose the crop that is expected to agree best with what people keep and look at, with "
+        "heads and text whole; or the crop with the network's highest score",
     )
     backbone: Literal["auto", "shared", "own"] = option(
         "own",
-        "what S2CNet reads: its own backbone's features, as published; or, with the packaged "
-        "weights, what the embedded detector has seen already, in .85 of the time for detecting "
-        "and choosing; `auto`: the latter where it can be and the score does not decide alone",
+        "source of S2CNet's features: its own backbone, as published; or, with the packaged "
+        "weights, one shared with the embedded detector, in .85 of the time for detecting and "
+        "choosing; `auto`: shared if possible, unless the score alone decides",
         before="own",
     )
     precision: Literal["float32", "float16", "bfloat16"] = option(
         "float32",
-        "of the largest matrix products, and on a GPU of the backbone; the shorter ones pay on a "
-        "GPU, on CPUs with AMX and, bfloat16 alone, on AMD's CPUs that have it; they move scores "
+        "of the largest matrix products, and on a GPU also of the backbone; 16 bits are faster on "
+        "a GPU, on CPUs with AMX and, only bfloat16, on AMD CPUs that have it; they change scores "
         "by about 1 % of their spread",
     )
-    candidates: bool = option(False, "also write a table of the candidates scored")
+    candidates: bool = option(False, "also write a table of the scored candidates")
     long_photos: Literal["auto", "look", "top", "pad"] = option(
         "auto",
-        "of photos beyond 1:2.5 take the part that people look at most, the top (of wide ones the "
-        "left end), or the whole; `auto`: the top of screenshots, else the part looked at",
+        "for photos beyond 1:2.5, crop the part that people look at most or the top (the left end "
+        "of wide ones), or pad the whole; `auto`: the top of screenshots, else the part looked at",
         before="look",
     )
     text_heavy: Literal["pad", "crop"] = option(
@@ -81,15 +81,15 @@ class CroppingSettings:
     )
     fallback: str = option(
         DEFAULT_FALLBACK,
-        f"where no candidate passes the guards, what is tried in order: {', '.join(FALLBACKS)}, "
-        "of the last three one at most, as the last; or `none`; what still breaks a guard has "
-        "the verdict `review`",
+        f"what to try, in order, if no candidate passes the guards: {', '.join(FALLBACKS)} (at "
+        "most one of the last three, in last place), or `none`; a crop that still breaks a guard "
+        "has the verdict `review`",
         placeholder="WAYS",
         before=DEFAULT_FALLBACK,  # without guards nothing falls back
     )
     safe_areas: str = option(
         "",
-        "what lies over the crops of a shape, in shares of its sides, for instance "
+        "what covers the crops of a shape, in shares of their sides, for instance "
         "`16:9=caption:0,0.8,1,1;1:1=badge:0.75,0.75,1,1`, or `1:1=circle`",
         placeholder="AREAS",
         before="",
@@ -97,7 +97,7 @@ class CroppingSettings:
 
     review_below: float = option(
         0.3,
-        "a crop with less confidence has the verdict `review`; 0 for none",
+        "crops with less confidence have the verdict `review`; 0 for none",
         placeholder="CONFIDENCE",
         least=0,
         most=1,
@@ -146,27 +146,27 @@ class ThumbnailSettings:
     )
     format: Literal["auto", "webp", "jpeg", "png", "avif"] = option(
         AUTO,
-        "encoding of the crops; `auto`: each in the cheapest that holds it, JPEG by jpegli where "
-        "it is an opaque, still photo of sRGB and not small, else WebP; without the extra `jpegli` "
-        "all are WebP",
+        "encoding of the crops; `auto`: the cheapest one for each crop, JPEG by jpegli if it is an "
+        "opaque, still sRGB photo and not small, else WebP; without the extra `jpegli`, always "
+        "WebP",
     )
     quality: int = option(
         80,
-        "encoder quality, 1 to 100; png ignores it, and with `format` auto it is WebP's for JPEG "
-        "too, by a table of equal quality",
+        "encoder quality, 1 to 100; png ignores it; with `format` auto it is WebP's, and JPEG gets "
+        "the equivalent from a table",
         least=1,
         most=100,
     )
     jpeg_encoder: Literal["pillow", "jpegli"] = option(
         "pillow",
-        "what encodes jpeg, other formats ignore it: Pillow, or jpegli, by which files are a tenth "
+        "encoder for jpeg, ignored for other formats: Pillow, or jpegli, whose files are a tenth "
         "smaller at the same quality and take less time (extra `jpegli`)",
         before="pillow",
     )
     colour: Literal["srgb", "keep"] = option(
         "srgb",
-        "of the crops: sRGB without a profile, or of still photos that have more colours those "
-        "(Display P3, Adobe RGB or BT.2020), with its profile; crops are chosen alike",
+        "colours of the crops: sRGB without a profile, or for still photos with wider colours "
+        "(Display P3, Adobe RGB or BT.2020) those, with a profile; the choice of crops is the same",
         before="srgb",
     )
     background: str = option(
@@ -177,20 +177,20 @@ class ThumbnailSettings:
     )
     crop_files: bool | str = option(
         False,
-        "also write every crop as an object of its own, named by its content; with a template, "
-        "such as `{folder}/{stem}/{ratio}.{format}`, by that; see docs/EXPORT.md",
+        "also write every crop as its own object, named by its content or by a template such as "
+        "`{folder}/{stem}/{ratio}.{format}`; see docs/EXPORT.md",
         placeholder="TEMPLATE",
         alone=True,
     )
     picture_column: Literal["bytes", "struct"] = option(
         "bytes",
-        "of the table of crops: plain bytes, or bytes and path, which `datasets` of Hugging Face "
-        "shows as pictures from any store; see docs/ENGINES.md",
+        "type of the pictures in the table of crops: plain bytes, or bytes and path, which Hugging "
+        "Face `datasets` shows as pictures from any store; see docs/ENGINES.md",
         before="bytes",
     )
     boxes_only: bool = option(
         False,
-        "decide and encode no crops: the tables have boxes and verdicts for `runs.py export`",
+        "only decide, encode no crops: the tables have boxes and verdicts for `runs.py export`",
         before=False,
     )
 

@@ -195,7 +195,7 @@ def test_a_channel_that_cannot_be_read_is_told_elsewhere(
         ({"format": "auto"}, "JPEG by jpegli; WebP where they are round"),
         ({"format": "webp"}, "WebP"),
         ({"format": "jpeg", "jpeg_encoder": "jpegli"}, "JPEG by jpegli"),
-        ({"format": "webp", "boxes_only": True}, "none, boxes alone"),
+        ({"format": "webp", "boxes_only": True}, "none, only boxes"),
     ],
 )
 def test_the_page_of_a_run_says_it(settings: dict[str, Any], words: str) -> None:

@@ -20,7 +20,7 @@ class Command:
     output: str = option(
         help="folder or s3:// prefix that holds the runs", placeholder="OUTPUT", positional=True
     )
-    json: bool = option(False, "print one JSON object a line")
+    json: bool = option(False, "print one JSON object per line")
 
     @property
     def store(self) -> Store:

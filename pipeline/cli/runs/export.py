@@ -20,11 +20,11 @@ class Export(Command):
     """Write decisions as URL fragments, CSS or a table, one line for each photo and shape."""
 
     run_id: str = option(
-        "", "run id, see `list`; default: what is live", placeholder="RUN_ID", positional=True
+        "", "run id, see `list`; default: the live runs", placeholder="RUN_ID", positional=True
     )
     as_: FormatName = option(help="format, see docs/EXPORT.md", placeholder="FORMAT")
-    channel: str = option("", "which channel, of what is live", placeholder="NAME")
-    into: str = option("", "file to write instead of the standard output", placeholder="FILE")
+    channel: str = option("", "channel of the live runs", placeholder="NAME")
+    into: str = option("", "file to write instead of standard output", placeholder="FILE")
 
     def __post_init__(self) -> None:
         check(self)

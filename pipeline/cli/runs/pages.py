@@ -28,8 +28,8 @@ class Gallery(Command):
     )
     whole_crops: Literal["auto", "all", "none"] = option(
         "auto",
-        "of which photos crops are copied as they are; `auto`: of all in runs of up to 2 GiB of "
-        "crops, else of those that need eyes",
+        "which photos' crops are copied as they are; `auto`: all in runs of up to 2 GiB of crops, "
+        "else those of photos that need attention",
     )
 
     def run(self) -> int:

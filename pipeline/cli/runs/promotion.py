@@ -27,13 +27,13 @@ class Promote(OneRun):
     """Make a committed run live if the gate holds."""
 
     gate: str = option(
-        "", "what its figures must be, by comma: head_cut_rate<=0.02", placeholder="GATE"
+        "", "comma-separated conditions on its figures: head_cut_rate<=0.02", placeholder="GATE"
     )
-    channel: str = option("", "where; default: the run's own channel", placeholder="NAME")
+    channel: str = option("", "channel; default: the run's own", placeholder="NAME")
     why: str = option("", "a note for `history`", placeholder="TEXT")
-    trial: bool = option(False, "although the run is a trial")
+    trial: bool = option(False, "promote the run although it is a trial")
     behind_newer: bool = option(
-        False, "behind live runs that were committed later, so that none of their rows is hidden"
+        False, "place it behind live runs committed later, so that none of their rows is hidden"
     )
 
     def __post_init__(self) -> None:
@@ -64,7 +64,7 @@ class Promote(OneRun):
 class OneChannel(Command):
     """A command on one channel."""
 
-    channel: str = option("", "which; needed where there are several", placeholder="NAME")
+    channel: str = option("", "channel; needed if there are several", placeholder="NAME")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,7 @@ class Rollback(OneChannel):
 class PromotionHistory(OneChannel):
     """Show what was made live, when, by whom and why, the latest last."""
 
-    last: int = option(20, "only so many", placeholder="CHANGES", least=1)
+    last: int = option(20, "show only the last ones", placeholder="CHANGES", least=1)
 
     def __post_init__(self) -> None:
         check(self)

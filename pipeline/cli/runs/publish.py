@@ -20,23 +20,23 @@ class Publish(Command):
     """Add a run, or the live runs, to tables that other systems read."""
 
     run_id: str = option(
-        "", "run id, see `list`; default: what is live", placeholder="RUN_ID", positional=True
+        "", "run id, see `list`; default: the live runs", placeholder="RUN_ID", positional=True
     )
     as_: Literal["delta", "iceberg", "huggingface"] = option(
         "delta",
-        "Delta Lake tables in _data/ (package deltalake), Iceberg tables in _iceberg/ (package "
-        "pyiceberg), both of the data files as they are; or a data set in Parquet, a copy",
+        "Delta Lake tables in _data/ (package deltalake) or Iceberg tables in _iceberg/ (package "
+        "pyiceberg), both over the existing data files; or a data set in Parquet, a copy",
     )
-    delta: bool = option(False, "the same as --as delta, as earlier releases called it")
-    channel: str = option("", "which channel, of what is live", placeholder="NAME")
+    delta: bool = option(False, "the same as --as delta, for calls of earlier releases")
+    channel: str = option("", "channel of the live runs", placeholder="NAME")
     catalog: str = option(
         "",
-        "Iceberg catalogue of pyiceberg's configuration; default: files in the output",
+        "Iceberg catalogue in pyiceberg's configuration; default: files in the output",
         placeholder="NAME",
     )
     namespace: str = option(NAMESPACE, "of the tables in that catalogue", placeholder="NAME")
     into: str = option(
-        "", "folder or s3:// prefix of the data set, of Hugging Face", placeholder="ADDRESS"
+        "", "folder or s3:// prefix for the Hugging Face data set", placeholder="ADDRESS"
     )
 
     def __post_init__(self) -> None:

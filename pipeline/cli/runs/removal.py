@@ -30,8 +30,8 @@ class Forget(Command):
     uris: tuple[str, ...] = option(
         help="addresses of the photos, as in the tables", placeholder="URI", positional=True
     )
-    why: str = option("", "a note that is kept", placeholder="TEXT")
-    take_back: bool = option(False, "show them again instead, and let the next run do them")
+    why: str = option("", "a note to keep with it", placeholder="TEXT")
+    take_back: bool = option(False, "show them again instead, and let the next run crop them")
 
     def run(self) -> int:
         store = self.store
@@ -70,16 +70,16 @@ class Prune(Command):
     """Show which photos of the current table are gone from an input, or take them out."""
 
     input: str = option(
-        help="the input as the job has it: folder, glob, s3:// prefix or list",
+        help="the input of the job: folder, glob, s3:// prefix or list",
         placeholder="INPUT",
         positional=True,
     )
-    requester_pays: bool = option(False, "pay for listing it, where its bucket in S3 asks that")
+    requester_pays: bool = option(False, "pay for listing it if its bucket is requester-pays")
     delete: bool = option(False, "take them out instead of showing them")
     most: float = option(
-        0.1, "take none out where more are gone", placeholder="SHARE", least=0, most=1
+        0.1, "take none out if a larger share is gone", placeholder="SHARE", least=0, most=1
     )
-    why: str = option("", "a note that is kept", placeholder="TEXT")
+    why: str = option("", "a note to keep with it", placeholder="TEXT")
 
     def __post_init__(self) -> None:
         check(self)

@@ -20,21 +20,21 @@ class Render(OneRun):
         None, "longest side of an encoded crop; default: as in the run", "px", least=1
     )
     format: Literal["same", "auto", "webp", "jpeg", "png", "avif"] = option(
-        SAME, "encoding of the crops, as of crop_bucket; `same`: as in the run"
+        SAME, "encoding of the crops, as for crop_bucket; `same`: as in the run"
     )
     quality: int | None = option(
         None, "encoder quality, 1 to 100; default: as in the run", least=1, most=100
     )
     colour: Literal["same", "srgb", "keep"] = option(
-        SAME, "sRGB, or wider colours where photos have them; `same`: as in the run"
+        SAME, "sRGB, or wider colours if photos have them; `same`: as in the run"
     )
     ratios: str = option(
         "",
-        "some of the run's shapes, by comma, or ratios within a tenth of one",
+        "comma-separated shapes: some of the run's, or ratios within a tenth of one",
         placeholder="SHAPES",
     )
-    local: bool = option(False, "work in processes of this machine, without Ray")
-    channel: str = option("", "that the new run is a candidate for", placeholder="NAME")
+    local: bool = option(False, "run in processes on this machine, without Ray")
+    channel: str = option("", "channel that the new run is a candidate for", placeholder="NAME")
 
     def __post_init__(self) -> None:
         check(self)

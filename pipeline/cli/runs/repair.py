@@ -23,10 +23,10 @@ class Retry(OneRun):
     """Retry a run's failed photos as a new run; exit codes as of crop_bucket."""
 
     kind: Literal["transient", "circumstances", "permanent", "all"] = option(
-        "transient", "which failures"
+        "transient", "which failures to retry"
     )
     local: bool = option(
-        False, "in processes of this machine, without Ray; else as the run's own job was done"
+        False, "run in processes on this machine, without Ray; else as in the run's own job"
     )
 
     def run(self) -> int:
@@ -53,7 +53,7 @@ class CollectGarbage(Command):
     """Show files that no committed run needs and remains of forgotten photos, or remove them."""
 
     older_than: str = option(
-        "7d", "only what was written longer ago: 90m, 12h, 7d", placeholder="AGE"
+        "7d", "only objects written longer ago than this: 90m, 12h, 7d", placeholder="AGE"
     )
     delete: bool = option(False, "remove it instead of showing it")
 

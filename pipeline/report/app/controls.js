@@ -7,11 +7,11 @@
     return S2.el(
       "label",
       { className: "search" },
-      S2.el("span", { className: "away" }, "Search in addresses"),
+      S2.el("span", { className: "away" }, "Search addresses"),
       S2.el("input", {
         type: "search",
         id: "search",
-        placeholder: "Search in addresses  ( / )",
+        placeholder: "Search addresses  ( / )",
         value: text || "",
         oninput: (event) => {
           clearTimeout(typing);

@@ -28,10 +28,10 @@
         ? null
         : figure(
             signed(confidence.delta),
-            `mean change of confidence, ${S2.plural(confidence.both, "crop")} with one in both`,
+            `mean change of confidence, ${S2.plural(confidence.both, "crop")} with one in both runs`,
           ),
-      some(total(errors.new), "photos fail since", "error", { error: "new" }),
-      some(total(errors.gone), "fail no more", "", { error: "gone" }),
+      some(total(errors.new), "photos now fail", "error", { error: "new" }),
+      some(total(errors.gone), "no longer fail", "", { error: "gone" }),
     );
   }
   function reviewFigure([was, now]) {

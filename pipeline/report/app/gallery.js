@@ -2,21 +2,21 @@
 // The gallery: routes and keys.
 (() => {
   const KEYS = [
-    ["j k", "next, previous photo of the list"],
-    ["Enter", "open it"],
-    ["← →", "photo before, after"],
+    ["j k", "next, previous photo in the list"],
+    ["Enter", "open the photo"],
+    ["← →", "previous, next photo"],
     ["Esc", "back"],
     ["/", "search"],
-    ["[ ]", "page before, after"],
-    ["1 … 9", "show only one crop; 0 all"],
+    ["[ ]", "previous, next page"],
+    ["1 … 9", "show only one crop; 0: all"],
     ["g o c", "gaze, objects, candidates"],
     ["a", "accept"],
-    ["w", "wrong: tap where crops should look"],
+    ["w", "wrong: tap what crops should focus on"],
     ["l", "lock the shown box"],
     ["n", "never crop"],
     ["x", "forget"],
     ["u", "undo the decision"],
-    ["?", "these keys"],
+    ["?", "show these keys"],
   ];
   const main = document.getElementById("main");
   let route = {}; // name, parts, place, state

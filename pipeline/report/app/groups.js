@@ -35,8 +35,8 @@
       return {
         title: "least sure",
         about: S2.run.overview.confidence
-          ? "lowest confidence, no other need"
-          : "smallest leads, no other need",
+          ? "lowest confidence, no other reason"
+          : "smallest margins, no other reason",
         filter: { need: kind },
       };
     if (kind === "kind" || kind === "mark") return { title: S2.words(reason), filter: { [kind]: reason } };

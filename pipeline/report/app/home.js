@@ -12,14 +12,14 @@
         ? S2.el(
             "p",
             { className: "warning" },
-            "Untrained network: these crops have the right shapes and mean nothing.",
+            "Untrained network: the crops have the right shapes but are otherwise meaningless.",
           )
         : "",
-      S2.el("h2", {}, "Needs eyes"),
+      S2.el("h2", {}, "Needs attention"),
       groups.length
         ? S2.groupCards(groups)
         : S2.el("p", { className: "note" }, "Nothing: no guard is broken, no photo failed."),
-      special.length ? [S2.el("h2", {}, "With a rule of their own"), S2.groupCards(special)] : "",
+      special.length ? [S2.el("h2", {}, "Special treatment"), S2.groupCards(special)] : "",
       S2.el("h2", {}, "Overview"),
       S2.el("div", { className: "plots" }, S2.homePlots(overview, verdicts)),
       S2.el(

@@ -39,9 +39,9 @@
     if (!margin) return null;
     const { low, high, counts } = margin;
     return S2.plotCard(
-      `Lead of the ${best}`,
-      "small leads are close calls",
-      S2.histogram("Lead of the crops", { low, high, parts: [["plain", counts]] }, [
+      `Margins of the ${best}`,
+      "small margins are close calls",
+      S2.histogram("Margins of the crops", { low, high, parts: [["plain", counts]] }, [
         low.toFixed(2),
         high.toFixed(2),
       ]),
@@ -80,7 +80,7 @@
   }
   function places(best, overview) {
     return maps(
-      `Where the ${best} lie`,
+      `Positions of the ${best}`,
       "centres of the crops in the photo; the line is the median box",
       (shape, n) =>
         S2.link(

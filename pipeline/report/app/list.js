@@ -128,7 +128,7 @@
       { className: "modes", role: "group", "aria-label": "Layout" },
       [
         ["", "Rows", "All crops of each photo"],
-        ["grid", "Grid", "One picture of each photo"],
+        ["grid", "Grid", "One picture for each photo"],
       ].map(([mode, words, title]) =>
         S2.button(words, () => go({ mode }), {
           "aria-pressed": String((state.mode || "") === mode),
@@ -161,7 +161,7 @@
             { className: isGrid ? "grid" : "rows" },
             records.map((record, n) => draw(record, places[n], state)),
           )
-        : S2.el("p", { className: "note" }, "No photo is like that. ", S2.link("Show all", "#/photos")),
+        : S2.el("p", { className: "note" }, "No photo matches. ", S2.link("Show all", "#/photos")),
       ...(at.pages > 1 ? [S2.el("div", { className: "counted" }, S2.el("span"), pager(at, state))] : []),
     );
     S2.pages = { ...at, state };

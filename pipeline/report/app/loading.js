@@ -47,7 +47,7 @@
   S2.pad = (number, digits) => String(number).padStart(digits, "0");
   S2.photo = async (place) => {
     if (S2.run.overview && !(place >= 0 && place < S2.run.overview.photos))
-      throw new Error("This gallery has no such photo: the link is of another one, or of an older one");
+      throw new Error("This gallery has no such photo: the link belongs to another or an older gallery");
     const file = Math.floor(place / S2.run.photos_a_file);
     const records = await S2.need(`photos/${S2.pad(file, 5)}`);
     return records[place % S2.run.photos_a_file];

@@ -9,7 +9,7 @@
     "only old": "only before",
     "only new": "only after",
   };
-  S2.errorWords = { new: "fails since", gone: "fails no more", other: "fails for another reason" };
+  S2.errorWords = { new: "now fails", gone: "no longer fails", other: "fails for another reason" };
 
   S2.pairRow = (record, ratio) => {
     const changed = record.crops.filter((pair) => pair.change !== "same");

@@ -65,7 +65,7 @@
       S2.el(
         "span",
         { className: "pager" },
-        S2.button("←", () => S2.step(-1), { "aria-label": "Photo before", title: "←" }),
+        S2.button("←", () => S2.step(-1), { "aria-label": "Previous photo", title: "←" }),
         S2.button("→", () => S2.step(1), { "aria-label": "Next photo", title: "→" }),
       ),
     );

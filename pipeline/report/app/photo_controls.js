@@ -9,8 +9,8 @@
   S2.layer = async (name) => {
     const { record, layers } = S2.photoView();
     if (name === "candidates" && !layers.candidates && !record.told) {
-      if (!record.crops.length) return S2.say("This photo has no crops, so no candidates");
-      if (record.candidates_at === null) return S2.say("The run kept no candidates: --candidates does");
+      if (!record.crops.length) return S2.say("This photo has no crops, so it has no candidates");
+      if (record.candidates_at === null) return S2.say("The run kept no candidates; run it with --candidates");
       const file = await S2.need(`candidates/${S2.pad(record.candidates_at, 5)}`);
       record.told = file[record.id];
     }
@@ -57,7 +57,7 @@
         ? S2.el(
             "p",
             { className: "dim" },
-            "This run kept no preview: the picture is put together from its crops.",
+            "This run kept no preview: the picture is composed of its crops.",
           )
         : null,
     ].filter(Boolean);

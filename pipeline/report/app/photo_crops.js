@@ -86,7 +86,7 @@
     };
     number("score", "score");
     number("choice", "choice");
-    number("margin", "lead");
+    number("margin", "margin");
     number("subject_share", "subject", 2);
     for (const [name, words] of [
       ["heads_cut", "head"],

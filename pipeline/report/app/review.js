@@ -23,7 +23,7 @@
     try {
       localStorage.setItem(key(), JSON.stringify([...decisions]));
     } catch {
-      S2.say("This browser keeps nothing: download the table before you close the page");
+      S2.say("This browser stores nothing: download the table before you close the page");
     }
     for (const tell of changed) tell();
   }
@@ -122,7 +122,7 @@
       S2.el(
         "p",
         { className: "dim" },
-        "Kept in this browser for this run. The next run obeys the table: ",
+        "Stored in this browser for this run. Pass the table to the next run: ",
         S2.el("code", {}, "--overrides overrides.csv"),
         ".",
       ),
@@ -131,7 +131,7 @@
         { className: "buttons" },
         S2.button("Download overrides.csv", download, { className: "strong", disabled: !lines }),
         S2.button("Copy the table", () => S2.copy(csv(), "Table copied"), { disabled: !lines }),
-        S2.button("Clear all", () => confirm("Forget all decisions of this run?") && S2.review.clear(), {
+        S2.button("Clear all", () => confirm("Clear all decisions for this run?") && S2.review.clear(), {
           disabled: !all.length,
         }),
       ),
@@ -140,7 +140,7 @@
         : S2.el(
             "p",
             { className: "note" },
-            "None yet. On a photo: a accepts, w sets where to look, n shows it whole.",
+            "None yet. Keys on a photo: a accepts, w sets the focus, n never crops.",
           ),
     ];
   }

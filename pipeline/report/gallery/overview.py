@@ -34,7 +34,7 @@ def run_facts(run: Run) -> list[list[str]]:
         ["weights", describe_weights(weights) if weights else "unknown"],
         ["detector", str(manifest["detector"])[:40]],
         ["code", str(manifest["code_version"])[:40]],
-        ["crops", "none, boxes alone" if asked.get("boxes_only") else in_words(*encoding)],
+        ["crops", "none, only boxes" if asked.get("boxes_only") else in_words(*encoding)],
         ["settings", ", ".join(f"{n} {v}" for n, v in sorted(asked.items()))],
     ]
 

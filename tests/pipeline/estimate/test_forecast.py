@@ -67,7 +67,7 @@ def test_time_is_the_sample_s_and_the_rest_at_the_rate_of_the_busy_cluster() -> 
     assert found.photos_per_s.value == pytest.approx(1.6)
     assert found.core_hours.value == pytest.approx(2 * 662.5 / 3600)
     assert found.cpu_hours.value == pytest.approx(1_000 / 3600)
-    assert found.limits.startswith("scoring limits: 2 cores busy 75 %")
+    assert found.limits.startswith("limited by scoring: 2 cores busy 75 %")
 
 
 def test_on_a_gpu_it_is_photos_that_are_left() -> None:

@@ -52,22 +52,25 @@ def test_the_summary_has_costs_and_what_limited_the_run() -> None:
     ("costs", "machines", "start_s", "words"),
     [
         # 50 CPU s in 2 · 30 s: 83 %, of which scoring has 30 s.
-        (COSTS, TWO_CORES, 5.0, "scoring limits: 2 cores busy 83 % of the time, 60 % of that here"),
+        (
+            COSTS, TWO_CORES, 5.0,
+            "limited by scoring: 2 cores busy 83 % of the time, 60 % of that for it",
+        ),
         (COSTS, TWO_CORES, 16.0, "starting took 16 of 30 s, until the first photo was scored"),
         # 18 GPU s in 30 - 10 s: 90 %; the cores were at 50 s of 480.
         (
             {**COSTS, "detect": Cost(gpu_s=18.0)}, ONE_GPU, 10.0,
-            "scoring limits: 1 GPU busy 90 % of the time",
+            "limited by scoring: 1 GPU busy 90 % of the time",
         ),
         # Neither the GPU (25 %) nor the cores: 260 s of waiting are more than 50 s of work.
         (
             {**COSTS, "detect": Cost(gpu_s=5.0), "read": Cost(wait_s=260.0)}, ONE_GPU, 10.0,
-            "reading limits: its threads waited 260 s for store, disk or network, "
+            "limited by reading: its threads waited 260 s for store, disk or network, "
             "16 cores busy 10 % of the time",
         ),
         (
             COSTS, Machines(cores=4, gpus=0, actors=4, device="cpu"), 5.0,
-            "nothing in the job limits: 4 cores busy 42 % of the time; others use the machines, or "
+            "not limited by the job: 4 cores busy 42 % of the time; others use the machines, or "
             "it waits for workers",
         ),
     ],
@@ -93,7 +96,7 @@ def test_a_session_times_itself_and_counts_its_own_tasks() -> None:
         "actors": 2,
         "cores": 2,
         "gpus": 0,
-        "limits": "scoring limits: 2 cores busy 83 % of the time, 60 % of that here",
+        "limits": "limited by scoring: 2 cores busy 83 % of the time, 60 % of that for it",
     }
 
 

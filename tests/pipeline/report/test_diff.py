@@ -150,7 +150,7 @@ def test_the_pages_show_before_and_after(
             await tab.open(page, f"{count} === 7")
             assert await tab.run("document.documentElement.scrollWidth - innerWidth") <= 0
         text = await tab.run("document.body.innerText")
-        assert "-0.060\nmean change of confidence, 5 crops with one in both" in text
+        assert "-0.060\nmean change of confidence, 5 crops with one in both runs" in text
         for words in ("2\ncrops moved", "0 → 1\ncrops to review", "IoU 0.33", "ends early"):
             assert words in text
         assert "onerror" in text  # the hostile name, as text
