@@ -50,12 +50,12 @@ class Retry(OneRun):
 
 @dataclass(frozen=True, kw_only=True)
 class CollectGarbage(Command):
-    """Show files that no committed run needs and remains of forgotten photos, or remove them."""
+    """Show files that no committed run needs, and remains of forgotten photos, or remove them."""
 
     older_than: str = option(
         "7d", "only objects written longer ago than this: 90m, 12h, 7d", placeholder="AGE"
     )
-    delete: bool = option(False, "remove it instead of showing it")
+    delete: bool = option(False, "remove them instead of showing them")
 
     def __post_init__(self) -> None:
         _ = self.older_than_s
