@@ -1,8 +1,8 @@
 """Run the benchmarks one after another: `python -m tests.bench [NAME ...] [--out FOLDER]`.
 
-Every `bench_<name>.py` beside this file is a program of its own: it prints a table whose rows carry
-speed as a ratio within the same run, and quality beside it, and writes the same as
-FOLDER/<name>.json. A fresh process each, so that one cannot warm or starve the next.
+Every `bench_<name>.py` next to this file is a separate program: it prints a table whose rows have
+speed as a ratio within the same run, together with quality, and writes the same to
+FOLDER/<name>.json. Each runs in a fresh process, so that one cannot warm up or starve the next.
 """
 
 import argparse
@@ -24,8 +24,8 @@ def main() -> int:
     if unknown:
         parser.error(f"no benchmark called {', '.join(sorted(unknown))}; there are {names}")
     arguments.out.mkdir(parents=True, exist_ok=True)
-    # numpy's products are small: on several threads they cost CPU time and gain nothing. Ray's
-    # workers have one as well. torch takes the threads that a benchmark gives it.
+    # numpy's products are small: several threads cost CPU time and gain nothing. Ray's workers have
+    # one thread as well. torch uses as many threads as the benchmark sets.
     environment = {"OPENBLAS_NUM_THREADS": "1", **os.environ}
     failed = []
     for name in arguments.names or names:

@@ -1,12 +1,12 @@
-"""Compare this tree with a commit before it and with peers, on this machine in one run.
+"""Compare this tree with an earlier commit and with peers, on this machine in one run.
 
-The commit is checked out into a worktree of its own, and its code is run like this tree's, in turn,
-so that what else the machine does meets both. Ratios are geometric means over the rounds, with the
-interval in which the mean lies with 95 % (Student's t over the logarithms). CPU time of all
-processes counts, not the clock. The stages are also run on all cores at once: a core's neighbours
-make the same work dearer, and a whole run always has some. Both trees work by their defaults; what
-a photo's thumbnails weigh is told too, and how like their pixels they are where the package
-`ssimulacra2` is there.
+The commit is checked out into its own worktree, and its code is run alternately with this tree's,
+so that other load on the machine affects both. Ratios are geometric means over the rounds, with the
+95 % confidence interval of the mean (Student's t over the logarithms). They compare the CPU time of
+all processes, not wall time. The stages are also run on all cores at once: busy neighbouring cores
+make the same work more expensive, and a whole run always has them. Both trees use their defaults.
+The size of a photo's thumbnails is reported too, and their similarity to the encoded pixels if the
+package `ssimulacra2` is installed.
 
     python -m tests.bench.bench_base [--base COMMIT] [--rounds N] [--images N] [--json FILE]
 
@@ -32,9 +32,9 @@ from tests.bench.peers import PEERS
 from tests.bench.uploads import write_uploads
 
 Row = dict[str, Any]
-Look = tuple[dict[str, float], dict[str, list[float]]]  # figures, and boxes where there are some
+Look = tuple[dict[str, float], dict[str, list[float]]]  # figures, and boxes if there are any
 FIGURES = "docs/PERFORMANCE.md"
-# Of Student's t with 1, 2, … degrees of freedom, both sides, 95 %.
+# Two-sided 95 % quantiles of Student's t with 1, 2, … degrees of freedom.
 T95 = (12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 STAGES = (
     "read and decode", "detect and score", "cut, encode, commit", "of these, cut and encode",
@@ -50,7 +50,7 @@ def git(*words: str) -> str:
 
 @contextmanager
 def worktree(commit: str) -> Iterator[Path]:
-    """The tree of a commit in a folder that is removed afterwards."""
+    """Check out a commit's tree into a folder that is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="base") as folder:
         tree = Path(folder) / "tree"
         git("worktree", "add", "--quiet", "--detach", str(tree), commit)
@@ -61,10 +61,10 @@ def worktree(commit: str) -> Iterator[Path]:
 
 
 def stage_processes(tree: Path, photos: Path, output: Path, count: int = 1) -> list[Row]:
-    """What `stage_costs` says for a tree, run in `count` processes at once."""
+    """Return the results of `stage_costs` for a tree, run in `count` processes at once."""
     environment = {**os.environ, "PYTHONPATH": str(tree), "OPENBLAS_NUM_THREADS": "1"}
     program = str(Path(__file__).with_name("stage_costs.py"))
-    # -P: the modules beside the program are this tree's, and must not be found
+    # -P: the modules next to the program belong to this tree and must not be found
     command = [sys.executable, "-P", "-W", "ignore", program, str(photos)]
     running = [
         subprocess.Popen(
@@ -80,7 +80,7 @@ def stage_processes(tree: Path, photos: Path, output: Path, count: int = 1) -> l
 
 
 def whole_run(tree: Path, photos: Path, output: Path) -> tuple[float, float, float]:
-    """CPU seconds, seconds and peak MiB of the job over a folder of photos."""
+    """Measure CPU seconds, seconds and peak MiB of the job on a folder of photos."""
     where = ["--input", str(photos), "--output", str(output)]
     sizes = ["--task-images", "8", "--weights", "untrained"]  # so that few photos fill all workers
     cost = measure([sys.executable, "jobs/crop_bucket.py", *where, *sizes], root=tree)
@@ -88,7 +88,7 @@ def whole_run(tree: Path, photos: Path, output: Path) -> tuple[float, float, flo
 
 
 def ratio(now: Sequence[float], before: Sequence[float]) -> Row:
-    """The ratio of two series of pairs and its interval."""
+    """Compute the ratio of two paired series and its interval."""
     logs = [math.log(a / b) for a, b in zip(now, before, strict=True)]
     middle, spread = mean(logs), 0.0
     if len(logs) > 1:
@@ -101,7 +101,7 @@ def ratio(now: Sequence[float], before: Sequence[float]) -> Row:
 
 
 def overlap(boxes: dict[str, list[float]], others: dict[str, list[float]]) -> Row:
-    """How alike the crops of two trees are."""
+    """Measure how similar the crops of two trees are."""
     ious = [_iou(box, others[key]) for key, box in boxes.items() if key in others]
     return {
         "crops of both": len(ious),
@@ -119,7 +119,7 @@ def _iou(first: Sequence[float], second: Sequence[float]) -> float:
 
 
 def compare(work: Path, base: Path, rounds: int, images: int) -> tuple[list[Row], Row]:
-    """Rows by stage and for whole runs, and how alike the crops are."""
+    """Measure rows by stage and for whole runs, and the similarity of the crops."""
     few, many = work / "few", work / "many"
     write_uploads(many, images)
     few.mkdir()
@@ -139,12 +139,12 @@ def compare(work: Path, base: Path, rounds: int, images: int) -> tuple[list[Row]
                     figures[name].setdefault(what, []).append(figure)
         print(f"\nround {turn + 1} of {rounds}", flush=True)
         rows = table(figures)
-        show(rows)  # what a run that is cut short has to say
+        show(rows)  # so that an interrupted run still shows results
     return rows, overlap(boxes["now"], boxes["before"])
 
 
 def table(figures: dict[str, dict[str, list[float]]]) -> list[Row]:
-    """Means of both trees, ratios and intervals, by what was measured."""
+    """Return both trees' means, ratios and intervals for each measurement."""
     now, before = figures["now"], figures["before"]
     return [
         {
@@ -158,7 +158,7 @@ def table(figures: dict[str, dict[str, list[float]]]) -> list[Row]:
 
 
 def stages_alone(tree: Path, few: Path, _: Path, output: Path) -> Look:
-    """Each stage by itself, in one process."""
+    """Measure each stage by itself, in one process."""
     (said,) = stage_processes(tree, few, output)
     found = {stage: 1000 * said["costs"][stage] for stage in STAGES}
     found["thumbnails of a photo, kB"] = said["bytes"] / 1000
@@ -168,7 +168,7 @@ def stages_alone(tree: Path, few: Path, _: Path, output: Path) -> Look:
 
 
 def stages_at_once(tree: Path, few: Path, _: Path, output: Path) -> Look:
-    """The stages in as many processes as there are cores."""
+    """Measure the stages in as many processes as there are cores."""
     cores = os.cpu_count() or 1
     said = stage_processes(tree, few, output.with_suffix(".all"), cores)
     cost = mean(each["costs"][STAGES[-1]] for each in said)
@@ -176,9 +176,9 @@ def stages_at_once(tree: Path, few: Path, _: Path, output: Path) -> Look:
 
 
 def whole_runs(tree: Path, few: Path, many: Path, output: Path) -> Look:
-    """The job over few photos and over many: what differs is per photo, the rest is its start.
+    """Run the job on few and on many photos: the difference is per photo, the rest is startup.
 
-    The few are enough for the job to start all its workers: one that starts in the longer run alone
+    The few photos are enough to start all workers: a worker that starts only in the longer run
     would count as a cost of its photos.
     """
     counts = [sum(1 for _ in folder.iterdir()) for folder in (few, many)]
@@ -194,7 +194,7 @@ def whole_runs(tree: Path, few: Path, many: Path, output: Path) -> Look:
 
 
 def peer_rows(photos: Sequence[Path], ours: float) -> list[Row]:
-    """CPU ms a photo of the peers that are there, and how many times ours that is."""
+    """Measure CPU ms a photo of the installed peers, and how many times ours that is."""
     costs = {name: peer(photos) for name, peer in PEERS.items()}
     return [
         {"what": name, "CPU ms a photo": 1000 * cost, "times ours": 1000 * cost / ours}
@@ -204,7 +204,7 @@ def peer_rows(photos: Sequence[Path], ours: float) -> list[Row]:
 
 
 def naive_row(work: Path, ours: float) -> Row:
-    """CPU ms a photo of the naive Ray Data script: what the small run takes beyond its quarter."""
+    """Measure CPU ms a photo of the naive Ray Data script, from the difference of two runs."""
     quarter, photos = work / "quarter", sorted((work / "few").iterdir())
     quarter.mkdir()
     for photo in photos[: len(photos) // 4]:

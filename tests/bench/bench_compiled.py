@@ -1,9 +1,9 @@
-"""What a job's networks cost as they are and compiled, and what each form does to the choice.
+"""The cost of a job's networks, plain and compiled, and how each form affects the choice.
 
-CPU seconds of one thread, the least of several rounds in which every way takes its turn; what a
-GPU would compute in half precision is computed here on the CPU, so its quality counts and its time
-does not. Quality: 500 candidates a photo and the embedded detector's objects, against float32 as
-it is: photos with the same best candidate, what a different one loses, and rank correlations.
+CPU seconds of one thread, the minimum of several rounds in which the forms take turns. A GPU's half
+precision is emulated on the CPU, so its quality is meaningful but its time is not. Quality is
+measured on 500 candidates a photo and the embedded detector's objects, against plain float32:
+photos with the same best candidate, the loss by a different one, and rank correlations.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def main() -> None:
 
 @torch.no_grad()
 def backbones(rounds: int) -> list[dict[str, object]]:
-    """One image of 256 x 384 pixels; quality: the largest difference of a feature."""
+    """Measure one image of 256 x 384 pixels; quality: the largest difference of a feature."""
     network = load_model("starter")
     image = torch.randn(1, 3, 256, 384).contiguous(memory_format=torch.channels_last)
     folded = fold_backbone(network.backbone)
@@ -80,7 +80,7 @@ def backbones(rounds: int) -> list[dict[str, object]]:
 
 
 def detectors(pictures: Sequence[np.ndarray], rounds: int) -> list[dict[str, object]]:
-    """The embedded detector; quality: the largest difference of a box, in pixels of the photo."""
+    """Measure the embedded detector; quality: the largest box difference, pixels of the photo."""
     forms = {
         "as it is": EmbeddedDetector(),
         "compiled": EmbeddedDetector(cache=cache_folder()),
@@ -107,7 +107,7 @@ def detectors(pictures: Sequence[np.ndarray], rounds: int) -> list[dict[str, obj
 
 
 def scores(pictures: Sequence[np.ndarray]) -> list[dict[str, object]]:
-    """Every form of the network against the plain one."""
+    """Measure every form of the network against the plain one."""
     network, detector = load_model("starter"), EmbeddedDetector()
     inputs = [inputs_of(picture, detector) for picture in pictures]
     plain = FastS2CNet(network)
@@ -148,13 +148,13 @@ def score_one(
     crops: Tensor,
     detections: list[Tensor],
 ) -> Tensor:
-    """`FastS2CNet.score` of one image with given steps."""
+    """Do `FastS2CNet.score` for one image with the given steps."""
     (encoded,) = encode(images, detections)
     return score(encoded, crops[:, 1:])
 
 
 def as_on_gpu(network: S2CNet, precision: Precision) -> Callable[..., Tensor]:
-    """What a GPU computes in this precision."""
+    """Compute on the CPU what a GPU computes in this precision."""
     folded = fold(network, precision)
     backbone = HalfPrecision(fold_backbone(network.backbone), getattr(torch, precision))
     folded = replace(folded, backbone=backbone)
@@ -162,7 +162,7 @@ def as_on_gpu(network: S2CNet, precision: Precision) -> Callable[..., Tensor]:
 
 
 def inputs_of(picture: np.ndarray, detector: EmbeddedDetector) -> Inputs:
-    """A photo with random candidates of at least a tenth of its area, and its own objects."""
+    """Return a photo with random candidates of at least a tenth of its area, and its objects."""
     image, scale_xy = prepare_image(picture)
     (objects,) = detector.detect([picture])
     height, width = image.shape[1:]
@@ -174,7 +174,7 @@ def inputs_of(picture: np.ndarray, detector: EmbeddedDetector) -> Inputs:
 
 
 def least_times(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """CPU milliseconds of one call of each way, the least of several rounds after a warm-up."""
+    """Measure CPU milliseconds of a call of each way, the minimum of several rounds, warmed up."""
     best = dict.fromkeys(ways, float("inf"))
     for number in range(rounds + 1):
         for name, way in ways.items():

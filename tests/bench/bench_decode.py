@@ -1,8 +1,8 @@
-"""One upload to its thumbnails: what decoding, cutting and encoding cost, and what is lost by it.
+"""From an upload to its thumbnails: cost and quality loss of decoding, cutting and encoding.
 
 The picture is 1/f noise with grain, 12 megapixels, whose JPEG is as large as a phone's. Times are
-CPU seconds of this process, the best of several, so that other work on the machine matters little.
-PSNR is against the full decode. Readers that are not installed are left out.
+CPU seconds of this process, the minimum of several, so that other load matters little. PSNR is
+relative to the full decode. Readers that are not installed are left out.
 """
 
 import argparse
@@ -30,7 +30,7 @@ Reader = Callable[[bytes, int], np.ndarray]
 
 
 def photograph(width: int, height: int) -> np.ndarray:
-    """1/f^1.15 noise, the spectrum of natural pictures, with a little grain. uint8 [h, w, 3]."""
+    """Draw 1/f^1.15 noise, the spectrum of natural pictures, with some grain: uint8 [h, w, 3]."""
     rng = np.random.default_rng(1)
     spectrum = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
     spectrum[0, 0] = 1
@@ -57,7 +57,7 @@ def best_ms(
     repeats: int = 7,
     clock: Callable[[], float] = time.process_time,
 ) -> float:
-    """Milliseconds of the fastest run, after one to warm up."""
+    """Measure the fastest run in milliseconds, after a warm-up."""
     work()
     times = []
     for _ in range(repeats):
@@ -127,7 +127,7 @@ def bench_jpeg_readers(picture: np.ndarray) -> list[Row]:
 
 
 def bench_child(picture: np.ndarray) -> list[Row]:
-    """The clock, since the work is in another process."""
+    """Measure wall time, since the work is in another process."""
     rows = []
     for scale in (1, 4, 8):
         data = saved(picture[::scale, ::scale], "JPEG", quality=88)
@@ -143,7 +143,7 @@ def bench_child(picture: np.ndarray) -> list[Row]:
 
 
 def bench_formats(picture: np.ndarray) -> list[Row]:
-    """Decoding 12 megapixels to a view of each format that is read."""
+    """Measure decoding 12 megapixels to a view, for each format that is read."""
     options: dict[str, Row] = {"jpeg": {"quality": 88}, "png": {"compress_level": 1}}
     options |= {"webp": {"quality": 85, "method": 0}, "avif": {"quality": 70, "speed": 10}}
     full = picture.reshape(HEIGHT // 4, 4, WIDTH // 4, 4, 3).mean(axis=(1, 3), dtype=np.float32)
@@ -157,7 +157,7 @@ def bench_formats(picture: np.ndarray) -> list[Row]:
 
 
 def bench_encoders(thumbnail: np.ndarray) -> list[Row]:
-    """One 512-pixel thumbnail; ours and what effort above or below it would give."""
+    """Measure encoding a 512-pixel thumbnail: ours, and with more or less effort."""
     others: dict[str, list[Row]] = {
         "webp": [{"method": 0}, {"method": 4}, {"method": 6}],
         "jpeg": [{}, {"optimize": True, "progressive": True}],
@@ -182,7 +182,7 @@ def bench_encoders(thumbnail: np.ndarray) -> list[Row]:
 
 
 def bench_whole(jpeg: bytes) -> list[Row]:
-    """A 12 MP JPEG to six thumbnails, against one scaled decode and six encodes alone."""
+    """Measure a 12 MP JPEG to six thumbnails, against only one scaled decode and six encodes."""
     boxes = [middle(*largest(WIDTH, HEIGHT, shape.ratio or 1)) for shape in SHAPES]
     sizes = [
         thumbnail_size(shape, box, THUMBNAIL) for shape, box in zip(SHAPES, boxes, strict=True)

@@ -1,10 +1,10 @@
-"""Encoding thumbnails: what six cost now and by Pillow alone, and encoders at equal quality.
+"""Encoding thumbnails: the cost of six, now and with only Pillow, and encoders at equal quality.
 
-Quality is SSIMULACRA2 where the package `ssimulacra2` is there, else structural similarity. Each
-encoder is run at several qualities; its time and size are those at which it reaches, picture by
+Quality is SSIMULACRA2 if the package `ssimulacra2` is installed, else structural similarity. Each
+encoder is run at several qualities; its time and size are those at which it reaches, for each
 picture, the quality of WebP, method 2, quality 80. CPU ms, all threads, the median of several.
-Packages that are not there are left out: `pip install ssimulacra2 imagecodecs simplejpeg pyjpegli
-pillow-jxl-plugin pyvips`.
+Packages that are not installed are left out: `pip install ssimulacra2 imagecodecs simplejpeg
+pyjpegli pillow-jxl-plugin pyvips`.
 
     python -m tests.bench.bench_encode [--photos FOLDER] [--json FILE]
 """
@@ -42,7 +42,7 @@ def by_pillow(format: str, **options: int | bool | str) -> Encoder:
 
 
 def encoders() -> dict[str, tuple[str, Encoder]]:
-    """By name: the scale of its quality, and the encoder."""
+    """Return by name the scale of the encoder's quality, and the encoder."""
     direct = libwebp.encoder()
     found: dict[str, tuple[str, Encoder]] = {"WebP method 2 (used)": ("webp", by_webp)}
     if direct is not None:
@@ -113,7 +113,7 @@ def by_vips(pixels: np.ndarray, quality: int) -> bytes:
 
 
 def likeness(pixels: np.ndarray, file: bytes) -> float:
-    """SSIMULACRA2 of an encoded picture, or its structural similarity times 100."""
+    """Compute an encoded picture's SSIMULACRA2, or its structural similarity times 100."""
     seen = np.asarray(Image.open(io.BytesIO(file)).convert("RGB"))
     if not find_spec("ssimulacra2"):
         return 100 * float(structural_similarity(pixels, seen, channel_axis=2, data_range=255))
@@ -129,14 +129,14 @@ def likeness(pixels: np.ndarray, file: bytes) -> float:
 def cpu_ms(work: Callable[[], object], repeats: int = 7) -> float:
     times = []
     for _ in range(repeats):
-        start = time.process_time()  # libvips and others encode in threads of their own
+        start = time.process_time()  # libvips and others encode in their own threads
         work()
         times.append(time.process_time() - start)
     return median(times) * 1000
 
 
 def at_equal_quality(pictures: list[np.ndarray]) -> list[Row]:
-    """Time and size of every encoder at the default's quality; ratios to the default."""
+    """Measure time and size of every encoder at the default's quality, as ratios to the default."""
     wanted = [likeness(pixels, encode(pixels)) for pixels in pictures]
     rows: list[Row] = []
     for name, (scale, encoder) in encoders().items():
@@ -165,7 +165,7 @@ def at_equal_quality(pictures: list[np.ndarray]) -> list[Row]:
 
 
 def views(pictures: list[np.ndarray]) -> list[list[tuple[np.ndarray, tuple[int, int], bool]]]:
-    """Of each picture, by shape, the largest centred crop, its size and whether it is round."""
+    """Return for each picture and shape the largest centred crop, its size and if it is round."""
     found = []
     for pixels in pictures:
         height, width = pixels.shape[:2]
@@ -184,7 +184,7 @@ def views(pictures: list[np.ndarray]) -> list[list[tuple[np.ndarray, tuple[int, 
 
 
 def six(crops: list[tuple[np.ndarray, tuple[int, int], bool]], now: bool) -> list[bytes]:
-    """Six thumbnails. now: as the line makes them; else by Pillow, each by itself."""
+    """Make six thumbnails. now: as the product does; else with Pillow, each by itself."""
     cuts: dict[tuple[int, ...], np.ndarray] = {}
     files = []
     for part, size, circle in crops:
@@ -198,7 +198,7 @@ def six(crops: list[tuple[np.ndarray, tuple[int, int], bool]], now: bool) -> lis
 
 
 def six_thumbnails(pictures: list[np.ndarray]) -> list[Row]:
-    """Cutting and encoding six thumbnails, before and now, alternating; the bytes are compared."""
+    """Measure making six thumbnails, before and now, alternately, and compare their bytes."""
     times: dict[bool, list[float]] = {True: [], False: []}
     same, sizes = 0, 0
     for crops in views(pictures):

@@ -1,10 +1,10 @@
-"""How the gallery holds up: a run of 100,000 photos, its pages built, opened and used.
+"""The gallery at scale: a run of 100,000 photos, whose pages are built, opened and used.
 
-The run is made by construction: the previews and crops of ten packaged photographs again and again,
-under other addresses and with other verdicts. Its thumbnails are small, so that the run fits on a
-disk: what is read and copied of crops grows with them, all else does not. Building is a process of
-its own, so that its peak memory is its own beyond its modules; a headless Chromium then opens the
-pages from the folder and tells when the first picture stands, and how long filters and pages take.
+The run is synthetic: it repeats the previews and crops of ten packaged photographs under other
+addresses and with other verdicts. Its thumbnails are small, so that the run fits on a disk: only
+the bytes of crops that are read and copied depend on their size. Building runs in its own process,
+to measure its peak memory beyond its modules. A headless Chromium then opens the pages from the
+folder and measures when the first picture is visible, and how long filters and pages take.
 """
 
 import argparse
@@ -42,7 +42,7 @@ Row = dict[str, Any]
 SHAPES = "1:1,4:3,16:9,9:16,3:4,circle"
 TASK_PHOTOS = 500
 THUMBNAIL = 192  # px
-# Shares of the photos with a crop of each verdict and reason; the others are well.
+# Shares of the photos with a crop of each verdict and reason; all other crops are ok.
 VERDICTS = (
     (0.02, "review", "head_cut"),
     (0.03, "review", "low_confidence"),
@@ -65,7 +65,7 @@ print(time.monotonic() - start, cpu, peak, made.files, made.bytes)
 
 
 def fitted_box(photo: Photo, shape: Shape) -> tuple[float, float, float, float]:
-    """The largest box of the shape in the photo's middle."""
+    """Return the largest centred box of the shape in the photo."""
     ratio = shape.ratio or 1.0
     width = min(photo.width_px, photo.height_px * ratio)
     height = width / ratio
@@ -76,7 +76,7 @@ def fitted_box(photo: Photo, shape: Shape) -> tuple[float, float, float, float]:
 
 
 def originals() -> tuple[pa.Table, pa.Table, pa.Table]:
-    """Images, crops and previews of the packaged photographs."""
+    """Return the images, crops and previews of the packaged photographs."""
     images, crops, previews = [], [], []
     for path in photos_of(None).paths:
         photo = decode(path.read_bytes())
@@ -117,7 +117,7 @@ def filled(rows: list[Row], declared: pa.Schema) -> list[Row]:
 
 
 def make_run(folder: Path, photos: int) -> str:
-    """Commit a run of so many photos; returns its id."""
+    """Commit a run of `photos` photos; returns its id."""
     names = [f"s3://ugc/2026/11/{n % 28:02d}/{n:08d}.jpg" for n in range(photos)]
     rows = [{"image_id": image_id(n), "uri": n, "etag": "v1", "bytes": 3 << 20} for n in names]
     inputs = pa.Table.from_pylist(rows, schema=schema.INPUTS)
@@ -145,7 +145,7 @@ def make_run(folder: Path, photos: int) -> str:
 
 
 def renamed(rows: pa.Table, inputs: pa.Table, at: Any) -> pa.Table:
-    """The rows with the ids and addresses of inputs[at]."""
+    """Return the rows with the ids and addresses of inputs[at]."""
     for name in ("image_id", "uri"):
         if name in rows.column_names:
             place = rows.column_names.index(name)
@@ -154,7 +154,7 @@ def renamed(rows: pa.Table, inputs: pa.Table, at: Any) -> pa.Table:
 
 
 def judged(crops: pa.Table, task: int, shapes: int) -> pa.Table:
-    """The crops with drawn confidences, and verdicts in the shares of VERDICTS."""
+    """Return the crops with random confidences, and verdicts in the shares of VERDICTS."""
     draw = np.random.default_rng(task)
     photos = len(crops) // shapes
     verdict = np.full((photos, shapes), "ok", object)
@@ -186,7 +186,7 @@ def build(run: Path, page: Path) -> Row:
 
 
 async def use(tab: Tab, address: str) -> Row:
-    """Open the pages and time what a person does."""
+    """Open the pages and time a person's actions."""
     seen: Row = {}
     await tab.window(1280, 900)
     mark = "performance.getEntriesByName('s2cnet-{}')[0]"

@@ -1,8 +1,8 @@
 """The compiled CPU kernels of RoIAlign and RoDAlign against the definition, alone and in S2CNet.
 
-CPU seconds of one thread, the least of several rounds in which every way takes its turn. Beside
-them torch.compile of the definition, and torchvision's roi_align, which computes something else
-(and nothing like RoDAlign) but as many samples.
+CPU seconds of one thread, the minimum of several rounds in which all ways take turns. For
+comparison: torch.compile of the definition, and torchvision's roi_align, which computes something
+else (and nothing like RoDAlign) but as many samples.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def alone(rounds: int) -> list[dict[str, object]]:
-    """Both operators, forward and backward, and both at once as the network calls them."""
+    """Measure both operators, forward and backward, and both at once as the network calls them."""
     features = torch.randn(1, 8, *CELLS_HW)
     rows = []
     for boxes in (100, 2000):
@@ -70,7 +70,7 @@ def alone(rounds: int) -> list[dict[str, object]]:
 
 
 def inside(rounds: int) -> list[dict[str, object]]:
-    """`forward`, which samples every candidate, and `score`, which samples the objects alone."""
+    """Measure `forward`, which samples every candidate, and `score`, which samples only objects."""
     network = drawn_network("gaicv1")
     rows = []
     for candidates in (90, 2000):
@@ -87,7 +87,7 @@ def inside(rounds: int) -> list[dict[str, object]]:
 
 @torch.no_grad()
 def defined(call: Callable[..., Tensor], inputs: tuple[Tensor, Tensor, list[Tensor]]) -> Tensor:
-    """A network's call with the definition in the operators' place."""
+    """Call a network with the definition in place of the operators."""
     with (
         patch("s2cnet.network.nodes.roi_align", reference.roi_align),
         patch("s2cnet.network.nodes.rod_align", reference.rod_align),
@@ -96,7 +96,7 @@ def defined(call: Callable[..., Tensor], inputs: tuple[Tensor, Tensor, list[Tens
 
 
 def compared(what: str, ways: dict[str, Way], rounds: int) -> list[dict[str, object]]:
-    """A row for each way, printed as it comes. Quality: the largest difference to the first."""
+    """Measure and print a row for each way. Quality: the largest difference to the first."""
     best, found = dict.fromkeys(ways, float("inf")), {}
     for number in range(rounds + 1):
         for name, way in ways.items():

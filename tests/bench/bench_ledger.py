@@ -1,10 +1,10 @@
-"""How far a run's bookkeeping goes: a million keys listed and planned, 100,000 tasks on record.
+"""How a run's bookkeeping scales: a million keys listed and planned, 100,000 tasks recorded.
 
-Each step is a process of its own, so that its peak memory is its own: what it took beyond what it
-had once its modules were loaded. Keys come over HTTP from a server that speaks S3's listing and
-makes them up, a page at a time, so the client's whole path is in the figure and no store's is.
-Records and data files of the last steps are written without their pixels: they are measured as
-files, which is what limits a ledger. `per` is one unit's share, a key's or a task's.
+Each step runs in its own process, so that its peak memory can be measured beyond that of its loaded
+modules. Keys come over HTTP from a server that implements S3's listing and generates them, a page
+at a time, so the figure includes the client's whole path and no store's work. In the last steps,
+records and data files are written without pixels: they are measured as files, which is what limits
+a ledger. `per` is the share of one unit: a key or a task.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def key_of(number: int) -> str:
 
 
 def page(first: int, keys: int) -> bytes:
-    """One answer to ListObjectsV2: keys `first` to `first + 999` of `keys`."""
+    """Make an answer to ListObjectsV2: keys `first` to `first + 999` of `keys`."""
     last = min(first + PAGE_KEYS, keys)
     entry = (
         "<Contents><Key>{}</Key><LastModified>2026-11-21T03:00:00.000Z</LastModified>"
@@ -65,7 +65,7 @@ def page(first: int, keys: int) -> bytes:
 
 
 def serve_listing(keys: int, told: Any, delay_s: float) -> None:
-    """Runs the listing server for ever; tells its port."""
+    """Run the listing server forever; sends its port."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -93,7 +93,7 @@ def serve_listing(keys: int, told: Any, delay_s: float) -> None:
 
 @contextmanager
 def listing_server(keys: int, delay_s: float = 0.0) -> Iterator[None]:
-    """A bucket of `keys` made-up photos, as the environment's S3; each answer waits so long."""
+    """Serve `keys` made-up photos as the environment's S3; each answer is delayed by `delay_s`."""
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.Process(
         target=serve_listing, args=(keys, theirs, delay_s), daemon=True
@@ -113,7 +113,7 @@ def listing_server(keys: int, delay_s: float = 0.0) -> Iterator[None]:
 
 
 def step(name: str, units: int, work: Callable[..., Any], *arguments: Any) -> Row:
-    """Runs `work` in a fresh process: wall and CPU seconds, peak memory beyond the modules'."""
+    """Run `work` in a fresh process: wall and CPU seconds, peak memory beyond the modules'."""
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(
         target=_measured, args=(theirs, work, arguments)
@@ -140,7 +140,7 @@ def _measured(told: Any, work: Callable[..., Any], arguments: tuple[Any, ...]) -
 
 
 def made_up_inputs(rows: int) -> pa.Table:
-    """An input list as `list_all` gives it, without a listing."""
+    """Make an input list like that of `list_all`, without a listing."""
     uris = [f"s3://b/{key_of(n)}" for n in range(rows)]
     columns = [map(image_id, uris), uris, (f"{n:032x}" for n in range(rows)), [PHOTO_BYTES] * rows]
     return pa.table(
@@ -165,7 +165,7 @@ def list_keys() -> str:
 
 
 def list_and_pin(folder: str, task_images: int) -> str:
-    """All that a job does before its first task."""
+    """Do everything that a job does before its first task."""
     inputs = list_all("s3://b/2026/11/21/").table
     plan = cut_tasks(inputs, task_images)
     ledger = Ledger.open(open_store(folder), spec_of(inputs), inputs, plan)
@@ -183,7 +183,7 @@ def pin_tasks(folder: str, tasks: int) -> str:
 
 
 def reopen(folder: str, run_id: str) -> str:
-    """What a resumed job does first: which tasks are open, and the input of one."""
+    """Do the first steps of a resumed job: find the open tasks, and read the input of one."""
     ledger = Ledger(open_store(folder), run_id)
     pending = ledger.pending()
     rows = ledger.task_inputs(ledger.task_count // 2).num_rows
@@ -191,7 +191,7 @@ def reopen(folder: str, run_id: str) -> str:
 
 
 def write_records(folder: str, run_id: str, tasks: int) -> None:
-    """Puts every task on record, with data files of one byte each."""
+    """Record every task, with data files of one byte each."""
     begin(folder, run_id)
     for task in range(tasks):
         record = thin_record(run_id, task, IMAGES_PER_TASK)
@@ -214,7 +214,7 @@ def open_committed(folder: str) -> str:
 
 
 def plan_again(folder: str, tasks: int) -> str:
-    """The next night over the same photos: what is left to do?"""
+    """Plan the next night on the same photos: find what is left to do."""
     inputs = made_up_inputs(tasks * IMAGES_PER_TASK)
     todo = uncovered(open_store(folder), spec_of(inputs), inputs)
     return f"{todo.covered:,} covered, {todo.inputs.num_rows} to do"

@@ -1,7 +1,7 @@
-"""What several threads gain in listing: keys that are made up, by a server that waits.
+"""The gain from listing with several threads: made-up keys from a server that delays its answers.
 
-Each row lists all keys, first page by page and then by ranges, in a process of its own each time.
-Both read every key with Python, so at a few ms an answer they take the same CPU and time.
+Each row lists all keys, first page by page and then by ranges, each time in a fresh process. Both
+read every key with Python, so with a delay of a few ms they take the same CPU and time.
 """
 
 import argparse

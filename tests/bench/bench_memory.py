@@ -1,8 +1,8 @@
-"""Memory of a whole run while it goes through thousands of photos: does it stay flat?
+"""Memory of a whole run over thousands of photos: does it stay flat?
 
-One run over `--images` small photos in one shape, with boxes from the list (what is watched is what
-the run keeps, not how long a photo takes). The memory of all its processes, Ray's included, is
-looked at a few times a second; the table has its median and its peak over each part of the run.
+One run over `--images` small photos in one shape, with boxes from the list (the subject is what the
+run keeps, not how long a photo takes). The memory of all its processes, including Ray's, is sampled
+a few times a second; the table has its median and its peak in each part of the run.
 
     python -m tests.bench.bench_memory [--images N] [--json FILE]
 """
@@ -20,13 +20,13 @@ from pyarrow import parquet
 from tests.bench.family import measure
 from tests.bench.uploads import write_uploads
 
-PHOTOS = 100  # different ones; the list names each many times, under as many links
+PHOTOS = 100  # distinct ones; the list has each many times, under different links
 PARTS = (0.05, 0.25, 0.5, 0.75, 1.0)
 BOX = [60.0, 40.0, 200.0, 180.0]
 
 
 def write_list(folder: Path, images: int) -> Path:
-    """Links to a hundred small photos, and a list of them with one box each."""
+    """Write links to a hundred small photos, and a list of them with one box each."""
     write_uploads(folder / "photos", PHOTOS, [(320, 240)])
     (folder / "links").mkdir()
     photos = sorted((folder / "photos").iterdir())
@@ -61,7 +61,7 @@ def main() -> None:
         cost = measure([sys.executable, "jobs/crop_bucket.py", *where, *what], look)
         tasks = max(tasks for tasks, _ in looks)
     rows = []
-    begin = 1  # the start, before any task is done, is not the run
+    begin = 1  # skip the startup, before any task is done
     for part in PARTS:
         end = int(part * tasks)
         memory = [mib for done, mib in looks if begin <= done <= end]

@@ -1,10 +1,10 @@
-"""What a plan costs after many nights, and with many photos: by the index and by the runs' lists.
+"""The cost of a plan after many nights, and with many photos: with the index and from runs' lists.
 
-    nights  so many runs on a local S3 server, ten photos each; a list of all of them is planned
-    photos  one run of so many photos in a folder, whose index is written and read
+    nights  many runs on a local S3 server, ten photos each; a list of all photos is planned
+    photos  one run of many photos in a folder, whose index is written and read
 
-Both are made by construction: nothing is read, decoded or scored. Each step is a process of its
-own, so that its peak memory is its own.
+Both are synthetic: nothing is read, decoded or scored. Each step runs in its own process, so that
+its peak memory can be measured.
 """
 
 import argparse
@@ -39,9 +39,9 @@ BUCKET = "nights"
 
 
 def make_nights(folder: str, nights: int) -> str:
-    """Commit a run a night, and its index where that is due."""
+    """Commit one run for each night, and the index when it is due."""
     written = 0
-    with mock.patch("os.fsync"):  # half of the time, and not what is measured
+    with mock.patch("os.fsync"):  # it takes half of the time and is not measured
         for night in range(nights):
             store, inputs = open_store(folder), made_up_inputs((night + 1) * PHOTOS_A_NIGHT)
             new = inputs.slice(night * PHOTOS_A_NIGHT)
@@ -63,7 +63,7 @@ def upload(folder: str) -> None:
 
 
 def plan(address: str, photos: int, by_index: bool) -> str:
-    """What the next night's job does before its first task."""
+    """Do what the next night's job does before its first task."""
     if not by_index:
         mock.patch.object(compare, "read_index", return_value=CoveredIndex(segments=())).start()
         mock.patch.object(live, "copied_manifests", return_value={}).start()
@@ -74,7 +74,7 @@ def plan(address: str, photos: int, by_index: bool) -> str:
 
 
 def inputs_of(photos: int) -> pa.Table:
-    """As `made_up_inputs`, in batches, so that few rows are Python objects at a time."""
+    """Make inputs like `made_up_inputs` in batches, so that few rows are Python objects at once."""
     batches = []
     for first in range(0, photos, 100_000):
         numbers = range(first, min(first + 100_000, photos))
@@ -86,7 +86,7 @@ def inputs_of(photos: int) -> pa.Table:
 
 
 def make_large(folder: str, photos: int) -> str:
-    """Pin and commit one run, its tasks left out: the plan reads its lists alone."""
+    """Pin and commit one run without its tasks: the plan reads only its lists."""
     store, inputs = open_store(folder), inputs_of(photos)
     spec = spec_of(inputs.slice(0, 1))
     with mock.patch("os.fsync"):
@@ -96,7 +96,7 @@ def make_large(folder: str, photos: int) -> str:
 
 
 def commit_small(store: Store, spec: RunSpec, small: pa.Table) -> None:
-    """Commit a run that is pinned already, by the records of one of a few photos."""
+    """Commit a pinned run with the records of a run of a few photos."""
     with tempfile.TemporaryDirectory() as other:
         made = open_store(other)
         run = run_all(Ledger.open(made, spec, small, cut_tasks(small)), promote="manual")
@@ -111,7 +111,7 @@ def index_large(folder: str) -> str:
     (manifest,) = live.stored_runs(store).committed
     for module in (compaction, compare):
         mock.patch.object(module, "TAIL", 0).start()
-    # Its manifest says one photo; the index is cut by what the run really has.
+    # Its manifest counts one photo; the index is partitioned by the run's real number.
     mock.patch.object(compaction, "FILE_ROWS", 0).start()
     with mock.patch("os.fsync"):
         write_indexes(store, manifest)

@@ -1,9 +1,9 @@
 """The whole pipeline against the sum of its stages, its limits, and its peers.
 
-A run has a cost per image and a cost of starting (processes, imports, weights). Each command is
-run on a quarter of the photos and on all of them; the difference is per image, the rest is start.
-CPU seconds are those of every process the command starts, so that other work on the machine
-matters little; wall seconds are beside them.
+A run has a cost per image and a startup cost (processes, imports, weights). Each command is run on
+a quarter of the photos and on all of them; the difference is per image, the rest is startup. CPU
+seconds include every process that the command starts, so that other load on the machine matters
+little; wall seconds are reported too.
 
     python -m tests.bench.bench_pipeline [--images N] [--json FILE]
 """
@@ -37,7 +37,7 @@ Row = dict[str, Any]
 
 
 def per_image(name: str, command: Callable[[Path, Path], Sequence[str]], work: Path) -> Row:
-    """A command's cost per image and of starting, from a quarter of the photos and from all."""
+    """Measure a command's cost per image and startup, on a quarter of the photos and on all."""
     few, many = (sum(1 for _ in (work / size).iterdir()) for size in ("few", "many"))
     small = measure(command(work / "few", work / f"{name}-few"))
     large = measure(command(work / "many", work / f"{name}-many"))
@@ -53,7 +53,7 @@ def per_image(name: str, command: Callable[[Path, Path], Sequence[str]], work: P
 
 
 def stages_alone(photos: Path, output: Path) -> list[Row]:
-    """Each stage by itself in this process, one thread: what the pipeline can't be faster than."""
+    """Measure each stage in one thread of this process: a lower bound for the pipeline."""
     settings = Settings.of(
         input=str(photos), output=str(output), weights="untrained", task_images=8
     )
@@ -64,7 +64,7 @@ def stages_alone(photos: Path, output: Path) -> list[Row]:
     costs: dict[str, float] = {}
     start = cpu_s()
     decoded = [read_decode(pa.table({"task": [task]}), job) for task in tasks]
-    end_worker()  # only a child that ended is in the sum
+    end_worker()  # only children that have ended are in the sum
     costs["read and decode"], start = cpu_s() - start, cpu_s()
     scored = [score(block) for block in decoded]
     costs["detect and score"], start = cpu_s() - start, cpu_s()
@@ -83,7 +83,7 @@ def stages_alone(photos: Path, output: Path) -> list[Row]:
 
 
 def one_at_a_time(photos: list[Path]) -> Row:
-    """The peer: full decode, plain forward, Pillow crops, one photo after another."""
+    """Measure a peer: full decode, plain forward, Pillow crops, one photo after another."""
     import numpy as np
     from PIL import Image
 
@@ -101,7 +101,7 @@ def one_at_a_time(photos: list[Path]) -> Row:
 
 
 def others(photos: list[Path]) -> Iterator[Row]:
-    """The peers of `peers` that are there."""
+    """Measure the installed peers from `peers`."""
     for name, peer in PEERS.items():
         cost = peer(photos)
         if cost is not None:
@@ -150,7 +150,7 @@ def main() -> None:
 
 
 def show(row: Row) -> Row:
-    """One line of the table, as soon as it is known."""
+    """Print one line of the table, as soon as it is known."""
     line = "  ".join(f"{row.get(name, '')!s:>{width}}" for name, width in COLUMNS.items())
     print(line, flush=True)
     return row
@@ -160,7 +160,7 @@ COLUMNS = {"what": 38, "images_per_s": 12, "cpu_s_per_1000": 14, "peak_mib": 9, 
 
 
 def run(work: Path, images: int) -> tuple[list[Row], Row]:
-    """All rows of the table, and the figures that follow from them."""
+    """Measure all rows of the table, and derive figures from them."""
     write_uploads(work / "many", images)
     write_uploads(work / "few", images // 4)
     photos = sorted((work / "few").iterdir())

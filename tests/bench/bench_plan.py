@@ -1,15 +1,15 @@
-"""What planning takes of the driver, by the job's own code over a listing that is made up.
+"""Time and memory that planning takes in the driver, with the job's own code on a made-up listing.
 
     first   nothing is committed: list, compare, keep the same bytes together, cut, pin
     again   all but a hundredth are covered by one run, whose index is read
     names   the first night with a template that names crops, so that every name is compared
 
-anonymous: memory beyond what the program has for itself, which only a larger machine would give;
-resident: with it the pages of files, which the kernel takes back when it needs them; in all: the
-first with the program's own.
+anonymous: memory beyond the program's own, which the kernel cannot reclaim; resident: including the
+pages of files, which the kernel reclaims when it needs them; in all: anonymous plus the program's
+own.
 
-The listing says what S3 would say of so many photos, without requests. One photo in 50 has the ETag
-of another. Each step is a process of its own.
+The listing has what S3 would return for that many photos, without requests. One photo in 50 has the
+ETag of another. Each step runs in its own process.
 """
 
 import argparse
@@ -38,7 +38,7 @@ SAMPLED_S = 0.02
 
 
 def photos_of(count: int, changed: bool) -> Iterator[tuple[str, ObjectInfo]]:
-    """As `bench_nights.inputs_of`; changed: every hundredth has another ETag."""
+    """Make objects like `bench_nights.inputs_of`; changed: every hundredth has another ETag."""
     for number in range(count):
         twin = number - 1000 if number % 50 == 49 else number
         etag = f"{twin:032x}" if not changed or number % 100 else f"f{twin:031x}"
@@ -63,7 +63,7 @@ def planned_job(folder: str, count: int, changed: bool, names: str | bool) -> Pl
 
 
 def commit_without_work(folder: str, count: int) -> None:
-    """Commit the first night's run, its tasks left out, and write its index."""
+    """Commit the first night's run without its tasks, and write its index."""
     spec = planned_job(folder, count, False, False).todo.spec
     commit_small(open_store(folder), spec, bench_nights.inputs_of(1))
     bench_nights.index_large(folder)
@@ -82,7 +82,7 @@ def plan_job(folder: str, count: int, changed: bool, names: str | bool) -> str:
 
 
 def measured(told: object, *arguments: object) -> None:
-    """Run `plan_job` and tell its time, and its memory beyond what a plan of few photos took."""
+    """Run `plan_job`; sends its time, and its memory beyond that of a plan of few photos."""
     with tempfile.TemporaryDirectory() as folder:
         plan_job(folder, 100, False, False)
     peaks = {"RssAnon": 0, "VmRSS": 0}
@@ -110,7 +110,7 @@ def measured(told: object, *arguments: object) -> None:
 
 
 def memory() -> dict[str, int]:
-    """KiB of this process: anonymous pages, and all that are resident."""
+    """Return KiB of this process: anonymous pages, and all resident pages."""
     lines = Path("/proc/self/status").read_text().splitlines()
     found = dict(line.split(":", 1) for line in lines)
     return {name: int(found[name].split()[0]) for name in ("RssAnon", "VmRSS")}

@@ -1,9 +1,9 @@
-"""Decoders of the formats of uploads: Pillow, libvips, torchcodec, imagecodecs, one thread.
+"""Decoders for the formats of uploads: Pillow, libvips, torchcodec, imagecodecs, one thread.
 
-A 3 megapixel picture in each format, decoded whole, and JPEG also to about a thumbnail's view, for
-which only some readers have a scale. CPU ms, and the largest difference to Pillow's pixels. What is
-not there is left out. What a reader costs the child by being loaded stands beside it: MB of its own
-memory.
+A 3 megapixel picture in each format, decoded in full; JPEG also reduced to about a thumbnail's
+view, which only some readers can do. CPU ms, and the largest difference to Pillow's pixels. Readers
+that are not installed are left out. The table also has the private memory, MB, that loading a
+reader costs the child process.
 
     python -m tests.bench.bench_readers [--json FILE]
 """
@@ -87,7 +87,7 @@ def readers() -> dict[str, Reader]:
 
 
 def own_mb(name: str) -> float:
-    """Private memory, MB, of a process that has done nothing but load a reader."""
+    """Measure the private memory, MB, of a process that only loads a reader."""
     ask = "import psutil; print(psutil.Process().memory_full_info().uss / 1e6)"
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-W", "ignore", "-c", f"{LOADING[name]}\n{ask}"]

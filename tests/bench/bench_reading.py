@@ -1,8 +1,8 @@
-"""Reading photos from S3: CPU time of a GET by the store's own way, obstore, pyarrow and boto3.
+"""Reading photos from S3: CPU time of a GET by the product's store, obstore, pyarrow and boto3.
 
-Objects of the sizes of uploads on an embedded S3 server; its own time is not counted, the
-process's is, all threads. Four threads read at once, as in the line. Each way's figures are medians
-over rounds that take turns. Ways whose package is not there are left out.
+Objects with the sizes of uploads on an embedded S3 server; only the client process is measured, all
+threads. Four threads read in parallel, as in the product. Each figure is the median over rounds in
+which the ways take turns. Ways whose package is not installed are left out.
 
     python -m tests.bench.bench_reading [--json FILE]
 """
@@ -106,7 +106,7 @@ def measure(server: S3Server) -> list[Row]:
                     lengths = set(map(len, pool.map(read, keys)))
                     cost = (time.process_time() - start) / len(keys)
                     assert lengths == {count}, f"{name} read {lengths}"
-                    if turn:  # the first round opens connections
+                    if turn:  # the first round also opens connections
                         times[name][size].append(1000 * cost)
     rows = []
     for name in readers:

@@ -1,10 +1,10 @@
-"""Resampling crops to thumbnails: speed of the ways to do it, and quality beside it.
+"""Resampling crops to thumbnails: speed and quality of several ways.
 
-Times are CPU ms of one thread, the best of several, for crops of a view of 1,024 × 768 pixels.
-Quality is against the same cubic kernel in float64: PSNR, structural similarity, the largest
-difference, and the sharpness of edges (mean absolute difference of neighbours, in shares of that of
-the reference). PSNR to a Lanczos kernel in float64 stands beside it. Ways whose package is not
-installed are left out.
+Times are CPU ms of one thread, the minimum of several, for crops of a view of 1,024 × 768 pixels.
+Quality is relative to the same cubic kernel in float64: PSNR, structural similarity, the largest
+difference, and the sharpness of edges (mean absolute difference of neighbours, as a share of the
+reference's). The PSNR relative to a Lanczos kernel in float64 is reported too. Ways whose package
+is not installed are left out.
 
     python -m tests.bench.bench_resample [--photos FOLDER] [--json FILE]
 """
@@ -31,7 +31,7 @@ from tests.bench.uploads import PHOTOGRAPHS
 
 Way = Callable[[np.ndarray, tuple[int, int]], np.ndarray]
 
-# Width and height of the crop in the view, and of the thumbnail.
+# Width and height of the crop in the view, and those of the thumbnail.
 SIZES = {
     "750² → 512²": ((750, 750), (512, 512)),
     "1024×576 → 512×288": ((1024, 576), (512, 288)),
@@ -41,11 +41,11 @@ SIZES = {
     "1024×576 → 128×72": ((1024, 576), (128, 72)),
     "384² → 128²": ((384, 384), (128, 128)),
 }
-REDUCTIONS = {"1.46": 1.46, "5.9": 5.9}  # of the first and of the fifth size
+REDUCTIONS = {"1.46": 1.46, "5.9": 5.9}  # those of the first and the fifth size
 
 
 def cubic(x: np.ndarray) -> np.ndarray:
-    """Keys' cubic with a = -0.5 at distances x ≥ 0."""
+    """Evaluate Keys' cubic with a = -0.5 at distances x ≥ 0."""
     near, far = 1.5 * x**3 - 2.5 * x**2 + 1, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
     return np.where(x < 1, near, np.where(x < 2, far, 0))
 
@@ -56,7 +56,7 @@ def lanczos(x: np.ndarray) -> np.ndarray:
 
 @cache
 def weights(before: int, after: int, kernel: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """[after, before] in float64, the kernel widened by the reduction."""
+    """Return weights, float64 [after, before], with the kernel widened by the reduction."""
     centres = (np.arange(after) + 0.5) * before / after
     distances = np.abs((np.arange(before) + 0.5)[None] - centres[:, None])
     values = kernel(distances / max(1.0, before / after))
@@ -64,7 +64,7 @@ def weights(before: int, after: int, kernel: Callable[[np.ndarray], np.ndarray])
 
 
 def reference(pixels: np.ndarray, size_wh: tuple[int, int], kernel: Callable = cubic) -> np.ndarray:
-    """float64 [h, w, 3], 0 to 255, not rounded."""
+    """Resample without rounding: float64 [h, w, 3], 0 to 255."""
     rows = weights(pixels.shape[0], size_wh[1], kernel)
     columns = weights(pixels.shape[1], size_wh[0], kernel)
     values = np.tensordot(rows, pixels, (1, 0))  # [h, before, 3]
@@ -88,7 +88,7 @@ def by_area(pixels: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
 
 
 def by_area_then_cubic(pixels: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
-    """Means of whole blocks, and OpenCV's cubic, which does not antialias, for what is left."""
+    """Average whole blocks, then resize by OpenCV's cubic, which does not antialias."""
     width, height = pixels.shape[1], pixels.shape[0]
     block = min(width // size_wh[0], height // size_wh[1])
     blocks = by_area(pixels, (width // block, height // block)) if block > 1 else pixels
@@ -96,14 +96,14 @@ def by_area_then_cubic(pixels: np.ndarray, size_wh: tuple[int, int]) -> np.ndarr
 
 
 def by_cubic_then_area(pixels: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
-    """Enlarged to the next multiple of the thumbnail, and means of whole blocks."""
+    """Enlarge to the next multiple of the thumbnail, then average whole blocks."""
     times = -(-pixels.shape[1] // size_wh[0])
     larger = (size_wh[0] * times, size_wh[1] * times)
     return by_area(cv2.resize(pixels, larger, interpolation=cv2.INTER_CUBIC), size_wh)
 
 
 def by_matrices(pixels: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
-    """Matrix products in float32 over the band of weights that are not zero, one rounding."""
+    """Multiply matrices in float32 over the band of nonzero weights, with one rounding."""
     values = _product(pixels.reshape(len(pixels), -1).astype(np.float32), size_wh[1])
     turned = cv2.transpose(values.reshape(size_wh[1], -1, 3))  # [before, h, 3]
     values = _product(turned.reshape(len(turned), -1), size_wh[0])

@@ -1,8 +1,8 @@
 """`FastS2CNet` against `S2CNet.forward`: time, multiply-adds, and whether the choice is the same.
 
-One image with 10 (gaicv1) or 5 (gaicv2) objects, backbone included. Every round runs all ways
-once, so that a busy machine slows them alike; the best round of each counts. Quality is that of the
-candidates' scores on the stored photos against `forward` in float32.
+One image with 10 (gaicv1) or 5 (gaicv2) objects, backbone included. Every round runs each way once,
+so that other load slows all of them; the fastest round of each counts. Quality compares the
+candidates' scores on the stored photos with those of `forward` in float32.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def main() -> None:
 
 @torch.no_grad()
 def measure(preset: str, candidates: int, rounds: int) -> list[dict[str, object]]:
-    """One row per way, printed as it comes."""
+    """Measure and print one row for each way."""
     network = drawn_network(preset)
     inputs = [photo_inputs(path, candidates, network.config.detections) for path in PHOTOS]
     ways = ways_of(network)
@@ -88,7 +88,7 @@ def measure(preset: str, candidates: int, rounds: int) -> list[dict[str, object]
 
 
 def photo_inputs(path: Path, candidates: int, objects: int) -> Inputs:
-    """A photo with boxes drawn at random as candidates and objects."""
+    """Return a photo with random boxes as candidates and objects."""
     image, _ = prepare_image(np.array(Image.open(path).convert("RGB")))
     height, width = image.shape[1:]
     crops = functional.pad(draw_boxes(candidates, width, height, seed=1), (1, 0))
@@ -96,7 +96,7 @@ def photo_inputs(path: Path, candidates: int, objects: int) -> Inputs:
 
 
 def best_times(ways: dict[str, Way], inputs: Inputs, rounds: int) -> dict[str, float]:
-    """Seconds of one call of each way, the least of several rounds after a warm-up."""
+    """Measure seconds of one call of each way, the minimum of several rounds after a warm-up."""
     best = dict.fromkeys(ways, float("inf"))
     for number in range(rounds + 1):
         for name, way in ways.items():

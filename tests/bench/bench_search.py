@@ -1,8 +1,8 @@
 """Finding the best crop of six shapes: the search against scoring every candidate.
 
-Regret is how much lower the found crop's score is than the best of all candidates, in standard
-deviations of that photo's and shape's scores. Times are CPU seconds of one core, the best of a
-few, summed over the photos; the backbone alone is the yardstick.
+Regret is the difference between the found crop's score and the best of all candidates, in standard
+deviations of the scores for that photo and shape. Times are CPU seconds of one core, the minimum of
+a few, summed over the photos; the time of the backbone is the baseline.
 
     python -m tests.bench.bench_search [--photos N] [--weights PATH] [--preset NAME] [--json FILE]
 """
@@ -61,12 +61,12 @@ def photos(count: int) -> list[Photo]:
 
 
 def candidates_of(seen: SeenPhoto) -> list[Boxes]:
-    """The candidates of the six shapes."""
+    """Return the candidates of the six shapes."""
     return [for_shape(*seen.size_wh, shape) for shape in SHAPES]
 
 
 def find(way: Search, engine: CropEngine, seen: SeenPhoto) -> tuple[list[SearchResult], int]:
-    """What is found for the six shapes, and how many candidates were scored for it."""
+    """Search the six shapes; returns the results and how many candidates were scored."""
     asked = 0
     score_boxes = score_function(engine.network, seen)
 
@@ -79,7 +79,7 @@ def find(way: Search, engine: CropEngine, seen: SeenPhoto) -> tuple[list[SearchR
 
 
 def second_best(found: SearchResult) -> float:
-    """The score of the best crop that is clearly different from the best."""
+    """Return the score of the best crop that is clearly different from the first."""
     best = found.boxes[found.scores.argmax()]
     others = found.scores[iou(best, found.boxes) < DISTINCT_IOU]
     return float(others.max()) if len(others) else float("nan")
@@ -120,7 +120,7 @@ def bench(engine: CropEngine, backbone: Backbone, pictures: list[Photo]) -> list
 
 
 def profile(engine: CropEngine, photo: Photo) -> list[Row]:
-    """Where the search's time goes, one photo."""
+    """Profile the search of one photo."""
     (seen,) = engine.see([photo])
     image, scale_xy = prepare_image(photo.pixels)
     boxes = boxes_to_input(seen.objects.boxes, scale_xy)

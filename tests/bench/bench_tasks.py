@@ -1,8 +1,8 @@
-"""How many thin tasks go through Ray, by the job's own loop, and what memory the driver takes.
+"""Throughput of thin tasks through Ray with the job's own loop, and the driver's memory.
 
-The tasks are those of a run that is pinned; each stage does nothing but put its task on record. The
-rest is the job's: `pipeline.run.work_and_commit`, the flow on a cluster of this machine, the
-records, the commit. Memory is what a process has for itself (USS), looked at after so many tasks.
+The tasks are those of a pinned run; each stage only records its task. The rest is the job's code:
+`pipeline.run.work_and_commit`, the flow on a cluster on this machine, the records, the commit.
+Memory is a process's private memory (USS), sampled at given numbers of tasks.
 
     python -m tests.bench.bench_tasks [--tasks N] [--json FILE]
 """
@@ -38,7 +38,7 @@ from tests.support.thin_records import begin
 from tests.support.thin_stages import ThinFinisher, read
 
 Row = dict[str, Any]
-AT = (0.01, 0.1, 0.25, 0.5, 0.75, 1.0)  # shares of the tasks after which is looked
+AT = (0.01, 0.1, 0.25, 0.5, 0.75, 1.0)  # shares of the tasks at which time and memory are sampled
 HEAD = (
     "tasks",
     "wall s",
@@ -53,7 +53,7 @@ MIB = 1 << 20
 
 
 def pin(folder: str, tasks: int) -> str:
-    """Pin a run of so many tasks of one photo; return its id."""
+    """Pin a run with `tasks` tasks of one photo; returns its id."""
     inputs = made_up_inputs(tasks)
     ledger = Ledger.open(open_store(folder), spec_of(inputs), inputs, cut_tasks(inputs, 1))
     begin(folder, ledger.run_id)
@@ -61,21 +61,21 @@ def pin(folder: str, tasks: int) -> str:
 
 
 class Looks:
-    """Looks at time and memory of this process and of those that it has started."""
+    """Samples time and memory of this process and its children."""
 
     def __init__(self) -> None:
         self.began = time.perf_counter()
         self.rows: list[Row] = []
 
     def look(self, tasks: int) -> None:
-        """Note what they have after so many tasks."""
+        """Take a sample after `tasks` tasks."""
         usage = resource.getrusage(resource.RUSAGE_SELF)
         wall_s = time.perf_counter() - self.began
         own = {"gcs": 0.0, "raylet": 0.0, "workers": 0.0}
         for process in psutil.Process().children(recursive=True):
             try:
                 name, uss = " ".join(process.cmdline()), process.memory_full_info().uss / MIB
-            except psutil.Error:  # it has ended meanwhile
+            except psutil.Error:  # it has ended in the meantime
                 continue
             kinds = {"gcs_server": "gcs", "raylet/raylet": "raylet", "ray::": "workers"}
             for mark, kind in kinds.items():
@@ -94,17 +94,17 @@ class Looks:
 
 
 class ThinShares(shares.ClusterShares):
-    """A cluster whose workers do the thin stages."""
+    """A cluster whose workers run the thin stages."""
 
     looks: Looks
 
     @property
     def stages(self) -> Stages:
-        """As `ClusterShares.stages`."""
+        """Stand in for `ClusterShares.stages`."""
         return Stages(read, ThinFinisher, None)
 
     def work(self, pending: list[int], job: Job, stop: Stop) -> Iterator[TaskSummary]:
-        """As `ClusterShares.work`; looks at memory on the way."""
+        """Work like `ClusterShares.work`, and sample memory meanwhile."""
         at = {max(1, int(share * len(pending))) for share in AT}
         self.looks.began = time.perf_counter()
         for done, summary in enumerate(super().work(pending, job, stop), 1):
@@ -114,12 +114,12 @@ class ThinShares(shares.ClusterShares):
 
 
 def start(settings: RunningSettings, tasks: int, *_: object) -> ThinShares:
-    """As `pipeline.run.start`."""
+    """Stand in for `pipeline.run.start`."""
     return ThinShares(**asdict(shares.start_ray(settings, tasks)))
 
 
 def measure(tasks: int) -> list[Row]:
-    """Do a run of so many thin tasks and commit it."""
+    """Do a run of `tasks` thin tasks and commit it."""
     with tempfile.TemporaryDirectory(prefix="bench", ignore_cleanup_errors=True) as folder:
         pinned = step("pin", tasks, pin, folder, tasks)
         job = Job(

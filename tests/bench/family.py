@@ -1,4 +1,4 @@
-"""What a command costs with all the processes it starts: clock, CPU seconds, memory."""
+"""Measure a command with all the processes that it starts: wall time, CPU seconds, memory."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ SAMPLE_S = 0.5
 
 @dataclass(frozen=True)
 class Cost:
-    """What a command took: seconds, CPU seconds of its whole family, its largest memory."""
+    """The cost of a command: seconds, CPU seconds of all its processes, peak memory."""
 
     wall_s: float
     cpu_s: float
@@ -27,13 +27,13 @@ class Cost:
 def measure(
     command: Sequence[str], watch: Callable[[float], None] | None = None, root: Path = ROOT
 ) -> Cost:
-    """Runs a command and watches its family. Memory is proportional (shared pages count once).
+    """Run a command and watch its processes. Memory is proportional (shared pages count once).
 
-    watch: is told the family's memory in MiB at every look. root: the tree whose code is run.
+    watch: called with their memory in MiB at every sample. root: the tree whose code is run.
     """
     environment = {**os.environ, "PYTHONWARNINGS": "ignore", "RAY_ADDRESS": "local"}
     environment["PYTHONPATH"] = str(root)
-    environment["RAY_worker_niceness"] = "0"  # Ray's workers yield to all other work by default
+    environment["RAY_worker_niceness"] = "0"  # by default, Ray's workers have a lower priority
     start, peak = time.monotonic(), 0.0
     cpu: dict[tuple[int, float], float] = {}
     with tempfile.TemporaryFile() as said:
@@ -45,7 +45,7 @@ def measure(
                 if watch:
                     watch(memory_mib)
                 time.sleep(SAMPLE_S)
-        finally:  # where this program is stopped, what it started stops with it
+        finally:  # if this program is stopped, the processes that it started stop with it
             for member in _family(process.pid):
                 with contextlib.suppress(psutil.Error):
                     member.kill()
@@ -57,7 +57,7 @@ def measure(
 
 
 def _look(pid: int, cpu: dict[tuple[int, float], float]) -> float:
-    """Memory of a family in MiB; CPU seconds of each member so far go into `cpu`."""
+    """Return the memory of a process tree in MiB; stores each member's CPU seconds in `cpu`."""
     memory = 0
     for member in _family(pid):
         with contextlib.suppress(psutil.Error):
@@ -68,7 +68,7 @@ def _look(pid: int, cpu: dict[tuple[int, float], float]) -> float:
 
 
 def _family(pid: int) -> list[psutil.Process]:
-    """A process and all below it; none where it is gone."""
+    """Return a process and its descendants; [] if it has ended."""
     try:
         root = psutil.Process(pid)
         return [root, *root.children(recursive=True)]
@@ -77,7 +77,7 @@ def _family(pid: int) -> list[psutil.Process]:
 
 
 def _proportional_bytes(pid: int) -> int:
-    """Pss of a process, from Linux; 0 where it is gone."""
+    """Return a process's PSS, from Linux; 0 if it has ended."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:

@@ -1,7 +1,7 @@
-"""The peer: the same crops by a Ray Data script as its documentation would have it.
+"""A peer: the same crops by a Ray Data script as Ray's documentation suggests.
 
-`read_images`, a class for the network, a function for the crops, `write_parquet`. It keeps no
-record, no errors (a broken file fails the run), no tasks, and decodes every photo in full.
+`read_images`, a class for the network, a function for the crops, `write_parquet`. It has no records
+or tasks, does not handle errors (a broken file fails the run), and decodes every photo in full.
 
     python tests/bench/naive_ray_data.py INPUT OUTPUT
 """
@@ -39,7 +39,7 @@ class Score:
 
 @torch.inference_mode()
 def best_boxes(image: np.ndarray, model: S2CNet, detector: Any) -> np.ndarray:
-    """The best crop of each ratio by the plain network. [5, 4] pixels of `image`."""
+    """Return the plain network's best crop of each ratio: [5, 4], pixels of `image`."""
     prepared, scale = prepare_image(image)
     (found,) = detector.detect([image])
     best = []
@@ -52,7 +52,7 @@ def best_boxes(image: np.ndarray, model: S2CNet, detector: Any) -> np.ndarray:
 
 
 def thumbnails(row: dict[str, Any]) -> dict[str, Any]:
-    """The crops as WebP; the circle is the square again."""
+    """Encode the crops as WebP; the circle reuses the square."""
     return {"path": row["path"], "crops": encoded(row["image"], row["boxes"])}
 
 

@@ -1,8 +1,8 @@
-"""Peers in one process: what others make six thumbnails of a photo with. Rows of CPU time a photo.
+"""Peers in one process: other ways to make six thumbnails of a photo. CPU time a photo.
 
-Each is left out where its package is not there: pyvips, OpenCV, for smartcrop.js Node with the
-packages `smartcrop` and `sharp` in the folder that NODE_MODULES names (`npm install` there), and
-for FocalNet its crop ranker as an ONNX file, which FOCALNET names.
+Each is left out if its requirements are missing: pyvips, OpenCV; for smartcrop.js, Node with the
+packages `smartcrop` and `sharp` in the folder named by NODE_MODULES (`npm install` there); for
+FocalNet, its crop ranker as the ONNX file named by FOCALNET.
 """
 
 import io
@@ -27,20 +27,20 @@ Peer = Callable[[Sequence[Path]], float | None]
 
 
 def cpu_s() -> float:
-    """CPU seconds of this process and of its children that ended."""
+    """Return CPU seconds of this process and of its children that have ended."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 def sizes() -> list[tuple[int, int]]:
-    """Width and height of the six thumbnails."""
+    """Return width and height of the six thumbnails."""
     ratios = [shape.ratio or 1.0 for shape in SHAPES]
     widths = [round(min(THUMBNAIL, THUMBNAIL * ratio)) for ratio in ratios]
     return [(wide, round(wide / ratio)) for wide, ratio in zip(widths, ratios, strict=True)]
 
 
 def libvips(photos: Sequence[Path]) -> float | None:
-    """CPU seconds a photo of libvips `smartcrop` (attention), no network."""
+    """Measure CPU seconds a photo of libvips `smartcrop` (attention), without a network."""
     try:
         import pyvips
     except ImportError:
@@ -56,10 +56,10 @@ def libvips(photos: Sequence[Path]) -> float | None:
 
 
 def corners(photos: Sequence[Path]) -> float | None:
-    """CPU seconds a photo of a crop around the mean of the strongest corners.
+    """Measure CPU seconds a photo of a crop around the mean of the strongest corners.
 
-    The way of thumbor's feature detection: 20 corners on the grey picture, their mean is the centre
-    of every crop.
+    Like thumbor's feature detection: the mean of 20 corners in the grey picture is the centre of
+    every crop.
     """
     try:
         import cv2
@@ -82,7 +82,7 @@ def corners(photos: Sequence[Path]) -> float | None:
 
 
 def smartcrop_js(photos: Sequence[Path]) -> float | None:
-    """CPU seconds a photo of smartcrop.js, with the start of Node spread over the photos."""
+    """Measure CPU seconds a photo of smartcrop.js; Node's startup is spread over the photos."""
     modules = Path(os.environ.get("NODE_MODULES", "."))
     there = all((modules / "node_modules" / name).is_dir() for name in ("smartcrop", "sharp"))
     node = shutil.which("node")
@@ -96,7 +96,7 @@ def smartcrop_js(photos: Sequence[Path]) -> float | None:
 
 
 def focalnet(photos: Sequence[Path]) -> float | None:
-    """CPU seconds a photo of FocalNet by its ONNX file, one thread, thumbnails by Pillow."""
+    """Measure CPU seconds a photo of FocalNet's ONNX file, one thread, thumbnails by Pillow."""
     if "FOCALNET" not in os.environ:
         return None
     ranker = FocalNet(os.environ["FOCALNET"])
@@ -112,7 +112,7 @@ def focalnet(photos: Sequence[Path]) -> float | None:
 
 
 def _view(path: Path) -> Image.Image:
-    """The photo, reduced as far as its decoder can do that for two times a thumbnail."""
+    """Decode the photo, reduced as far as its decoder can for twice a thumbnail's size."""
     image = Image.open(path)
     image.draft("RGB", (2 * THUMBNAIL, 2 * THUMBNAIL))
     return image.convert("RGB")

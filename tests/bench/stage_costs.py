@@ -1,10 +1,10 @@
-"""What each stage costs for the photos of a folder, in one process of one thread.
+"""Measure the cost of each stage for the photos in a folder, in one process with one thread.
 
-Run by `bench_base` in trees of several commits, so it imports nothing of this folder and only what
-has kept its name, or is found under both: PYTHONPATH names the tree. Prints one JSON document: CPU
-seconds a photo by stage, the boxes chosen, by photo and shape, the bytes of a photo's thumbnails,
-and of the first task's, circles and padded ones left out, the mean SSIMULACRA2 where the package
-`ssimulacra2` is there (null where it is not).
+Run by `bench_base` in the trees of several commits, so it imports nothing from this folder, and
+only names that have stayed the same or are looked up under both: PYTHONPATH selects the tree.
+Prints one JSON document: CPU seconds a photo by stage, the chosen boxes by photo and shape, the
+bytes of a photo's thumbnails, and the mean SSIMULACRA2 of the first task's thumbnails without
+circles and padded ones (null if the package `ssimulacra2` is not installed).
 
     PYTHONPATH=TREE python stage_costs.py PHOTOS OUTPUT
 """
@@ -41,14 +41,14 @@ THUMBNAIL, OLD_THUMBNAIL = f"{THUMBNAIL_ROOM}.thumbnail", "pipeline.photo.thumbn
 
 
 def cpu_s() -> float:
-    """CPU seconds of this process and of the decoding child that lives beside it."""
+    """Return CPU seconds of this process and of its running decoding child."""
     children = psutil.Process().children(recursive=True)
     times = [child.cpu_times() for child in children]
     return time.process_time() + sum(each.user + each.system for each in times)
 
 
 def likeness(photos: dict[str, Any], crops: Iterable[dict[str, Any]]) -> float | None:
-    """Mean SSIMULACRA2 of thumbnails against the pixels that were encoded.
+    """Compute the mean SSIMULACRA2 of thumbnails against the encoded pixels.
 
     photos: decoded, by image_id. crops: rows of the table.
     """
@@ -76,7 +76,7 @@ def main() -> None:
     one_thread()
     score = DetectScore(job, "cpu")
     blocks = [pa.table({"task": [task]}) for task in ledger.pending()]
-    score(read_decode(blocks[0], job))  # the first photos pay for what is made once
+    score(read_decode(blocks[0], job))  # warm-up: the first photos pay for one-time work
     costs: Counter[str] = Counter()
     first: dict[str, Any] = {}
     crop_bytes = 0

@@ -1,4 +1,4 @@
-"""A folder of photographs as people upload them, made from those inside two packages."""
+"""A folder of photographs as people upload them, made from those that ship with two packages."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -12,19 +12,19 @@ PHOTOGRAPHS = {
     "skimage.data": ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg"),
     "sklearn.datasets.images": ("china.jpg", "flower.jpg"),
 }
-# Width and height of cameras and of what messengers make of them; the first is 12 megapixels.
+# Sizes of photos from cameras, and after messengers have reduced them; the first is 12 megapixels.
 SIZES = ((4000, 3000), (1600, 1200), (1080, 1350), (1920, 1080), (720, 1280))
 
 
 def write_uploads(folder: Path, count: int, sizes: Sequence[tuple[int, int]] = SIZES) -> None:
-    """`count` JPEG files: parts of the photographs, enlarged, with grain; the same every time."""
+    """Write `count` JPEG files: parts of the photographs, enlarged, with grain; reproducible."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
         write_upload(folder, number, sizes)
 
 
 def write_upload(folder: Path, number: int, sizes: Sequence[tuple[int, int]] = SIZES) -> None:
-    """One of the files of `write_uploads`."""
+    """Write one of the files of `write_uploads`."""
     sources = _sources()
     rng = np.random.default_rng(number)
     source, (width, height) = sources[number % len(sources)], sizes[number % len(sizes)]

@@ -1,8 +1,8 @@
 """Run the steps one after another: `python -m tests.gpu_proof [--wheels FOLDER] [--out FOLDER]`.
 
-Needs the Python that has torch, a source tree, and no network. `--wheels` names a folder with what
-that Python lacks: wheels, which `python -m tests.gpu_proof.wheels FOLDER` downloads on a machine
-with a network, and archives (.tar.xz) of unpacked ones.
+Needs a Python with torch and a source tree, but no network. `--wheels` is a folder with the
+packages that this Python lacks: wheels, which `python -m tests.gpu_proof.wheels FOLDER` downloads
+on a machine with a network, and archives (.tar.xz) of unpacked ones.
 """
 
 import argparse
@@ -24,7 +24,7 @@ PHOTOS = 40
 
 
 def main() -> int:
-    """Returns 1 where a step failed or was cut off."""
+    """Run the proof; returns 1 if a step failed or was cut off."""
     parser = argparse.ArgumentParser(prog="python -m tests.gpu_proof", description=__doc__)
     parser.add_argument("--wheels", type=Path, help="folder of what this Python lacks")
     parser.add_argument("--out", type=Path, default=Path("gpu-proof"), help="for JSON and page")
@@ -41,7 +41,7 @@ def main() -> int:
 
 
 def all_steps(options: argparse.Namespace) -> int:
-    """Bring what is lacking, make photos, run the steps within the budget, write the page."""
+    """Install missing packages, make photos, run the steps within the budget, write the page."""
     begin = time.monotonic()
     options.out = options.out.resolve()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def all_steps(options: argparse.Namespace) -> int:
 
 
 def prepared(wheels: Path | None, target: Path) -> dict[str, str]:
-    """The environment of the steps, with the brought packages unpacked into `target`."""
+    """Install the brought packages into `target`; returns the environment of the steps."""
     environment = {**os.environ, "PYTHONPATH": f"{target}{os.pathsep}{ROOT}"}
     environment |= {"OPENBLAS_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}
     target.mkdir(parents=True)
@@ -86,7 +86,7 @@ def prepared(wheels: Path | None, target: Path) -> dict[str, str]:
 def run_step(
     step: str, options: argparse.Namespace, photos: Path, environment: dict[str, str], left_s: float
 ) -> str:
-    """How a step ended, in words."""
+    """Run a step in its own process; returns how it ended, in words."""
     start = time.monotonic()
     command = [sys.executable, "-W", "ignore", "-m", "tests.gpu_proof", "--step", step]
     command += ["--device", options.device, "--photos", str(photos), "--out", str(options.out)]

@@ -1,4 +1,4 @@
-"""Step `arithmetic`: what the figures of the other steps mean for machines of other sizes."""
+"""Step `arithmetic`: what the other steps' figures mean for machines of other sizes."""
 
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,13 @@ CORES = (8, 16, 32)
 
 
 def run(device: str, photos: Path, document: Path) -> None:
-    """Write photos a second of the cores, and the share of the GPU that these would keep busy."""
+    """Write the cores' photos a second, and the share of the GPU that these would keep busy."""
     found = read(document)
     stages = {row["what"]: row for row in found["stages"]}
     decode_ms, encode_ms = (cpu_ms(stages, name) for name in ("decode", "encode six auto"))
     worker = found["worker"]
     choose = {row["way"]: float(row["cpu_ms"]) for row in worker["rows"]}
-    *_, choose_ms = choose.values()  # the last way is the product's
+    *_, choose_ms = choose.values()  # the product uses the last way
     gpu_ms = worker.get("gpu_busy_ms_a_photo")
     rows: list[Row] = []
     whole = decode_ms + choose_ms + encode_ms
@@ -42,5 +42,5 @@ def run(device: str, photos: Path, document: Path) -> None:
 
 
 def cpu_ms(stages: dict[str, Any], name: str) -> float:
-    """CPU milliseconds of a stage while all cores are busy."""
+    """Return the CPU milliseconds of a stage while all cores are busy."""
     return float(stages[name]["cpu_ms_beside_others"])

@@ -1,8 +1,8 @@
 """Step `job`: the whole job on Ray, with one scoring worker and with the default number.
 
-Photos a second are those of the middle of a run, by when its tasks were put on record: starting and
-the last tasks, when cores run empty, are left out. What the processes used and waited for is of the
-same time.
+Photos a second are measured in the middle of a run, from the times of its task records: startup and
+the last tasks, when cores become idle, are left out. What the processes used and waited for is
+measured over the same time.
 """
 
 import json
@@ -29,7 +29,7 @@ TASK = 16  # photos
 JOB = ["jobs/crop_bucket.py"]
 SAMPLED = ["-m", "tests.gpu_proof.sampled_job"]
 ONE = ["--num-actors", "1"]
-# Photos, how the job is started, and what it is told, for each way; the first matter most.
+# For each way: photos, how the job is started, and its options; the most important ways first.
 WAYS: dict[str, tuple[int, list[str], list[str]]] = {
     "one scoring worker": (608, [*SAMPLED, "lowered"], ONE),
     "default": (2400, JOB, []),
@@ -37,14 +37,14 @@ WAYS: dict[str, tuple[int, list[str], list[str]]] = {
     "one, without priority": (480, [*SAMPLED, "same"], ONE),
     "eight scoring workers": (2400, JOB, ["--num-actors", "8", "--gpus-per-actor", "0.125"]),
 }
-SMALL = 80  # photos, where there is no GPU: the step is tried, not measured
-MIDDLE = (0.3, 0.8)  # shares of the tasks on record
+SMALL = 80  # photos without a GPU: the step is only tested, not measured
+MIDDLE = (0.3, 0.8)  # shares of the recorded tasks
 TOP = 14  # functions shown
-ENOUGH_S = 150.0  # no other way is begun later: the other steps need their time too
+ENOUGH_S = 150.0  # no further way is started after this: the other steps need time too
 
 
 def run(device: str, photos: Path, document: Path) -> None:
-    """Write photos a second, failures, how busy the GPU was, and who waited for what."""
+    """Write photos a second, failures, how busy the GPU was, and what processes waited for."""
     found: dict[str, Any] = {"rows": []}
     begin_s = time.monotonic()
     for name, (many, start, options) in WAYS.items():
@@ -62,10 +62,10 @@ def run(device: str, photos: Path, document: Path) -> None:
 
 
 def copies(photos: Path, folder: Path, count: int) -> None:
-    """`count` files that differ, so that none takes over the result of another.
+    """Write `count` files that differ, so that none reuses the result of another.
 
-    Bytes behind a JPEG's end are no picture. A link would not do: the plan puts photos of one etag
-    into one task, which does the first of them.
+    They differ in bytes after the JPEG's end, which are not part of the picture. Links would not
+    work: the plan puts photos with the same etag into one task, which processes only the first.
     """
     folder.mkdir()
     files = [file.read_bytes() for file in sorted(photos.iterdir())]
@@ -75,7 +75,7 @@ def copies(photos: Path, folder: Path, count: int) -> None:
 
 
 def one_run(work: Path, start: list[str], options: list[str]) -> dict[str, Any]:
-    """Figures of a job on the photos in `work`: `row`, and tables by name."""
+    """Run a job on the photos in `work`; returns its figures: `row`, and tables by name."""
     output, samples = work / "out", work / "samples"
     samples.mkdir()
     told_to_job = [] if start == JOB else [str(samples)]
@@ -100,7 +100,7 @@ def one_run(work: Path, start: list[str], options: list[str]) -> dict[str, Any]:
 
 
 def processes(seen: Watched, first_s: float, last_s: float, photos: int) -> list[Row]:
-    """The roles, printed."""
+    """Print and return the rows of all roles."""
     rows: list[Row] = []
     for row in seen.rows(first_s, last_s, photos):
         told(row, rows)
@@ -108,14 +108,14 @@ def processes(seen: Watched, first_s: float, last_s: float, photos: int) -> list
 
 
 def middle(output: Path) -> tuple[float, float, int]:
-    """Unix times of two tasks' records, and the photos of the tasks between."""
+    """Return the Unix times of two tasks' records, and the photos of the tasks in between."""
     times = sorted(one.stat().st_mtime for one in output.glob("runs/*/tasks/*.json"))
     first, last = (int(share * (len(times) - 1)) for share in MIDDLE)
     return times[first], times[last], TASK * (last - first)
 
 
 def of_run(output: Path) -> Row:
-    """What the run's own record says: failures, formats, and milliseconds a photo by stage."""
+    """Return the run's recorded figures: failures, formats, and milliseconds a photo by stage."""
     run = open_run(str(output))
     images, manifest = run.images(), run.manifest
     photos = images.num_rows
@@ -135,7 +135,7 @@ def of_run(output: Path) -> Row:
 
 
 def sampled(folder: Path) -> list[Row]:
-    """Where the scoring worker's thread was, milliseconds a photo; the first row is of all."""
+    """Return where the scoring worker's thread was, ms a photo; the first row is the total."""
     rows: list[Row] = []
     for file in sorted(folder.glob("*.json")):
         found = json.loads(file.read_text())
@@ -164,7 +164,7 @@ def sampled(folder: Path) -> list[Row]:
 
 @contextmanager
 def watched_gpu() -> Iterator[Row]:
-    """The GPU's use in percent and its memory in GB, looked at once a second."""
+    """Sample the GPU's utilization in percent and its memory in GB, once a second."""
     busy: Row = {}
     looks: list[tuple[float, float, float]] = []
     ended = Event()

@@ -1,4 +1,4 @@
-"""Step `machine`: what there is, so that figures can be read later."""
+"""Step `machine`: the hardware and versions, needed to interpret the figures later."""
 
 import os
 import platform
@@ -38,7 +38,7 @@ def run(device: str, photos: Path, document: Path) -> None:
 
 
 def processor() -> str:
-    """The processor's name."""
+    """Return the processor's name."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()

@@ -1,4 +1,4 @@
-"""Step `networks`: detector and backbone alone; what a GPU could do if it were always fed."""
+"""Step `networks`: detector and backbone alone, the limit for a GPU that always has input."""
 
 from collections.abc import Callable
 from functools import partial
@@ -22,12 +22,12 @@ KINDS = (torch.float32, torch.float16)
 def run(device: str, photos: Path, document: Path) -> None:
     """Write milliseconds a photo of each network, by batch, precision and memory layout."""
     rows: list[Row] = []
-    torch.backends.cudnn.allow_tf32 = False  # as the product
+    torch.backends.cudnn.allow_tf32 = False  # as in the product
     few = device == "cpu"
     with torch.inference_mode():
         for layout in list(LAYOUTS)[: 1 if few else None]:
             for kind in KINDS[: 1 if few else None]:
-                # cuDNN begins with 3 s for each size in channels last: two of them tell enough.
+                # With channels last, cuDNN takes 3 s to start for each size: two sizes are enough.
                 some = BATCHES if layout == "contiguous" else BATCHES[:3:2]
                 for batch in some[: 1 if few else None]:
                     for name, network in networks(device).items():
@@ -38,7 +38,7 @@ def run(device: str, photos: Path, document: Path) -> None:
 
 
 def networks(device: str) -> dict[str, nn.Module]:
-    """Both networks on a device, in evaluation mode."""
+    """Return both networks on a device, in evaluation mode."""
     model = load_model("starter", device=device).eval()
     return {
         "detector": packaged_network().eval().to(device),
@@ -54,7 +54,7 @@ def measure(
     layout: torch.memory_format,
     device: str,
 ) -> Row:
-    """Milliseconds a photo as launched kernel by kernel and, of one photo, as a CUDA graph."""
+    """Measure milliseconds a photo, launched kernel by kernel and, for batch 1, as a CUDA graph."""
     network = network.to(kind).to(memory_format=layout)
     images = torch.rand(batch, 3, *SIZES[name], device=device, dtype=kind)
     images = images.contiguous(memory_format=layout)
@@ -68,5 +68,5 @@ def measure(
 
 
 def as_list(network: nn.Module, images: Tensor) -> list[Tensor]:
-    """A network's output as `Recorded` wants it."""
+    """Convert a network's output to the list that `Recorded` needs."""
     return [network(images)]

@@ -1,4 +1,4 @@
-"""The page of a proof: one table for each step, made from the JSON document alone."""
+"""The page of a proof: one table for each step, made only from the JSON document."""
 
 from html import escape
 from typing import Any
@@ -12,7 +12,7 @@ font-variant-numeric: tabular-nums } .scroll { overflow-x: auto }
 
 
 def page(document: dict[str, Any]) -> str:
-    """HTML of a whole document, nothing but what is in it."""
+    """Make the HTML of a whole document, with nothing else in it."""
     machine = document.get("machine", {})
     title = f"GPU proof: {machine.get('gpu', 'no GPU')}, {machine.get('date', '')}"
     parts = [f"<h1>{escape(title)}</h1>"]
@@ -24,7 +24,7 @@ def page(document: dict[str, Any]) -> str:
 
 
 def section(values: Any) -> str:
-    """A list of rows as a table, a mapping as names and values, nested as deep as it is."""
+    """Format a list of rows as a table, a mapping as names and values, recursively."""
     if isinstance(values, list) and values and isinstance(values[0], dict):
         return table(values)
     if isinstance(values, dict):
@@ -39,7 +39,7 @@ def section(values: Any) -> str:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Rows as a table; columns in the order in which they first occur."""
+    """Format rows as a table, with columns in the order of first occurrence."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     head = "".join(f"<th>{escape(name.replace('_', ' '))}</th>" for name in names)
     lines = [

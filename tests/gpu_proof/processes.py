@@ -1,8 +1,8 @@
-"""Watch the processes of a job through /proc: what each role uses of the cores and waits for.
+"""Watch the processes of a job through /proc: each role's CPU use and waiting.
 
-Nothing but /proc is read, and what a kernel does not tell (gVisor has no `schedstat`) is left out.
-A process is known by its command line, which Ray sets to `ray::` and what it is at; a worker of
-Ray's that reads and later encodes counts for one role and then for the other.
+Only /proc is read, and values that a kernel does not report (gVisor has no `schedstat`) are left
+out. A process's role is found from its command line, which Ray sets to `ray::` and its current
+task; a Ray worker that first reads and later encodes counts for one role and then for the other.
 """
 
 import os
@@ -19,7 +19,7 @@ from tests.gpu_proof.timing import Row
 PROC = Path("/proc")
 TICKS_S = 1 / os.sysconf("SC_CLK_TCK")
 LOOK_S = 0.5
-# What is in the command line, and the role; the first that fits.
+# A part of the command line, and the role; the first match counts.
 ROLES = (
     ("pipeline.photo.sandbox.child", "decoding child"),
     ("Scorer", "scoring worker"),
@@ -37,7 +37,10 @@ OF_MACHINE = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "ste
 
 @dataclass(frozen=True)
 class Reading:
-    """One process so far. Seconds; `waited_s` for a core, of all threads; switches of the first."""
+    """A process's totals so far, seconds. `waited_s`: all threads' waits for a core.
+
+    Context switches are those of the first thread.
+    """
 
     role: str
     parent: int
@@ -52,7 +55,7 @@ class Reading:
 
 @dataclass
 class Look:
-    """All processes of the job at a moment, by id, and the ticks of all cores."""
+    """A sample of all processes of the job, by id, and the ticks of all cores."""
 
     at_s: float
     of: dict[int, Reading]
@@ -61,12 +64,12 @@ class Look:
 
 @dataclass
 class Watched:
-    """All looks at a job."""
+    """All samples of a job."""
 
     looks: list[Look] = field(default_factory=list)
 
     def rows(self, begin_s: float, end_s: float, photos: int) -> list[Row]:
-        """By role, between two moments of Unix time in which so many photos were done."""
+        """Return a row for each role, between two Unix times in which `photos` photos were done."""
         looks = [look for look in self.looks if begin_s <= look.at_s <= end_s]
         if len(looks) < 2 or not photos:
             return []
@@ -93,7 +96,7 @@ class Watched:
         ]
 
     def machine(self, begin_s: float, end_s: float) -> Row:
-        """Percent of the cores' time, by what the kernel counts it as."""
+        """Return percent of the cores' time, by the kernel's categories."""
         looks = [look for look in self.looks if begin_s <= look.at_s <= end_s and look.machine]
         if len(looks) < 2:
             return {}
@@ -120,7 +123,7 @@ def _row(role: str, count: int, one: dict[str, float], wall_s: float, photos: fl
 
 @contextmanager
 def watched(root: int) -> Iterator[Watched]:
-    """Look at a process and all below it every LOOK_S until the block ends."""
+    """Sample a process and its descendants every LOOK_S until the block ends."""
     found, ended = Watched(), Event()
 
     def look() -> None:
@@ -137,7 +140,7 @@ def watched(root: int) -> Iterator[Watched]:
 
 
 def look_at(root: int) -> Look:
-    """A process and all below it, now."""
+    """Sample a process and its descendants."""
     pids = [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit()]
     of = {pid: one for pid in pids if (one := reading(pid)) is not None}
     own = {root}
@@ -150,7 +153,7 @@ def look_at(root: int) -> Look:
 
 
 def reading(pid: int) -> Reading | None:
-    """One process; None where it has ended."""
+    """Read one process's totals; None if it has ended."""
     folder = PROC / str(pid)
     try:
         fields = (folder / "stat").read_text().rpartition(")")[2].split()

@@ -1,9 +1,9 @@
-"""Run a job whose scoring workers note, every few milliseconds, what they are at.
+"""Run a job whose scoring workers are sampled every few milliseconds.
 
     python -m tests.gpu_proof.sampled_job lowered|same FOLDER [arguments of jobs/crop_bucket.py]
 
-`lowered` is the product: what runs beside a GPU's worker has less priority than it; `same` leaves
-all the priority that Ray gives them. Each scoring worker writes FOLDER/<pid>.json.
+`lowered` is the product's way: processes next to a GPU's worker have a lower priority than it;
+`same` leaves them all the priority that Ray sets. Each scoring worker writes FOLDER/<pid>.json.
 """
 
 import json
@@ -23,15 +23,15 @@ from pipeline.cluster.shares import ClusterShares
 from pipeline.cluster.workers import Scorer, commit_beside_gpu, read_apart, read_beside_gpu
 from pipeline.stages.commit import cut_encode_commit
 
-FOLDER = "GPU_PROOF_SAMPLES"  # environment of the workers
+FOLDER = "GPU_PROOF_SAMPLES"  # environment variable of the workers
 EVERY_S = 0.005
-WARM_TASKS = 3  # until every size of photo has its graphs
+WARM_TASKS = 3  # until graphs are recorded for every photo size
 OWN = ("pipeline", "s2cnet", "cuda_ops")
 WAITS = "waits for its next task"
 
 
 class SampledScorer(Scorer):
-    """The second stage as an actor, watched."""
+    """The second stage as an actor that is sampled."""
 
     def __init__(self, job: Any, device: str, gpus: float = 0.0) -> None:
         super().__init__(job, device, gpus)
@@ -39,7 +39,7 @@ class SampledScorer(Scorer):
         self.watch: Watch | None = None
 
     def do(self, block: pa.Table) -> pa.Table:
-        """As `Scorer.do`."""
+        """Do what `Scorer.do` does, and sample it."""
         if self.watch is None:
             self.watch = Watch(get_ident(), get_native_id())
         self.tasks += 1
@@ -55,7 +55,7 @@ class SampledScorer(Scorer):
 
 
 class Watch(Thread):
-    """Samples of one thread: the innermost function of ours, and whether it runs or waits."""
+    """Samples one thread: its innermost function of our code, and whether it runs or waits."""
 
     def __init__(self, ident: int, native: int) -> None:
         super().__init__(daemon=True)
@@ -65,7 +65,7 @@ class Watch(Thread):
         self.began_s = self.began_cpu_s = self.began_wait_s = 0.0
 
     def begin(self) -> None:
-        """Begin to count."""
+        """Start sampling."""
         self.began_s, (self.began_cpu_s, self.began_wait_s) = time.perf_counter(), self.times_s()
         self.start()
 
@@ -77,7 +77,7 @@ class Watch(Thread):
             self.counts[place, self.state()] += 1
 
     def state(self) -> str:
-        """R: it runs or waits for a core; S: it waits for something else; D: for a disk."""
+        """Return R if it runs or waits for a core, D if it waits for a disk, S for other waits."""
         try:
             text = Path(f"/proc/self/task/{self.native}/stat").read_text()
         except OSError:
@@ -85,7 +85,7 @@ class Watch(Thread):
         return text.rpartition(")")[2].split()[0]
 
     def times_s(self) -> tuple[float, float]:
-        """CPU time, and time that it waited for a core; 0 where the kernel does not tell."""
+        """Return CPU time and time waiting for a core; 0 if the kernel does not report it."""
         try:
             told = Path(f"/proc/self/task/{self.native}/schedstat").read_text().split()
         except OSError:
@@ -93,7 +93,7 @@ class Watch(Thread):
         return int(told[0]) / 1e9, int(told[1]) / 1e9
 
     def write(self, tasks: int) -> None:
-        """Write what was seen so far."""
+        """Write the samples so far."""
         cpu_s, wait_s = self.times_s()
         found = {
             "tasks": tasks,
@@ -109,7 +109,7 @@ class Watch(Thread):
 
 
 def where(frame: FrameType) -> str:
-    """The innermost function of ours in a stack, and what it calls of others."""
+    """Return a stack's innermost function of our code, and the foreign function that it calls."""
     inner: FrameType | None = frame
     while inner is not None:
         parts = Path(inner.f_code.co_filename).parts
@@ -122,7 +122,7 @@ def where(frame: FrameType) -> str:
 
 
 def stages(priority: str) -> Stages:
-    """The stages of a job on a GPU, watched."""
+    """Return the stages of a job on a GPU, with a sampled scorer."""
     if priority == "same":
         return Stages(read_apart, SampledScorer, cut_encode_commit)
     return Stages(read_beside_gpu, SampledScorer, commit_beside_gpu)
@@ -139,7 +139,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    # Of a module that workers can import: as `__main__` its classes would travel with each task.
+    # Imported as a module: classes of `__main__` would be pickled with each task.
     from tests.gpu_proof.sampled_job import main as imported
 
     sys.exit(imported())

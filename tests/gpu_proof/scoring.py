@@ -15,7 +15,7 @@ OBJECTS = 10
 
 def run(device: str, photos: Path, document: Path) -> None:
     """Write milliseconds a photo and the quality of each way against the definition."""
-    torch.backends.cudnn.allow_tf32 = False  # as the product
+    torch.backends.cudnn.allow_tf32 = False  # as in the product
     network, rows, folder = load_model("starter", device=device).eval(), [], document.parent
     graphs = {"cache": folder} if device == "cuda" else {}
     ways = {

@@ -41,14 +41,14 @@ def run(device: str, photos: Path, document: Path) -> None:
 
 
 def decoded(file: str) -> float:
-    """CPU seconds of decoding a photo, without the child process."""
+    """Return CPU seconds of decoding a photo, without the child process."""
     start = time.thread_time()
     decode(Path(file).read_bytes())
     return time.thread_time() - start
 
 
 def encoded(file: str, format: Any) -> float:
-    """CPU seconds of cutting and encoding six thumbnails of a decoded photo, as the last stage."""
+    """Return CPU seconds of cutting and encoding a photo's six thumbnails, as in the last stage."""
     photo, settings = decode(Path(file).read_bytes()), ThumbnailSettings(format=format)
     cuts: Drawn = {}
     start = time.thread_time()
@@ -65,7 +65,7 @@ def encoded(file: str, format: Any) -> float:
 def on_all_cores(
     pool: Executor, cores: int, call: Callable[[str], float], files: Sequence[str]
 ) -> Row:
-    """What a photo costs while every core is busy, and photos a second of all of them."""
+    """Measure a photo's cost while all cores are busy, and their photos a second."""
     many = [files[i % len(files)] for i in range(max(len(files), 24 * cores))]
     list(pool.map(call, many[:cores]))  # imports
     spent = list(pool.map(call, many, chunksize=4))
@@ -77,7 +77,7 @@ def on_all_cores(
 
 
 def on_gpu(files: Sequence[str]) -> list[Row]:
-    """nvJPEG through torchvision: decoding whole photos, encoding 512-pixel thumbnails."""
+    """Measure nvJPEG through torchvision: decoding whole photos, encoding 512-pixel thumbnails."""
     from torchvision.io import decode_jpeg, encode_jpeg
 
     rows: list[Row] = []

@@ -1,4 +1,4 @@
-"""Time calls on a device: the median of several, after the device has ended what it was given."""
+"""Time calls on a device: the median of several, each with the device synchronized."""
 
 import json
 import statistics
@@ -13,7 +13,7 @@ Row = dict[str, Any]
 
 
 def milliseconds(call: Callable[[], object], rounds: int = 20, warm: int = 3) -> float:
-    """Wall milliseconds of one call: median of `rounds`, after `warm` calls that do not count."""
+    """Measure wall milliseconds of a call: median of `rounds`, after `warm` uncounted calls."""
     taken = []
     for number in range(warm + rounds):
         start = time.perf_counter()
@@ -25,26 +25,26 @@ def milliseconds(call: Callable[[], object], rounds: int = 20, warm: int = 3) ->
 
 
 def wait() -> None:
-    """Wait until the GPU has done what it was given, where there is one."""
+    """Wait until the GPU, if there is one, has finished its work."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
 
 def told(row: Row, rows: list[Row]) -> Row:
-    """Print a row and keep it."""
+    """Print a row and append it to `rows`."""
     print(" | ".join(f"{name} {value}" for name, value in row.items()), flush=True)
     rows.append(row)
     return row
 
 
 def write(path: Path, step: str, values: Mapping[str, Any] | list[Row]) -> None:
-    """Put the values of a step into the document at `path`, beside those of other steps."""
+    """Add the values of a step to the document at `path`."""
     document = json.loads(path.read_text()) if path.exists() else {}
     document[step] = values
     path.write_text(json.dumps(document, indent=1))
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The document so far."""
+    """Read the document so far."""
     found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     return found

@@ -1,6 +1,6 @@
-"""`python -m tests.gpu_proof.wheels FOLDER`: download what a machine with torch alone lacks.
+"""`python -m tests.gpu_proof.wheels FOLDER`: download what a machine with only torch lacks.
 
-For Python 3.12 on x86-64 Linux unless told otherwise; versions are those of constraints.txt.
+For Python 3.12 on x86-64 Linux by default; versions are those in constraints.txt.
 """
 
 import argparse
@@ -19,7 +19,7 @@ PLATFORMS = ("manylinux2014", "manylinux_2_17", "manylinux_2_27", "manylinux_2_2
 
 
 def main() -> int:
-    """Returns pip's exit code."""
+    """Download the wheels; returns pip's exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--python", default="3.12", help="version of Python there (default: 3.12)")
@@ -33,7 +33,7 @@ def main() -> int:
 
 
 def pinned() -> list[str]:
-    """The lacking packages with the versions of this source tree."""
+    """Return the missing packages, with this source tree's versions."""
     versions = dict(re.findall(r"^([\w.-]+)==(\S+)", CONSTRAINTS.read_text(), re.MULTILINE))
     known = {name.lower().replace("_", "-"): version for name, version in versions.items()}
     return [f"{name}=={known[name]}" if name in known else name for name in LACKING]

@@ -27,12 +27,12 @@ from tests.gpu_proof.timing import Row, told, wait, write
 SHAPES = parse_shapes("1:1,4:3,16:9,9:16,3:4,circle")
 MOST = 40  # photos
 TOP = 12  # functions and kernels shown
-ON_A_CORE = "on a core, by onnxruntime"  # as in a job without a GPU
+ON_A_CORE = "on a core, by onnxruntime"  # like a job without a GPU
 
 
 def run(device: str, photos: Path, document: Path) -> None:
     """Write times a photo, agreement with the CPU's crops, and profiles of CPU and GPU."""
-    one_thread()  # as a worker of the job
+    one_thread()  # like a worker of a job
     seen = [decode(path.read_bytes()) for path in sorted(photos.iterdir())[:MOST]]
     exact = boxes_of(make_engine(choose_weights(), device="cpu"), seen[:12])
     rows: list[Row] = []
@@ -40,7 +40,7 @@ def run(device: str, photos: Path, document: Path) -> None:
     if has_onnxruntime():
         ways[ON_A_CORE] = {"device": "cpu", "runtime": "onnxruntime"}
     ways["launched kernel by kernel"] = {"device": device}
-    if device == "cuda":  # the last is the product's, and is profiled
+    if device == "cuda":  # the last is the product's way and is profiled
         ways["as graphs"] = {"device": device, "cache": document.parent}
     for name, options in ways.items():
         engine = make_engine(choose_weights(), **options)
@@ -60,7 +60,7 @@ def run(device: str, photos: Path, document: Path) -> None:
 
 @contextmanager
 def recordings_timed() -> Iterator[list[float]]:
-    """Seconds of each CUDA graph that is recorded in the block."""
+    """Collect the seconds of recording each CUDA graph in the block."""
     found: list[float] = []
     record = Recording.__init__
 
@@ -75,7 +75,7 @@ def recordings_timed() -> Iterator[list[float]]:
 
 
 def _pass(engine: CropEngine, photos: list[Photo]) -> Row:
-    """Milliseconds a photo: all, of them until objects are known, and of the CPU."""
+    """Measure milliseconds a photo: in total, until objects are known, and of CPU time."""
     start, cpu = time.perf_counter(), time.process_time()
     found = engine.see(photos)
     wait()
@@ -92,13 +92,13 @@ def _pass(engine: CropEngine, photos: list[Photo]) -> Row:
 
 
 def boxes_of(engine: CropEngine, photos: list[Photo]) -> list[np.ndarray]:
-    """Every crop's box, whole source pixels."""
+    """Return every crop's box, in whole source pixels."""
     chosen = [engine.choose(one, SHAPES, 1).crops for one in engine.see(photos)]
     return [np.round(crop.box_px) for crop in chain(*chosen)]
 
 
 def profiles(work: Callable[[], object], photos: int, device: str) -> dict[str, Any]:
-    """Where CPU and GPU spend their time, milliseconds a photo."""
+    """Profile where CPU and GPU spend their time, milliseconds a photo."""
     profile = cProfile.Profile()
     profile.runcall(work)
     stats: Any = pstats.Stats(profile)

@@ -1,7 +1,7 @@
-"""Plant small bugs and see whether the tests notice: `python -m tests.mutation [--rooms ...]`.
+"""Plant small bugs and check whether the tests notice: `python -m tests.mutation [--rooms ...]`.
 
-For each room, mutants are tried in an order whose every beginning is an even sample, until the
-minutes are up. What survived is printed; the score goes into docs/RELIABILITY.md with --write.
+For each room, mutants are tested until the time is up, in an order of which any beginning is an
+even sample. Survivors are printed; with --write the score goes into docs/RELIABILITY.md.
 """
 
 import argparse
@@ -24,7 +24,7 @@ NO_CHANGE = Path(__file__).with_name("no_change.txt")
 
 
 def arguments() -> argparse.Namespace:
-    """What the command line asks for."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("--rooms", default=",".join(ROOMS), help=f"of {', '.join(ROOMS)}")
     parser.add_argument("--only", default="", help="modules whose path contains one of these")
@@ -47,33 +47,33 @@ def arguments() -> argparse.Namespace:
 
 
 def no_change() -> set[str]:
-    """Keys of mutants that behave as the original does, each with a reason in the file."""
+    """Read the keys of mutants that behave like the original, each with a reason in the file."""
     lines = NO_CHANGE.read_text().splitlines()
     return {line for line in lines if line and not line.startswith("#")}
 
 
 def stale(known: set[str], mutants: list[Mutant]) -> list[str]:
-    """Keys of the modules of these mutants that are no mutants any more: the code has changed."""
+    """Return known keys that no longer match a mutant of their module, as the code has changed."""
     paths = {mutant.path for mutant in mutants}
     made = {mutant.key for mutant in mutants}
     return sorted(key for key in known if key.split(" | ")[0] in paths and key not in made)
 
 
 def mutants_of_room(room: Room, root: Path) -> list[Mutant]:
-    """All mutants of a room's modules in a copy of the project."""
+    """Return all mutants of a room's modules in a copy of the project."""
     paths = [path.relative_to(root).as_posix() for path in room.sources(root)]
     return [mutant for path in paths for mutant in mutants_of(path, (root / path).read_text())]
 
 
 def names(mutant: Mutant, parts: str) -> bool:
-    """Whether a mutant's module has one of these, separated by commas, in its path."""
+    """Return whether a mutant's module path contains one of these comma-separated parts."""
     return any(part in mutant.path for part in parts.split(","))
 
 
 def chosen(
     mutants: Sequence[Mutant], given: argparse.Namespace, again: set[str] | None
 ) -> list[tuple[int, Mutant]]:
-    """The mutants to judge in their order, each with its place in the order of all."""
+    """Return the mutants to judge in order, each with its place in the order of all."""
     places = [*enumerate(evenly(mutants, given.seed))]
     if again is not None:
         return [(place, mutant) for place, mutant in places if mutant.key in again]
@@ -86,7 +86,7 @@ def chosen(
 def try_room(
     room: Room, given: argparse.Namespace, at: Crew, seconds: float, notes: Notes
 ) -> list[Judged]:
-    """Judge mutants of one room until the time is up; tell each survivor at once."""
+    """Judge mutants of one room until the time is up; print each survivor at once."""
     end = time.monotonic() + seconds
     mutants = mutants_of_room(room, at.folder)
     known = no_change()
@@ -117,7 +117,7 @@ def try_room(
 
 
 def tell(scores: Sequence[Score], write: bool) -> None:
-    """Print scores, and write them into the page."""
+    """Print scores, and with `write` put them into the page."""
     if write:
         write_scores(PAGE, scores)
     for score in scores:
@@ -125,7 +125,7 @@ def tell(scores: Sequence[Score], write: bool) -> None:
 
 
 def main() -> int:
-    """Try the rooms one after another, each with its share of the time. Returns the exit code."""
+    """Test the rooms one after another, each for its share of the time; returns the exit code."""
     given = arguments()
     if given.take:
         tell([told.score(room, no_change()) for room, told in read_told(given.take).items()], True)

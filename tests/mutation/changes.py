@@ -5,7 +5,7 @@ import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# Arguments that no test could tell apart, and texts of an option for people.
+# Arguments whose change no test could detect, and an option's texts for people.
 UNTOLD_KEYWORDS = {"strict", "thread_name_prefix", "daemon", "stacklevel", "compression"}
 TEXT_KEYWORDS = {"help", "unit", "placeholder", "metavar"}  # of an option, for people
 SYMMETRIC_CALLS = {"min", "max", "print", "gcd", "lcm", "isclose", "maximum", "minimum"}
@@ -24,7 +24,7 @@ ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
 
 @dataclass(frozen=True)
 class Change:
-    """A node that is to be replaced by a text; before and after are for people."""
+    """A node and the text that replaces it; before and after are for people."""
 
     node: ast.AST
     operator: str
@@ -34,7 +34,7 @@ class Change:
 
 
 def called(call: ast.Call) -> str:
-    """The last name of what is called."""
+    """Return the last name of the called expression."""
     function = call.func
     if isinstance(function, ast.Attribute):
         return function.attr
@@ -42,7 +42,7 @@ def called(call: ast.Call) -> str:
 
 
 def changes_of(node: ast.AST) -> Iterator[Change]:
-    """All changes of one node alone."""
+    """Yield all changes of one node, not of its children."""
     match node:
         case ast.Compare():
             yield from _comparisons(node)
@@ -81,7 +81,7 @@ def _expression(node: ast.expr, changed: ast.expr, operator: str) -> Change:
 
 
 def _joins_strings(node: ast.BinOp) -> bool:
-    """Whether a string is visibly a part: any other operator would only raise TypeError."""
+    """Return whether a literal string is an operand: other operators would only raise TypeError."""
     sides = (node.left, node.right)
     return any(
         isinstance(side, ast.JoinedStr)
@@ -121,7 +121,7 @@ def _constants(node: ast.Constant) -> Iterator[Change]:
 
 
 def is_for_people(text: str) -> bool:
-    """Whether a string is a sentence rather than a value."""
+    """Return whether a string is a sentence rather than a value."""
     return " " in text.strip() or text != text.strip() or "\n" in text
 
 
@@ -156,9 +156,9 @@ def _calls(node: ast.Call) -> Iterator[Change]:
 
 
 def _filters(node: ast.AST) -> Iterator[Change]:
-    """Comprehensions without one of their filters."""
+    """Yield comprehensions without one of their filters."""
     if isinstance(node, ast.comprehension):
-        return  # has no place in the text of its own
+        return  # it has no position of its own in the source
     for which, generator in enumerate(node.generators):  # type: ignore[attr-defined]
         for place in range(len(generator.ifs)):
             changed = copy.deepcopy(node)
@@ -194,5 +194,5 @@ def _statements(node: ast.stmt) -> Iterator[Change]:
 
 
 def _is_nothing(value: ast.expr) -> bool:
-    """None, and False, in whose place None does the same wherever a truth is asked for."""
+    """Return whether a value is None or False: None in place of False is equally falsy."""
     return isinstance(value, ast.Constant) and (value.value is None or value.value is False)

@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 
 @contextmanager
 def one_worker() -> Iterator[Worker]:
-    """A worker whose tests share one S3 server."""
+    """Start a worker whose tests share one S3 server."""
     with tempfile.TemporaryDirectory(prefix="mutants") as folder, s3_server(Path(folder)) as server:
         environment = {**os.environ, "TEST_S3_SERVER": server.endpoint_url, "OMP_NUM_THREADS": "1"}
         with Worker(Path(folder), environment) as started:
@@ -28,11 +28,11 @@ def one_worker() -> Iterator[Worker]:
 
 
 class Crew:
-    """Workers that take what there is to do in turns."""
+    """Workers that share the work: the next free one takes the next item."""
 
     def __init__(self, workers: Iterable[Worker]) -> None:
         self.workers = [*workers]
-        self.folder = self.workers[0].folder  # one of the copies, all alike
+        self.folder = self.workers[0].folder  # one of the copies, which are identical
 
     def share(
         self,
@@ -40,9 +40,9 @@ class Crew:
         do: Callable[[Worker, Item], Result],
         end: float = float("inf"),
     ) -> Iterator[Result]:
-        """Let the next free worker do each item; results as they come.
+        """Let the next free worker do each item; yields results as they come.
 
-        What was not begun by `end`, in time.monotonic's seconds, is left out.
+        Items that were not started by `end`, in time.monotonic's seconds, are left out.
         """
         free: SimpleQueue[Worker] = SimpleQueue()
         for worker in self.workers:
@@ -60,7 +60,7 @@ class Crew:
                 yield from future.result()
 
     def trace(self, room: Room, kept: Path) -> Trace:
-        """Learn what the tests of a room run; kept from an earlier time where nothing changed."""
+        """Trace what the tests of a room run; reuses an earlier trace if nothing changed."""
         found = Trace()
         kept.mkdir(parents=True, exist_ok=True)
         files = [path.relative_to(self.folder).as_posix() for path in room.test_files(self.folder)]
@@ -73,6 +73,6 @@ class Crew:
 
 @contextmanager
 def crew(jobs: int) -> Iterator[Crew]:
-    """So many workers, gone when the block ends."""
+    """Start `jobs` workers, and stop them when the block ends."""
     with ExitStack() as held:
         yield Crew([held.enter_context(one_worker()) for _ in range(jobs)])

@@ -1,4 +1,4 @@
-"""The mutation score: a table in docs/RELIABILITY.md that the command keeps."""
+"""The mutation score: a table in docs/RELIABILITY.md that the command updates."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -18,8 +18,8 @@ Z = 1.96  # 95 %
 class Score:
     """How one room's tests did on a sample of its mutants.
 
-    all_mutants: of the room; tried: those of the sample that could be told apart
-    same:        of the sample, those that a person found to behave as the original does
+    all_mutants: mutants of the room; tried: those of the sample that a test could notice
+    same:        those of the sample that a person found to behave like the original
     """
 
     room: str
@@ -31,7 +31,7 @@ class Score:
     same: int
 
     def row(self) -> str:
-        """Its line of the table."""
+        """Format the room's line of the table."""
         share = f"{self.killed / self.tried:.1%}" if self.tried else "-"
         low, high = interval(self.killed, self.tried)
         return (
@@ -41,7 +41,7 @@ class Score:
 
 
 def interval(hits: int, tries: int) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson 1927)."""
+    """Compute the 95 % interval of a share (Wilson 1927)."""
     if not tries:
         return 0.0, 1.0
     share, squared = hits / tries, Z**2 / tries
@@ -51,7 +51,7 @@ def interval(hits: int, tries: int) -> tuple[float, float]:
 
 
 def read_scores(page: str) -> dict[str, Score]:
-    """The scores that stand in a page."""
+    """Read the scores in a page."""
     block = page[page.index(BEGIN) : page.index(END)]
     return {
         found["room"]: Score(
@@ -63,7 +63,7 @@ def read_scores(page: str) -> dict[str, Score]:
 
 
 def table(scores: Mapping[str, Score]) -> str:
-    """The scores as a table with a line over all rooms, each room counted by its size."""
+    """Format the scores as a table, with a line for all rooms, each weighted by its size."""
     lines = [
         "| room | measured | seed | mutants | tried | noticed | no change | score (95 %) |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -84,7 +84,7 @@ def table(scores: Mapping[str, Score]) -> str:
 
 
 def write_scores(page: Path, new: Iterable[Score]) -> str:
-    """Put scores into the page in place of those of the same rooms. Returns the table."""
+    """Replace the scores of the same rooms in the page; returns the table."""
     text = page.read_text()
     scores = read_scores(text) | {score.room: score for score in new}
     told = table(scores)

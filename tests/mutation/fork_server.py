@@ -1,13 +1,13 @@
-"""Run tests again and again, each time in a process forked from one that has the libraries loaded.
+"""Run tests repeatedly, each time in a process forked from one that has the libraries loaded.
 
-A program of its own, `python fork_server.py`: it never imports the project, so that each child
-imports it from the folder that it is told. One request a line on stdin, one answer a line on
+It is a separate program, `python fork_server.py`, which never imports the project, so that each
+child imports it from the requested folder. One request a line on stdin, one answer a line on
 stdout, both JSON:
 
     {"folder": ..., "tests": [...], "seconds": ..., "log": ...} -> {"code": 0, "seconds": 1.5}
-    the same with {"trace": FILE, "sources": [...]}             -> and FILE says what ran what
+    the same with {"trace": FILE, "sources": [...]}             -> and FILE has which test ran what
 
-code: pytest's exit code; "late" where the time was up; "killed by N" for a signal.
+code: pytest's exit code; "late" if the time was up; "killed by N" for a signal.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ LIBRARIES = (
     "aiohttp", "scipy", "scipy.ndimage", "seccompy", "cykooz_resizer", "prometheus_client", "yaml",
     "psutil", "coverage", "xml.etree.ElementTree", "http.server", "multiprocessing.forkserver",
 )  # fmt: skip
-LARGEST_FILE = 2 << 30  # bytes: a mutant that writes for ever is stopped
+LARGEST_FILE = 2 << 30  # bytes: stops a mutant that writes forever
 POLL_S = 0.02
 
 
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def serve(request: dict[str, Any]) -> dict[str, Any]:
-    """Fork a child for one request and wait for it, at most its seconds."""
+    """Fork a child for one request and wait for it, at most for the requested seconds."""
     began = time.monotonic()
     child = os.fork()
     if child == 0:
@@ -64,12 +64,12 @@ def serve(request: dict[str, Any]) -> dict[str, Any]:
             os._exit(code)
     code_or_word = wait(child, began + request["seconds"])
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)  # what it left running
+        os.killpg(child, signal.SIGKILL)  # processes that it left running
     return {"code": code_or_word, "seconds": time.monotonic() - began}
 
 
 def wait(child: int, end: float) -> int | str:
-    """The exit code of a child, or a word on how else it ended."""
+    """Return the exit code of a child, or a text on how else it ended."""
     while True:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
@@ -82,7 +82,7 @@ def wait(child: int, end: float) -> int | str:
 
 
 def run(request: dict[str, Any]) -> int:
-    """In the child: run pytest in the folder; its exit code."""
+    """Run pytest in the folder, in the child; returns its exit code."""
     os.setsid()
     log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -92,8 +92,8 @@ def run(request: dict[str, Any]) -> int:
     folder = request["folder"]
     os.chdir(folder)
     sys.path.insert(0, folder)
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # some are loaded already; none is needed
-    os.environ["PYTHONPATH"] = folder  # processes that tests start take the mutant too
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # some are already loaded; none is needed
+    os.environ["PYTHONPATH"] = folder  # processes started by tests use the mutant too
     import pytest
 
     options = ["-q", "-x", "-p", "no:cacheprovider", "--tb=short"]
@@ -119,7 +119,7 @@ def run(request: dict[str, Any]) -> int:
 
 
 class Notes:
-    """Names the test that runs to the measurement, and how long each took."""
+    """Tells the tracer which test is running, and records how long each took."""
 
     def __init__(self, measured: Any) -> None:
         self.measured = measured
@@ -127,15 +127,15 @@ class Notes:
         self.failed: set[str] = set()
 
     def told(self) -> dict[str, Any]:
-        """What is written down."""
+        """Return the trace to be stored."""
         return {"seconds": self.seconds, "failed": sorted(self.failed)}
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """Called before a test's fixtures are made."""
+        """Handle the start of a test, before its fixtures are set up."""
         self.measured.switch_context(nodeid)
 
     def pytest_runtest_logreport(self, report: Any) -> None:
-        """Called after each part of a test: fixtures, test, end of fixtures."""
+        """Handle the end of each phase of a test: setup, call, teardown."""
         self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
         if report.failed:
             self.failed.add(report.nodeid)

@@ -1,7 +1,7 @@
-"""Tell whether a room's tests notice a mutant.
+"""Decide whether a room's tests notice a mutant.
 
-A worker has a copy of the project and a fork server. A mutant takes the place of its module in the
-copy; then the tests that run its lines run, the quickest first, until one fails.
+A worker has a copy of the project and a fork server. A mutant replaces its module in the copy; then
+the tests that execute its lines run, the quickest first, until one fails.
 """
 
 import contextlib
@@ -23,10 +23,10 @@ from tests.mutation.rooms import ROOT, Room
 
 COPIED = ("cuda_ops", "docs", "infra", "jobs", "pipeline", "s2cnet", "tests")
 TRACE_S = 540.0  # for the tests of one file
-LONGEST_TEST_S = 15.0  # a test that takes longer is not among those that judge
-LONGEST_S = 60.0  # tests for one mutant, by the time that they take without it
+LONGEST_TEST_S = 15.0  # a test that takes longer is not used
+LONGEST_S = 60.0  # total time of the tests for one mutant, as measured without it
 MOST_TESTS = 5000
-QUICK_S = 0.05  # tests that judge whatever a module sets at import
+QUICK_S = 0.05  # limit of the tests used for lines that a module runs at import
 SLACK_S, SLACK = 20.0, 5.0  # a mutant is late after SLACK times the tests' usual time and SLACK_S
 
 
@@ -35,10 +35,10 @@ NOTICED = frozenset({"killed", "late"})
 
 @dataclass(frozen=True)
 class Judged:
-    """What became of a mutant.
+    """The result for a mutant.
 
     verdict: "killed", "late" (killed: it hangs), "survived" or "not run" (no test runs its lines)
-    tests:   how many were chosen
+    tests:   how many tests were chosen
     """
 
     mutant: Mutant
@@ -53,9 +53,9 @@ class Judged:
 
 @dataclass
 class Trace:
-    """What the tests of a room run: module -> line -> tests; and how long each test takes.
+    """The lines that a room's tests run, module -> line -> tests, and how long each test takes.
 
-    failed: tests that fail without any mutant; they judge nothing.
+    failed: tests that fail without any mutant; they are not used.
     """
 
     ran: dict[str, dict[int, set[str]]] = field(
@@ -65,7 +65,7 @@ class Trace:
     failed: set[str] = field(default_factory=set)
 
     def add(self, stored: Any) -> None:
-        """Take in what one file of tests ran. stored: as `fork_server` writes it."""
+        """Add the trace of one test file. stored: as `fork_server` writes it."""
         for module, lines in stored["ran"].items():
             for line, tests in lines.items():
                 self.ran[module][int(line)].update(test for test in tests if test)
@@ -73,14 +73,14 @@ class Trace:
         self.failed.update(stored["failed"])
 
     def tests_of(self, mutant: Mutant) -> list[str]:
-        """Tests that run a mutant's lines, within the limits.
+        """Return the tests that run a mutant's lines, within the limits.
 
-        Those of the module's own files, `test_<module>` and `test_<module>_…`, come first, of these
-        and of the others the quickest first.
-        Lines that run at import belong to no test: then those that run anything of the module, and
-        all quick ones, since what only reads a value runs no line.
-        Lines that no test is seen to run may run in a process that a test starts, which is not
-        watched: then the tests of the files that are named after the module.
+        Tests in the module's own files, `test_<module>` and `test_<module>_…`, come first; among
+        these and among the others, the quickest come first.
+        Lines that run at import belong to no test: then it is all tests that run any line of the
+        module, and all quick ones, since reading a value runs no line.
+        Lines that no traced test runs may run in a process that a test starts, which is not traced:
+        then it is the tests in files named after the module.
         """
         lines = self.ran.get(mutant.path, {})
         places = range(mutant.line, mutant.last_line + 1)
@@ -140,7 +140,7 @@ class Worker:
         self.server.wait()
 
     def ask(self, tests: Iterable[str], seconds: float, **more: Any) -> tuple[int | str, float]:
-        """Run tests in the copy. Returns the code, see `fork_server`, and the seconds."""
+        """Run tests in the copy; returns the code, see `fork_server`, and the seconds."""
         request = {
             "folder": str(self.folder), "tests": [*tests], "seconds": seconds,
             "log": str(self.log), **more,
@@ -153,8 +153,8 @@ class Worker:
         return answer["code"], answer["seconds"]
 
     def trace(self, room: Room, name: str, kept: Path) -> Any:
-        """Learn what one file of tests runs; kept from an earlier time where nothing changed."""
-        paths = room.sources(self.folder)  # of the copy: the project may change meanwhile
+        """Trace what one test file runs; reuses an earlier trace if nothing changed."""
+        paths = room.sources(self.folder)  # those of the copy: the project may change meanwhile
         told = _digest([*paths, self.folder / "tests/conftest.py"])
         store = kept / f"{Path(name).stem}-{_digest([self.folder / name], told)}.json"
         if not store.exists():
@@ -167,7 +167,7 @@ class Worker:
         return json.loads(store.read_text())
 
     def judge(self, mutant: Mutant, trace: Trace) -> Judged:
-        """Run the tests of a mutant's lines on it."""
+        """Run the tests for a mutant's lines against it."""
         tests = trace.tests_of(mutant)
         if not tests:
             return Judged(mutant, "not run", 0, 0.0)
@@ -181,7 +181,7 @@ class Worker:
 
     @contextlib.contextmanager
     def mutated(self, mutant: Mutant) -> Iterator[None]:
-        """The copy with a mutant in place of its module. Compiled files would hide it."""
+        """Put a mutant in place of its module for the block. Compiled files would hide it."""
         module = self.folder / mutant.path
         original = module.read_bytes()
         try:
@@ -193,7 +193,7 @@ class Worker:
             self.forget(module)
 
     def forget(self, module: Path) -> None:
-        """Remove what Python has compiled of a module."""
+        """Remove a module's compiled files."""
         for compiled in (module.parent / "__pycache__").glob(f"{module.stem}.*.pyc"):
             compiled.unlink()
 

@@ -1,14 +1,14 @@
 """Make mutants of a module: its source with one small change each.
 
-What is changed: comparisons, `and` and `or`, `not`, arithmetic, numbers, strings, booleans,
-returned values, keyword arguments (left out), the order of two arguments, `min` and `max`, filters
-of comprehensions, exceptions that are caught, and statements (left out).
+Changed are: comparisons, `and` and `or`, `not`, arithmetic, numbers, strings, booleans, returned
+values, keyword arguments (left out), the order of two arguments, `min` and `max`, filters of
+comprehensions, exceptions that are caught, and statements (left out).
 
-What is not, as no test could or should tell it apart: documentation, annotations and what only a
-type checker runs, `__all__`, arguments of decorators and of class statements, texts for people (a
+Not changed, because no test could or should notice: documentation, annotations and code only for
+type checkers, `__all__`, arguments of decorators and of class statements, texts for people (a
 string with a space in it; help, units and placeholders of options), `strict=` of `zip`, whether a
 thread is a daemon, the fields of a C structure, how Parquet is compressed, None in place of False,
-and module constants that set a pace only, or how many rows are in memory at a time (PACE).
+and module constants that only set a pace, or how many rows are in memory at a time (PACE).
 """
 
 import ast
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from tests.mutation.changes import TEXT_KEYWORDS, UNTOLD_KEYWORDS, Change, called, changes_of
 
 # Some set how many rows are in memory at a time, which changes no result: the tests of long tables
-# have them so small that each short table goes that way (`tests/support/small_pieces.py`).
+# set them so low that short tables are handled like long ones (`tests/support/small_pieces.py`).
 ROWS_AT_A_TIME = "(CHUNK|HASH|HELD|PART|PIECE|RANGE)_ROWS"
 PACE = re.compile(
     "(_S|_MS|THREADS|READERS|WRITERS|^COPIES|WORKERS|AHEAD|AT_ONCE|BATCH|CHUNK|"
@@ -33,8 +33,8 @@ class Mutant:
     """One change of one module.
 
     path:   of the module, from the root of the project
-    where:  function or class that it is in, dotted; "" for the module itself
-    line, last_line: of what is changed, counted from 1
+    where:  the enclosing function or class, dotted; "" for the module itself
+    line, last_line: of the changed code, counted from 1
     before, after: the changed piece as Python writes it
     source: the whole module with the change
     """
@@ -50,12 +50,12 @@ class Mutant:
 
     @property
     def key(self) -> str:
-        """What it is, wherever in its file it stands."""
+        """An identifier that does not depend on its position in the file."""
         return f"{self.path} | {self.where} | {self.before} -> {self.after}"
 
 
 def mutants_of(path: str, source: str) -> list[Mutant]:
-    """All mutants of a module, in the order of its lines. Raises SyntaxError."""
+    """Return all mutants of a module, in the order of its lines. Raises SyntaxError."""
     lines = source.splitlines(keepends=True)
     starts = [0]
     for line in lines:
@@ -97,14 +97,14 @@ def _changes(tree: ast.Module) -> Iterator[tuple[Change, str]]:
 
 
 def _walk(node: ast.AST, names: list[str]) -> Iterator[tuple[Change, str]]:
-    """Changes of a node and of what is below it, but for what is left alone."""
+    """Yield the changes of a node and its descendants, except excluded ones."""
     for change in changes_of(node):
         yield change, ".".join(names)
     inside = [*names]
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         inside.append(node.name)
     for child in _children(node):
-        # Defaults of arguments are set where the function is made.
+        # Defaults of arguments belong to the scope that defines the function.
         yield from _walk(child, names if isinstance(child, ast.arguments) else inside)
 
 
@@ -123,19 +123,19 @@ def _is_left_alone(parent: ast.AST, child: ast.AST) -> bool:
     if isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant):
         return True  # documentation
     if isinstance(parent, ast.JoinedStr | ast.FormattedValue):
-        return True  # its places in the text are not known; the string is changed as a whole
+        return True  # positions of its parts are unknown; the string is changed as a whole
     if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
         return True
     if isinstance(child, ast.keyword) and child.arg in UNTOLD_KEYWORDS | TEXT_KEYWORDS:
         return True
     if isinstance(parent, ast.Call) and called(parent) == "option" and child in parent.args[1:]:
-        return True  # what the option means, and its unit
+        return True  # the option's help text and unit
     if isinstance(child, ast.Call) and called(child) in TYPES_ONLY_CALLS:
         return True
     if isinstance(child, ast.Assign) and ast.unparse(child.targets[0]).endswith(".daemon"):
         return True
     if isinstance(child, ast.Assign) and ast.unparse(child.targets[0]) == "_fields_":
-        return True  # of a C structure: its names are ours; the ones in use are needed by the code
+        return True  # fields of a C structure: names are arbitrary, and the code needs those in use
     if isinstance(child, ast.Assign | ast.AnnAssign) and isinstance(parent, ast.Module):
         targets = child.targets if isinstance(child, ast.Assign) else [child.target]
         name = targets[0].id if isinstance(targets[0], ast.Name) else ""
@@ -144,7 +144,7 @@ def _is_left_alone(parent: ast.AST, child: ast.AST) -> bool:
 
 
 def _is_type(value: ast.AST | None) -> bool:
-    """Whether what a module assigns looks like a type alias."""
+    """Return whether a module-level value looks like a type alias."""
     return isinstance(value, ast.Subscript) or (
         isinstance(value, ast.BinOp) and isinstance(value.op, ast.BitOr)
     )

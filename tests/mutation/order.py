@@ -1,4 +1,4 @@
-"""The order in which mutants are tried: whenever it stops, what was tried is an even sample."""
+"""The order of testing mutants: whenever it stops, the tested ones are an even sample."""
 
 import random
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ Item = TypeVar("Item")
 
 
 def evenly(items: Sequence[Item], seed: int) -> list[Item]:
-    """All items, so ordered that each beginning is spread evenly over the sequence."""
+    """Order all items so that any beginning is spread evenly over the sequence."""
     start = random.Random(seed).random()
     order: dict[int, None] = {}
     step = 0

@@ -1,4 +1,4 @@
-"""Which modules are mutated, and which tests have to notice."""
+"""The modules that are mutated, and the tests that have to notice."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ class Room:
     tests: Sequence[str]
 
     def sources(self, root: Path = ROOT) -> list[Path]:
-        """Its modules that hold code."""
+        """Return its modules that contain code."""
         return _files(root, self.modules)
 
     def test_files(self, root: Path = ROOT) -> list[Path]:
-        """The files of its tests."""
+        """Return its test files."""
         return _files(root, self.tests)
 
 

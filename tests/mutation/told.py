@@ -1,8 +1,8 @@
-"""What a mutation run told, one JSON object a line, written as it comes.
+"""The log of a mutation run, one JSON object a line, written as results come.
 
 For each room first {"room", "seed", "mutants"}, then for each mutant {"room", "place", "path",
 "line", "key", "verdict", "tests", "seconds"}; place is the mutant's in the order of the sample.
-Runs that were stopped, or were made on several machines, are put together from their files.
+Runs that were stopped, or ran on several machines, are merged from their files.
 """
 
 import datetime
@@ -22,17 +22,17 @@ NO_CHANGE = "no change"
 
 @dataclass
 class Notes:
-    """A file that workers of several threads write to; nothing is written where there is none."""
+    """A log file that several threads write to; without a file nothing is written."""
 
     path: Path | None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def room(self, name: str, seed: int, mutants: int) -> None:
-        """A room is begun."""
+        """Log that a room is started."""
         self._write({"room": name, "seed": seed, "mutants": mutants})
 
     def judged(self, room: str, place: int, one: Judged) -> None:
-        """A mutant is judged."""
+        """Log the verdict on a mutant."""
         mutant = one.mutant
         self._write(
             {
@@ -51,7 +51,7 @@ class Notes:
 
 @dataclass
 class Told:
-    """What files told of one room. verdicts: by place and key; a later file's word counts."""
+    """The logged results of one room. verdicts: by place and key; the latest file wins."""
 
     seed: int
     mutants: int
@@ -59,12 +59,12 @@ class Told:
 
     @property
     def not_noticed(self) -> set[str]:
-        """Keys of those that the tests let pass."""
+        """Return the keys of mutants that no test noticed."""
         passed = NOTICED | {NO_CHANGE}
         return {key for (_, key), verdict in self.verdicts.items() if verdict not in passed}
 
     def score(self, room: str, known: set[str]) -> Score:
-        """The figures, dated today. known: keys that behave as the original does."""
+        """Compute the score, dated today. known: keys of mutants that behave like the original."""
         now = datetime.datetime.now(datetime.UTC)
         told = [verdict for (_, key), verdict in self.verdicts.items()
                 if key not in known and verdict != NO_CHANGE]  # fmt: skip
@@ -76,7 +76,7 @@ class Told:
 
 
 def read_told(paths: Iterable[Path]) -> dict[str, Told]:
-    """What files tell, by room. Of a room's several seeds the last counts alone."""
+    """Read the logged results by room. If a room has several seeds, only the last counts."""
     rooms: dict[str, Told] = {}
     for line in _lines(paths):
         if "place" not in line:
@@ -95,5 +95,5 @@ def _lines(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
 
 
 def passed(mutant: Mutant) -> Judged:
-    """A mutant that nobody needs to judge: it behaves as the original does."""
+    """Make the result of a mutant that needs no test: it behaves like the original."""
     return Judged(mutant, NO_CHANGE, 0, 0.0)

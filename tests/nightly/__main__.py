@@ -1,8 +1,8 @@
-"""Run what is too long for every landing: `python -m tests.nightly [PART ...]`.
+"""Run the tests that are too long for every merge: `python -m tests.nightly [PART ...]`.
 
-Slow, chaos and compiler tests, a corpus of mutated files, a slice of the mutation run: one after
-another, each within its minutes, under 80 together. What each came to is written into
-docs/RELIABILITY.md, in place of its last run.
+Slow, chaos and compiler tests, a corpus of mutated files, a part of the mutation run: one after
+another, each within its time limit, under 80 minutes together. Each result replaces the previous
+one in docs/RELIABILITY.md.
 """
 
 import argparse
@@ -24,14 +24,14 @@ PAGE = ROOT / "docs" / "RELIABILITY.md"
 
 
 def rooms_of(seed: int) -> tuple[str, str]:
-    """Two rooms whose mutants are tried in a night: to learn what tests run takes minutes each."""
+    """Choose the two rooms that are mutated in a night: tracing their tests takes minutes each."""
     names = list(ROOMS)
     place = seed % len(names)
     return names[place], names[(place + len(names) // 2) % len(names)]
 
 
 def run_part(part: Part, folder: Path, seed: int) -> Result:
-    """Run one part and everything that it starts, at most its minutes."""
+    """Run one part and all processes that it starts, at most for its minutes."""
     report = folder / f"{part.name}.xml"
     words = [*part.words]
     if part.words[0] == "pytest":

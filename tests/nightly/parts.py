@@ -1,7 +1,7 @@
-"""What a nightly run consists of: commands and the minutes that each may take, 78 together.
+"""The parts of a nightly run: commands and the minutes that each may take, 78 together.
 
-The long tests can be run longer by hand: each takes its size from an environment variable, whose
-default is the long form; what is given here is the nightly form.
+The long tests take their size from environment variables, whose defaults are the long form, to be
+run by hand; the values here are the nightly form.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 class Part:
     """One command.
 
-    words:       given to `python -m`
-    minutes:     after which it is ended and counted as unfinished
-    environment: the size of its tests
+    words:       the arguments of `python -m`
+    minutes:     after which it is stopped and counted as unfinished
+    environment: variables that set the size of its tests
     """
 
     name: str
@@ -24,7 +24,7 @@ class Part:
 
     @property
     def command(self) -> str:
-        """As a person would type it."""
+        """The command as a person would type it."""
         size = "".join(f"{name}={value} " for name, value in self.environment.items())
         words = " ".join(f"'{word}'" if " " in word else word for word in self.words)
         return f"{size}python -m {words}"

@@ -1,4 +1,4 @@
-"""What a part of a nightly run came to, and the tables of it in docs/RELIABILITY.md."""
+"""The result of each part of a nightly run, and their tables in docs/RELIABILITY.md."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -12,11 +12,11 @@ ROW = re.compile(r"^\| (?P<name>\w[\w-]*) \| .*$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Result:
-    """One part, run.
+    """The result of one part.
 
     ending:  "passed", "failed" or "not finished"
     counts:  tests by outcome, in words; "" for a command that runs no tests
-    figures: what tests have told, by the name of the test
+    figures: figures that tests have reported, by the name of the test
     """
 
     name: str
@@ -28,7 +28,7 @@ class Result:
     figures: tuple[tuple[str, str], ...] = ()
 
     def row(self) -> str:
-        """Its line of the table."""
+        """Format the part's line of the table."""
         told = "; ".join(f"{test}: {figures}" for test, figures in self.figures)
         what = ", ".join(word for word in (self.ending, self.counts) if word)
         command = self.command.replace("|", "\\|")
@@ -39,7 +39,7 @@ class Result:
 
 
 def read_report(path: Path) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """Counts and figures of pytest's report in JUnit's form; empty where there is none."""
+    """Read counts and figures from pytest's JUnit report; empty if there is none."""
     if not path.exists():
         return "", ()
     cases = list(ET.parse(path).getroot().iter("testcase"))
@@ -58,7 +58,7 @@ def read_report(path: Path) -> tuple[str, tuple[tuple[str, str], ...]]:
 
 
 def write_results(page: Path, new: Iterable[Result]) -> str:
-    """Put results into the page in place of those of the same parts. Returns the table."""
+    """Replace the results of the same parts in the page; returns the table."""
     text = page.read_text()
     before, after = text[: text.index(BEGIN)], text[text.index(END) :]
     rows = {found["name"]: found[0] for found in ROW.finditer(text[len(before) : -len(after)])}

@@ -1,4 +1,4 @@
-"""A headless Chromium that tests drive by the DevTools protocol; skipped where there is none."""
+"""A headless Chromium that tests drive over the DevTools protocol; without one they are skipped."""
 
 import asyncio
 import base64
@@ -33,7 +33,7 @@ WAITS_S = 30.0
 
 
 class Tab:
-    """One page in the browser. `problems` holds what its console and its scripts complained of."""
+    """One page in the browser. `problems` collects errors from its console and its scripts."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
@@ -57,7 +57,7 @@ class Tab:
             self.problems.append(json.dumps(params)[:500])
 
     async def run(self, source: str) -> Any:
-        """The value of a JavaScript expression, awaited."""
+        """Return the value of a JavaScript expression, awaited."""
         answer = await self.send(
             "Runtime.evaluate", expression=source, awaitPromise=True, returnByValue=True
         )
@@ -109,14 +109,14 @@ class Tab:
             )
 
     async def pixels(self) -> np.ndarray:
-        """What the window shows: uint8 [h, w, 3]."""
+        """Return a screenshot of the window: uint8 [h, w, 3]."""
         shot = await self.send("Page.captureScreenshot", format="png")
         picture = Image.open(io.BytesIO(base64.b64decode(shot["data"])))
         return np.asarray(picture.convert("RGB"))
 
 
 def browse(work: Callable[[Tab], Coroutine[Any, Any, T]]) -> T:
-    """Run `work` with a tab of a fresh browser, which ends with it."""
+    """Run `work` with a tab in a fresh browser, and close the browser afterwards."""
     if BROWSER is None:
         pytest.skip("no Chromium on this machine")
     return asyncio.run(_with_tab(work))
@@ -127,7 +127,7 @@ async def _with_tab(work: Callable[[Tab], Awaitable[T]]) -> T:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [BROWSER, *QUIET, f"--user-data-dir={profile}", "about:blank"]
         quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        quiet["env"] = {**os.environ, "TMPDIR": profile}  # what it leaves behind goes with that
+        quiet["env"] = {**os.environ, "TMPDIR": profile}  # its leftovers are removed with that
         with subprocess.Popen(command, **quiet) as browser:
             try:
                 address = _debugger(Path(profile))
@@ -144,7 +144,7 @@ async def _with_tab(work: Callable[[Tab], Awaitable[T]]) -> T:
 
 
 def _debugger(profile: Path) -> str:
-    """The address of the first tab's debugger."""
+    """Return the address of the first tab's debugger."""
     end = time.monotonic() + STARTS_IN_S
     port = profile / "DevToolsActivePort"
     while not (port.is_file() and port.read_text().strip()):

@@ -1,4 +1,4 @@
-"""Folders that cannot be listed, for tests that may run as root, whom no right stops."""
+"""Folders that cannot be listed, also for tests that run as root, which permissions do not stop."""
 
 import errno
 import os
@@ -9,7 +9,7 @@ import pytest
 
 
 def close(monkeypatch: pytest.MonkeyPatch, folder: Path, number: int = errno.EACCES) -> None:
-    """Have the listing of one folder fail with an error of the system."""
+    """Make listing one folder fail with a system error."""
     scandir, listdir = os.scandir, os.listdir
 
     def checked(path: Any) -> None:

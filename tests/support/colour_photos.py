@@ -1,8 +1,8 @@
-"""A set of files that say in every known way what their colours mean, for comparison with browsers.
+"""Files that define their colours in every known way, for comparison with browsers.
 
-Each file shows the same 24 squares of one colour, as stored values. What they look like depends on
-the profile, chunk, box or marker that goes with them. Chunks are packed here from their
-specification, profiles in `icc_profiles`; nothing of the product is used.
+Each file stores the same values for 24 squares of one colour each. How they look depends on the
+profile, chunk, box or marker in the file. Chunks are packed here from their specification,
+profiles in `icc_profiles`; no product code is used.
 """
 
 import struct
@@ -19,10 +19,10 @@ from tests.support.icc_profiles import (
 )
 from tests.support.odd_photos import exif, png_16_bit, png_chunk, raw_png, saved
 
-SQUARE = 16  # px; whole blocks of JPEG, whatever its subsampling
+SQUARE = 16  # px; whole JPEG blocks with any subsampling
 ACROSS, DOWN = 6, 4
 
-# Stored values of the squares, red, green, blue.
+# Stored values of the squares: red, green, blue.
 COLOURS = np.array(
     [
         [(0, 0, 0), (16, 16, 16), (48, 48, 48), (96, 96, 96), (128, 128, 128), (176, 176, 176)],
@@ -38,56 +38,56 @@ COLOURS = np.array(
 
 
 def squares(colours: np.ndarray = COLOURS) -> np.ndarray:
-    """The picture: uint8 [64, 96, 3]."""
+    """Draw the picture: uint8 [64, 96, 3]."""
     return np.repeat(np.repeat(colours, SQUARE, axis=0), SQUARE, axis=1)
 
 
 def levels(pixels: np.ndarray) -> np.ndarray:
-    """The mean of the middle of each square of a picture [64, 96, ...]: [4, 6, ...]."""
+    """Average the middle of each square in a picture [64, 96, ...]: [4, 6, ...]."""
     blocks = pixels.reshape(DOWN, SQUARE, ACROSS, SQUARE, -1).astype(float)
     return blocks[:, 4:12, :, 4:12].mean(axis=(1, 3))
 
 
 def with_chunks(png: bytes, *chunks: bytes) -> bytes:
-    """A PNG with more chunks behind its header."""
+    """Insert chunks into a PNG after its header."""
     return png[:33] + b"".join(chunks) + png[33:]
 
 
 def gama(value: int) -> bytes:
-    """The chunk with the exponent of a file's curve, times 100,000."""
+    """Make the chunk with the exponent of a file's tone curve, times 100,000."""
     return png_chunk(b"gAMA", struct.pack(">I", value))
 
 
 def chrm(*xy: float) -> bytes:
-    """The chunk with white, red, green and blue as x and y."""
+    """Make the chunk with the x and y of white, red, green and blue."""
     return png_chunk(b"cHRM", struct.pack(">8I", *(round(100_000 * v) for v in xy)))
 
 
 def cicp(primaries: int, transfer: int, matrix: int = 0, full: int = 1) -> bytes:
-    """The chunk with the code points of ITU-T H.273."""
+    """Make the chunk with code points of ITU-T H.273."""
     return png_chunk(b"cICP", bytes([primaries, transfer, matrix, full]))
 
 
 def clli(most: int) -> bytes:
-    """The chunk with the brightest light of a picture, cd/m²."""
+    """Make the chunk with a picture's maximum light level, cd/m²."""
     return png_chunk(b"cLLI", struct.pack(">II", most * 10_000, most * 1_000))
 
 
 def mdcv(most: int) -> bytes:
-    """The chunk with the brightest light of the screen that a picture was made on, cd/m²."""
+    """Make the chunk with the maximum luminance of the mastering display, cd/m²."""
     primaries = (35_400, 14_600, 8_500, 39_850, 6_550, 2_300, 15_635, 16_450)
     return png_chunk(b"mDCV", struct.pack(">8HII", *primaries, most * 10_000, 50))
 
 
 def lit_avif(most: int) -> bytes:
-    """An AVIF of PQ with the brightest light of the picture, in place of its box `pixi`."""
+    """Make a PQ AVIF with the picture's maximum light level in place of its `pixi` box."""
     data = tagged_avif(9, 16)
     at = data.index(b"pixi")
     return data[:at] + b"clli" + struct.pack(">HHI", most, most // 10, 0) + data[at + 12 :]
 
 
 def tagged_avif(primaries: int, transfer: int, colours: np.ndarray = COLOURS) -> bytes:
-    """An AVIF whose colour box (nclx) says these code points."""
+    """Make an AVIF whose colour box (nclx) has these code points."""
     data = saved(squares(colours), "AVIF", quality=100, subsampling="4:4:4")
     at = data.index(b"colrnclx") + 8
     return data[:at] + struct.pack(">HH", primaries, transfer) + data[at + 4 :]
@@ -99,7 +99,7 @@ XY_P3 = (*D65, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060)
 
 
 def png_cases() -> dict[str, bytes]:
-    """PNG chunks."""
+    """Return files with each kind of PNG colour chunk."""
     plain = saved(squares(), "PNG")
     deep = png_16_bit(squares().astype(np.uint16) * 257)
     grey = saved(Image.fromarray(squares()).convert("L"), "PNG")
@@ -164,14 +164,14 @@ def png_cases() -> dict[str, bytes]:
 
 
 def half_clear() -> np.ndarray:
-    """The squares, the left half of them at an opacity of .4: uint8 [64, 96, 4]."""
+    """Draw the squares with the left half at an opacity of .4: uint8 [64, 96, 4]."""
     alpha = np.full((DOWN * SQUARE, ACROSS * SQUARE), 255, np.uint8)
     alpha[:, : 3 * SQUARE] = 102
     return np.dstack([squares(), alpha])
 
 
 def key_cases() -> dict[str, bytes]:
-    """Grey PNGs of every depth in which one stored value is transparent."""
+    """Return grey PNGs of every bit depth in which one stored value is transparent."""
     found = {}
     for depth in (1, 2, 4, 8, 16):
         most = 2**depth - 1
@@ -186,7 +186,7 @@ def key_cases() -> dict[str, bytes]:
 
 
 def profile_cases() -> dict[str, bytes]:
-    """ICC profiles, in PNG and JPEG."""
+    """Return PNGs and JPEGs with ICC profiles."""
     grey = Image.fromarray(squares()).convert("L")
     quality = {"quality": 100, "subsampling": 0}
     linear = rgb_profile("srgb", gamma_curve(1.0))
@@ -227,13 +227,13 @@ def profile_cases() -> dict[str, bytes]:
 
 
 def _coded(primaries: int, transfer: int) -> bytes:
-    """A profile whose code points say more than its curve."""
+    """Make a profile whose code points take precedence over its curve."""
     points = bytes([primaries, transfer, 0, 1])
     return rgb_profile("p3", gamma_curve(2.2), points=points)
 
 
 def ink_cases() -> dict[str, bytes]:
-    """JPEGs of four channels: CMYK and YCCK, with and without Adobe's marker."""
+    """Return four-channel JPEGs: CMYK and YCCK, with and without Adobe's marker."""
     inks = Image.fromarray(squares()).convert("CMYK")
     black = np.asarray(inks).copy()
     black[..., 3] = 64
@@ -255,7 +255,7 @@ def ink_cases() -> dict[str, bytes]:
 
 
 def avif_cases() -> dict[str, bytes]:
-    """AVIF with the code points of its colour box."""
+    """Return AVIFs with code points in their colour box."""
     points = {
         "srgb": (1, 13), "p3": (12, 13), "2020": (9, 14), "709": (1, 1), "601": (6, 6),
         "linear": (1, 8), "2.2": (1, 4), "2.8": (1, 5), "pq": (9, 16), "hlg": (9, 18),
@@ -269,12 +269,12 @@ def avif_cases() -> dict[str, bytes]:
 
 
 def other_cases() -> dict[str, bytes]:
-    """Orientations, a deep colour key, and a GIF whose first frame is small."""
+    """Return files with orientations, a 16-bit colour key, and a GIF with a small first frame."""
     deep = (squares().astype(np.uint16) * 257 + 5).astype(">u2")
     rows = b"".join(b"\0" + row.tobytes() for row in deep)
     key = png_chunk(b"tRNS", deep[8, 80].tobytes())
     odd = deep.copy()
-    odd[:, ::2] ^= 64  # low bytes alone
+    odd[:, ::2] ^= 64  # only low bytes
     low = b"".join(b"\0" + row.tobytes() for row in odd)
     first = Image.fromarray(squares())
     moving = {"save_all": True, "append_images": [first], "default_image": True}
@@ -304,7 +304,7 @@ def _exif_segment(orientation: int) -> bytes:
 
 
 def short_palette() -> bytes:
-    """A PNG of the squares' numbers with a palette that lacks the last eight."""
+    """Make a PNG of the squares' indices with a palette that lacks the last eight."""
     stored = np.arange(DOWN * ACROSS, dtype=np.uint8).reshape(DOWN, ACROSS)
     rows = b"".join(b"\0" + row.tobytes() for row in squares(stored[..., None])[..., 0])
     colours = COLOURS.reshape(-1, 3)[:-8].tobytes()
@@ -312,12 +312,12 @@ def short_palette() -> bytes:
 
 
 def small_gif() -> bytes:
-    """A GIF whose first frame leaves the right and lower part of its canvas free."""
+    """Make a GIF whose first frame leaves the right and lower parts of its canvas empty."""
     part = Image.fromarray(squares()[: 2 * SQUARE, : 3 * SQUARE]).quantize(64)
     data = saved(part, "GIF")
     return data[:6] + struct.pack("<HH", ACROSS * SQUARE, DOWN * SQUARE) + data[10:]
 
 
 def colour_cases() -> dict[str, bytes]:
-    """All of them, by name."""
+    """Return all files, by name."""
     return png_cases() | key_cases() | profile_cases() | ink_cases() | avif_cases() | other_cases()

@@ -1,4 +1,4 @@
-"""Committed runs for tests of publishing, whatever kind of table they are published as."""
+"""Committed runs for tests of publishing, for any table format."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ from tests.support.tasks import make_inputs, open_ledger, run_all
 
 @pytest.fixture(params=["folder", "s3"])
 def published_uri(request: pytest.FixtureRequest) -> str:
-    """An empty place for runs and their tables: a folder, and a bucket."""
+    """Provide an empty output for runs and their tables: a folder, and a bucket."""
     if request.param == "folder":
         return str(request.getfixturevalue("tmp_path"))
     bucket: str = request.getfixturevalue("s3")
@@ -23,7 +23,7 @@ def published_uri(request: pytest.FixtureRequest) -> str:
 def refused_until_committed(
     store: Store, publish: Callable[[Store, str], object]
 ) -> tuple[Manifest, Manifest]:
-    """Runs of photos 0 to 3 and 4 to 6; `publish` refuses the first while both are open."""
+    """Commit runs of photos 0 to 3 and 4 to 6; `publish` must refuse the first while it is open."""
     first, second = open_ledger(store, make_inputs(4)), open_ledger(store, make_inputs(3, start=4))
     with pytest.raises(LedgerError, match="not committed"):
         publish(store, first.run_id)
@@ -31,7 +31,7 @@ def refused_until_committed(
 
 
 def committed_runs(store: Store, first: pa.Table, second: pa.Table, **job: str) -> list[Manifest]:
-    """Two runs, one after the other, whose crops name them: `first` and `second`."""
+    """Commit two runs in turn, whose crops contain their names: `first` and `second`."""
     return [
         run_all(open_ledger(store, inputs), mark=f" {name}", **job)
         for inputs, name in ((first, "first"), (second, "second"))
@@ -39,7 +39,7 @@ def committed_runs(store: Store, first: pa.Table, second: pa.Table, **job: str) 
 
 
 def runs_of_pictures(crops: pa.Table) -> dict[int, str]:
-    """Which run's crop a reader gets, by the number of the photo; each photo has one crop."""
+    """Return which run's crop a reader gets, by photo number; each photo has one crop."""
     rows = crops.select(["uri", "image"]).to_pylist()
     found = {int(row["uri"][-10:-4]): row["image"].decode().split()[-1] for row in rows}
     assert len(found) == len(rows)

@@ -1,4 +1,4 @@
-"""Runs whose crops are of chosen shapes, and what runs would cover that asked for other shapes."""
+"""Runs with crops of given shapes, and what runs with other shapes would cover."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ HOUR_S = 3600
 
 
 def of_shapes(store: Store, ratios: str, count: int, start: int = 0, **changes: Any) -> Manifest:
-    """A run with a crop of each of these shapes."""
+    """Commit a run with a crop of each of these shapes."""
     spec = {"settings": {"ratios": ratios, "top_k": 1}, **changes}
     ledger = open_ledger(store, make_inputs(count, start=start), **spec)
     for n in ledger.pending():
@@ -31,7 +31,7 @@ def of_shapes(store: Store, ratios: str, count: int, start: int = 0, **changes: 
 
 
 def cover(run: Manifest, ratios: str, channel: str, *numbers: int) -> Cover:
-    """What a run would cover that was asked for these shapes."""
+    """Return what a run with these shapes would cover."""
     ids = frozenset(IDS[n] for n in numbers)
     made = replace(run, settings={"ratios": ratios}, job={"channel": channel})
     return Cover(made, {0: ids}, ids)

@@ -1,4 +1,4 @@
-"""Start the crop job as its users do, in a copy of the packages, and read what it tells."""
+"""Start the crop job as its users do, from a copy of the packages, and read its events."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ QUICK = ["--ratios", "1:1,circle", "--thumbnail-size", "64", "--weights", "untra
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The packages alone, as a working directory to submit; editing the project disturbs no run."""
+    """Copy only the packages into a working directory to submit, so that edits disturb no run."""
     copy = tmp_path_factory.mktemp("tree")
     for package in PACKAGES:
         ignored = shutil.ignore_patterns("__pycache__")
@@ -34,7 +34,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start(
     tree: Path, head: RayHead | None, *arguments: str, submit: bool = False
 ) -> subprocess.Popen[str]:
-    """The job as a process of its own, or through `ray job submit`; its output is JSON lines."""
+    """Start the job as a process or through `ray job submit`; its output is JSON lines."""
     command = [sys.executable, "jobs/crop_bucket.py"]
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     if head is not None:
@@ -52,11 +52,11 @@ def start(
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, list[dict[str, Any]]]:
-    """Exit code and events."""
+    """Wait for the job to end; returns its exit code and events."""
     try:
         output, _ = process.communicate(timeout=600)
     finally:
-        process.kill()  # where it did not end; else nothing happens
+        process.kill()  # does nothing if it has ended
     return process.returncode, events(output)
 
 

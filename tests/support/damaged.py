@@ -1,4 +1,4 @@
-"""Make runs in a folder whose records can be damaged."""
+"""Make runs in a folder, so that tests can damage their records."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def run_id(store: Store) -> str:
-    """A committed run of 7 photos in 3 tasks."""
+    """Commit a run of 7 photos in 3 tasks; returns its id."""
     ledger = open_ledger(store, make_inputs(7))
     run_all(ledger, failed={1: "transient"})
     return ledger.run_id

@@ -1,4 +1,4 @@
-"""Decide crops of made heads, text and gaze, where the network likes all candidates alike."""
+"""Decide crops for made-up heads, text and gaze, with a network that prefers no content."""
 
 from collections.abc import Sequence
 
@@ -25,7 +25,7 @@ def photo(
     gaze: tuple[float, float] = (300, 380),
     persons: Sequence[Sequence[float]] = (),
 ) -> Detections:
-    """Sure heads, lines of text and people; all look at one place, pixels of SIZE."""
+    """Make detections with score 1: heads, text, persons; gaze: its one peak, pixels of SIZE."""
     y, x = (np.mgrid[:16, :16] + 0.5) / 16
     cells = np.exp(-((x - gaze[0] / SIZE[0]) ** 2 + (y - gaze[1] / SIZE[1]) ** 2) / 0.01) + 1e-3
     heads_rel = np.array(heads, np.float64).reshape(-1, 4) / (SIZE * 2)
@@ -45,14 +45,14 @@ def decided(
     count: int = 2,
     override: Override | None = None,
 ) -> tuple[CropDecision, list[ScoredCrop]]:
-    """The decision where the network likes all candidates alike, and its crops."""
+    """Return the decision with a network that ignores content, and its crops."""
     asked = parse_shape(shape)
     policy = GuardPolicy.read(guards, fallback, areas)
     photo_guards = PhotoGuards(policy, protected_of(objects, SIZE))
     made: Chooser = chooser(objects, SIZE, photo_guards)
 
     def score(boxes: np.ndarray) -> np.ndarray:
-        return np.asarray(-boxes[:, 1], np.float32)  # the network likes what is high up
+        return np.asarray(-boxes[:, 1], np.float32)  # higher boxes score higher
 
     decider = Decider(made, photo_guards, SIZE, score, override)
     candidates = for_shape(*SIZE, asked)
@@ -63,12 +63,12 @@ def decided(
     return decision, decider.judged([asked], [decision], [crops], [[None] * len(crops)])
 
 
-# At 16:9 a crop is 337.5 pixels high and people look at the lower end: 62 pixels of a head at the
-# top are outside, of 80.
+# At 16:9 a crop is 337.5 pixels high and people look at the lower end: of a head at the top, 62 of
+# 80 pixels are outside.
 HIGH_HEAD = [(250, 0, 350, 80)]
 
 
-# Four lines over the whole photo, 98 rows each. A crop of 16:9 narrower than 552 pixels cuts every
-# line that it shows (92 % inside count as whole), and one of 552 to 600 has 310 to 338 rows, which
-# are three lines and at least 10 of the 98 rows of another.
+# Four lines across the whole photo, 98 rows each. A 16:9 crop narrower than 552 pixels cuts every
+# line that it shows (92 % inside counts as whole), and one of 552 to 600 has 310 to 338 rows: three
+# lines and at least 10 of another line's 98 rows.
 ACROSS = [(0, 100 * row, 600, 100 * row + 98) for row in range(4)]

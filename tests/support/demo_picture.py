@@ -1,4 +1,4 @@
-"""Draw docs/demo.jpg: the page of `make demo` in Chromium, to the end of its fourth photo.
+"""Draw docs/demo.jpg: the page of `make demo` in Chromium, down to its fourth photo.
 
 make demo-picture
 """
@@ -20,15 +20,15 @@ SHOWN = (
 
 
 def draw(page: Path, into: Path) -> None:
-    """Save what the page shows as JPEG."""
+    """Save a screenshot of the page as JPEG."""
 
     async def look(tab: Tab) -> Image.Image:
         await tab.send("Emulation.setScrollbarsHidden", hidden=True)
-        await tab.window(WIDTH_PX, 3 * WIDTH_PX)  # high enough for all to be laid out
+        await tab.window(WIDTH_PX, 3 * WIDTH_PX)  # high enough to lay out everything
         await tab.open(f"{page.resolve().as_uri()}#/photos", SHOWN)
         end = await tab.run(f"{ROW}.getBoundingClientRect().bottom")
         await tab.window(WIDTH_PX, round(end) + MARGIN_PX)
-        await asyncio.sleep(0.5)  # the window's new size is drawn
+        await asyncio.sleep(0.5)  # until the window is redrawn in its new size
         await tab.until(SHOWN)
         return Image.fromarray(await tab.pixels())
 

@@ -1,4 +1,4 @@
-"""Weights drawn from their names, as those behind the stored scores were, and small inputs."""
+"""Weights drawn at random from their names, as for the stored scores, and small inputs."""
 
 import json
 import zlib
@@ -15,7 +15,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def layout(preset: str) -> dict[str, tuple[list[int], str]]:
-    """Name -> (shape, dtype) of a published checkpoint."""
+    """Return name -> (shape, dtype) of a published checkpoint."""
     stored: dict[str, tuple[list[int], str]] = json.loads(
         (GOLDEN / f"{preset}_state_dict.json").read_text()
     )
@@ -23,12 +23,12 @@ def layout(preset: str) -> dict[str, tuple[list[int], str]]:
 
 
 def drawn_state_dict(preset: str) -> dict[str, Tensor]:
-    """A checkpoint in the published layout, the same everywhere."""
+    """Draw a checkpoint in the published layout, the same on every machine."""
     return {name: draw(name, *entry) for name, entry in layout(preset).items()}
 
 
 def draw(name: str, shape: list[int], dtype: str) -> Tensor:
-    """One tensor: normal numbers seeded by its name, scaled by its role."""
+    """Draw one tensor: normal numbers, seeded by its name and scaled by its role."""
     if dtype != "float32":
         return torch.zeros(shape, dtype=getattr(torch, dtype))
     generator = np.random.default_rng(zlib.crc32(name.encode()))
@@ -51,14 +51,14 @@ def drawn_network(preset: str) -> S2CNet:
 
 
 def small_network(**changes: object) -> S2CNet:
-    """A seeded network whose graph is narrow, so that a test takes milliseconds."""
+    """Make a seeded network with a narrow graph, so that a test takes milliseconds."""
     torch.manual_seed(0)
     narrow = {"node_dim": 16, "relation_dim": 16, "mlp_dim": 32, "align_size": 3, "detections": 4}
     return S2CNet(S2CNetConfig(**{**narrow, **changes})).eval()  # type: ignore[arg-type]
 
 
 def draw_boxes(count: int, width: int, height: int, seed: int) -> Tensor:
-    """[count, 4] xyxy inside width x height."""
+    """Draw boxes inside width x height: [count, 4], xyxy."""
     generator = torch.Generator().manual_seed(seed)
     corners = torch.rand(count, 2, 2, generator=generator) * torch.tensor([width, height])
     return torch.cat([corners.amin(1), corners.amax(1)], dim=1)
@@ -67,7 +67,7 @@ def draw_boxes(count: int, width: int, height: int, seed: int) -> Tensor:
 def draw_inputs(
     candidates: list[int], detections: list[int], seed: int = 0
 ) -> tuple[Tensor, Tensor, list[Tensor]]:
-    """One 128 x 96 image per entry: images, crops (of all images, shuffled), detections."""
+    """Draw a 128 x 96 image for each entry: images, crops (all images', shuffled), detections."""
     width, height = 128, 96
     generator = torch.Generator().manual_seed(seed)
     images = torch.randn(len(candidates), 3, height, width, generator=generator)

@@ -1,4 +1,4 @@
-"""Draw pictures of each kind: pages, screens, framed and letterboxed photos, moving ones."""
+"""Draw pictures of each kind: pages, screens, framed and letterboxed photos, animations."""
 
 import io
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ def text(seed: int, count: int) -> str:
 
 
 def page(width: int = 800, height: int = 1000, size: int = 24, dark: bool = False) -> Image.Image:
-    """Lines of text on an even ground."""
+    """Draw lines of text on a uniform ground."""
     ground, ink = ((18, 18, 24), (230, 230, 230)) if dark else ((255, 255, 255), (0, 0, 0))
     image = Image.new("RGB", (width, height), ground)
     drawing, font = ImageDraw.Draw(image), ImageFont.load_default(size=size)
@@ -26,7 +26,7 @@ def page(width: int = 800, height: int = 1000, size: int = 24, dark: bool = Fals
 
 
 def screen(width: int = 1080, height: int = 1920) -> Image.Image:
-    """A chat on a phone: bars, bubbles, lines of text."""
+    """Draw a chat on a phone: bars, bubbles, lines of text."""
     image = Image.new("RGB", (width, height), (245, 245, 247))
     drawing, font = ImageDraw.Draw(image), ImageFont.load_default(size=width // 30)
     drawing.rectangle((0, 0, width, height // 12), fill=(30, 90, 200))
@@ -39,7 +39,7 @@ def screen(width: int = 1080, height: int = 1920) -> Image.Image:
 
 
 def lens(width: int = 640, height: int = 480, seed: int = 0) -> np.ndarray:
-    """A photo as a lens makes it, uint8 [h, w, 3]: soft shapes with grain, nowhere near black."""
+    """Draw a photo-like picture, uint8 [h, w, 3]: soft shapes with grain, nowhere near black."""
     draw = np.random.default_rng(seed)
     coarse = draw.integers(60, 200, (6, 8, 3)).astype(np.uint8)
     soft = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
@@ -48,14 +48,14 @@ def lens(width: int = 640, height: int = 480, seed: int = 0) -> np.ndarray:
 
 
 def thing_on_white(width: int = 640, height: int = 480) -> np.ndarray:
-    """A round thing with grain on a white ground, as shops show it: uint8 [h, w, 3]."""
+    """Draw a round thing with grain on a white ground, as in shops: uint8 [h, w, 3]."""
     y, x = np.mgrid[0:height, 0:width]
     inside = ((x - width / 2) / (0.3 * width)) ** 2 + ((y - height / 2) / (0.4 * height)) ** 2 < 1
     return np.where(inside[..., None], lens(width, height), 255).astype(np.uint8)
 
 
 def night_sky(width: int = 640, height: int = 480) -> np.ndarray:
-    """Black above and below, lights of a town between: a skyline, no bars. uint8 [h, w, 3]."""
+    """Draw a skyline, black above and below a town's lights but without bars: uint8 [h, w, 3]."""
     draw = np.random.default_rng(1)
     picture = draw.integers(0, 4, (height, width, 3)).astype(np.uint8)
     for left in range(0, width, 20):
@@ -67,13 +67,13 @@ def night_sky(width: int = 640, height: int = 480) -> np.ndarray:
 def framed(
     inner: np.ndarray, left: int, top: int, right: int, bottom: int, level: int
 ) -> np.ndarray:
-    """A picture with uniform bars of these widths around it, uint8 [h, w, 3]."""
+    """Add uniform bars of these widths around a picture, uint8 [h, w, 3]."""
     bars = ((top, bottom), (left, right), (0, 0))
     return np.pad(inner, bars, constant_values=level)
 
 
 def moving(count: int = 3, width: int = 60, height: int = 40) -> list[Image.Image]:
-    """Frames of one colour each that differ: red, green, blue and so on."""
+    """Draw frames of one colour each: red, green, blue and so on."""
     colours = [(220, 30, 30), (30, 200, 30), (30, 30, 220), (200, 200, 40), (40, 200, 200)]
     return [Image.new("RGB", (width, height), colours[n % len(colours)]) for n in range(count)]
 
@@ -81,7 +81,7 @@ def moving(count: int = 3, width: int = 60, height: int = 40) -> list[Image.Imag
 def moving_file(
     format: str, frames: Sequence[Image.Image], durations_ms: Sequence[int], loop: int = 0
 ) -> bytes:
-    """Frames as one animated file."""
+    """Encode frames as one animated file."""
     stream = io.BytesIO()
     frames[0].save(
         stream, format, save_all=True, append_images=list(frames[1:]),

@@ -5,17 +5,17 @@ For every request a function chooses one fault or none:
     forbid     403 AccessDenied; the server never sees it
     conflict   409 ConditionalRequestConflict; the server never sees it
     reset      the connection is reset; the server never sees it
-    lost       the server does it, and the connection is reset instead of its answer
-    truncate   half of the answer's body, then the connection is closed
-    mute       the server does it; no answer before `release()`, and then a reset
+    lost       the server handles it, and the connection is reset instead of its answer
+    truncate   half of the answer's body is sent, then the connection is closed
+    mute       the server handles it; no answer until `release()`, and then a reset
     slow       the answer comes after `delay_s`
     hold       the request waits until `release()`; a test kills or stops the client meanwhile
-    deaf       the condition If-None-Match is dropped, as by a server that does not know it
+    deaf       If-None-Match is dropped, as by a server that does not support it
 
-Requests go to the server one at a time: moto looks and then writes in two steps, which two
-threads can interleave, and a test of races needs a server that does not.
+Requests go to the server one at a time: moto checks and writes in two steps, which two threads can
+interleave, and tests of races need a server that does both atomically.
 
-Alone:  python tests/support/faultproxy.py PORT UPSTREAM_PORT 'throttle=.1,lost=.05' SEED
+By itself:  python tests/support/faultproxy.py PORT UPSTREAM_PORT 'throttle=.1,lost=.05' SEED
 """
 
 import asyncio
@@ -42,7 +42,7 @@ ANSWERS = {
 
 @dataclass(frozen=True)
 class Request:
-    """What a fault is chosen by. path: as sent, with the query."""
+    """The request that a fault is chosen for. path: as sent, with the query."""
 
     method: str
     path: str
@@ -57,7 +57,7 @@ def never(request: Request) -> None:
 
 
 def at_random(shares: dict[str, float], seed: int) -> Choose:
-    """Each fault with its share of all requests."""
+    """Choose each fault at random for its share of all requests."""
     draw = random.Random(seed)
 
     def choose(request: Request) -> str | None:
@@ -72,7 +72,7 @@ def at_random(shares: dict[str, float], seed: int) -> Choose:
 
 
 def once(fault: str, method: str, pattern: str) -> Choose:
-    """One fault, at the first request whose method and path match."""
+    """Choose one fault, for the first request whose method and path match."""
     left = [True]
 
     def choose(request: Request) -> str | None:
@@ -85,7 +85,7 @@ def once(fault: str, method: str, pattern: str) -> Choose:
 
 
 class FaultProxy:
-    """Runs in a thread of its own from `with` to the end of the block. `address` is its own."""
+    """Runs in its own thread until the `with` block ends. `address` is the proxy's."""
 
     def __init__(
         self, upstream: str, choose: Choose = never, delay_s: float = 0.2, port: int = 0
@@ -121,12 +121,12 @@ class FaultProxy:
         self._loop.close()
 
     def release(self) -> None:
-        """Let the requests that are held now go on."""
+        """Let the requests that are held now continue."""
         self._loop.call_soon_threadsafe(self._open_gate)
 
     def _open_gate(self) -> None:
         self._gate.set()
-        self._gate = asyncio.Event()  # for those that come later
+        self._gate = asyncio.Event()  # for later requests
 
     async def _start(self) -> None:
         self._gate = asyncio.Event()
@@ -157,7 +157,7 @@ class FaultProxy:
             writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """One request and its answer; whether the connection can go on."""
+        """Handle one request; returns whether the connection stays usable."""
         head = await reader.readuntil(b"\r\n\r\n")
         if re.search(rb"(?i)\r\nexpect: *100-continue", head):
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -219,7 +219,7 @@ class FaultProxy:
 
 
 async def _body(reader: asyncio.StreamReader, head: bytes) -> bytes:
-    """A message's body as it came, chunk marks included."""
+    """Read a message's body as sent, chunk headers included."""
     if b"transfer-encoding: chunked" in head.lower():
         out = b""
         while True:

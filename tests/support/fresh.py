@@ -1,4 +1,4 @@
-"""Runs Python source in a fresh process and tells which packages it loaded."""
+"""Run Python source in a fresh process and report which packages it loaded."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 # Hides packages as if they were not installed: imports raise ModuleNotFoundError, and
-# `importlib.util.find_spec`, which libraries ask for optional packages, answers None.
+# `importlib.util.find_spec`, with which libraries look for optional packages, returns None.
 _HIDE = """
 import sys
 from importlib.machinery import PathFinder
@@ -35,7 +35,7 @@ print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 def packages_loaded(
     source: str, arguments: Sequence[str] = (), hidden: Collection[str] = ()
 ) -> set[str]:
-    """Top-level names of all modules that a fresh process has loaded once `source` has run.
+    """Return the top-level names of all modules that a fresh process loads by running `source`.
 
     arguments: its sys.argv[1:]. hidden: top-level packages that it must not find.
     Raises AssertionError with the process's standard error if `source` fails.

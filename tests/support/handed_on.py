@@ -1,4 +1,4 @@
-"""Run a job in this process, each block handed on as Ray does it: in memory only to be read."""
+"""Run a job in this process, passing blocks between stages as Ray does: in read-only memory."""
 
 import io
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def _workers_end_with_the_test() -> Iterator[None]:
 
 
 def do(settings: Settings) -> Manifest:
-    """A job as `pipeline.run` does it, one task after another, in this process."""
+    """Run a job as `pipeline.run` does, one task after another, in this process."""
     log = Log("json", io.StringIO())
     job, ledger = plan(settings, log).begin()
     figures = []
@@ -49,7 +49,7 @@ def do(settings: Settings) -> Manifest:
 
 
 def handed_on(block: pa.Table) -> pa.Table:
-    """A block as the next process gets it from Ray: in memory that it may only read."""
+    """Copy a block as the next process gets it from Ray: in read-only memory."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, block.schema) as writer:
         writer.write_table(block)

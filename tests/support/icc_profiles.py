@@ -1,11 +1,11 @@
-"""Pack small ICC profiles from their specification, for files whose colours tests know."""
+"""Pack small ICC profiles from their specification, for files with known colours."""
 
 import struct
 from itertools import product
 
 import numpy as np
 
-# Red, green and blue of a space in XYZ, adapted to D50; published with each space.
+# A space's red, green and blue in XYZ, adapted to D50; published with each space.
 COLORANTS = {
     "srgb": ((0.4361, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7141)),
     "p3": ((0.5151, 0.2412, -0.0011), (0.2920, 0.6922, 0.0419), (0.1571, 0.0666, 0.7841)),
@@ -18,16 +18,16 @@ SRGB_CURVE = b"para" + bytes(4) + struct.pack(">HH", 3, 0) + struct.pack(
 
 
 def gamma_curve(gamma: float) -> bytes:
-    """A tone curve of an ICC profile: one exponent."""
+    """Pack an ICC tone curve with one exponent."""
     return b"curv" + bytes(4) + struct.pack(">IH", 1, round(256 * gamma))
 
 
 def rgb_profile(
     space: str, curve: bytes, name: str = "of a test", points: bytes | None = None
 ) -> bytes:
-    """An ICC profile of a matrix and one tone curve (ICC.1:2001-04).
+    """Pack an ICC profile with a matrix and one tone curve (ICC.1:2001-04).
 
-    points: code points of ITU-T H.273, of the tag `cicp` (ICC.1:2022, 9.2.17).
+    points: code points of ITU-T H.273, for the tag `cicp` (ICC.1:2022, 9.2.17).
     """
     tags = {} if points is None else {b"cicp": b"cicp" + bytes(4) + points}
     for letter, xyz in zip((b"r", b"g", b"b"), COLORANTS[space], strict=True):
@@ -36,14 +36,14 @@ def rgb_profile(
 
 
 def grey_profile(curve: bytes) -> bytes:
-    """An ICC profile for grey."""
+    """Pack an ICC profile for grey."""
     return _profile(b"mntrGRAYXYZ ", {b"kTRC": curve})
 
 
 def ink_profile(points: int = 9) -> bytes:
-    """An ICC profile for CMYK whose black is twice as strong as it would be by multiplying.
+    """Pack an ICC profile for CMYK whose black is twice as strong as by multiplication.
 
-    A table of `points` steps of each ink in Lab of 16 bits (ICC.1:2001-04, 6.5.7).
+    It is a table with `points` steps of each ink, in 16-bit Lab (ICC.1:2001-04, 6.5.7).
     """
     steps = np.linspace(0, 1, points)
     inks = np.array(list(product(steps, repeat=4)))

@@ -1,4 +1,4 @@
-"""The definitions of spaces that expected colours are worked with: the standards' own numbers."""
+"""Definitions of colour spaces, for computing expected colours: the standards' own numbers."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ BT2020_TO_SRGB = np.array(
 
 
 def light(values: np.ndarray, exponent: float | None = None) -> np.ndarray:
-    """Linear light of stored values 0 to 255: by an exponent, or sRGB's curve."""
+    """Convert stored values, 0 to 255, to linear light: by an exponent, or sRGB's curve."""
     v = np.asarray(values, float) / 255
     if exponent is not None:
         return v**exponent
@@ -18,6 +18,6 @@ def light(values: np.ndarray, exponent: float | None = None) -> np.ndarray:
 
 
 def srgb(linear: np.ndarray) -> np.ndarray:
-    """Stored values of sRGB for linear light (IEC 61966-2-1)."""
+    """Convert linear light to stored sRGB values (IEC 61966-2-1)."""
     x = np.clip(linear, 0, 1)
     return 255 * np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055)

@@ -1,4 +1,4 @@
-"""Committed runs made of rows that a test writes down; nothing is decoded or scored."""
+"""Committed runs made of rows that a test defines; nothing is decoded or scored."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +30,7 @@ def flat_picture(colour: Colour, size_wh: tuple[int, int], format: str = "png") 
 
 
 def image_row(uri: str, size_wh: tuple[int, int] | None = (400, 300), **more: Any) -> Row:
-    """A row of `images`; without a size, of a photo that was not decoded."""
+    """Make a row of `images`; without a size, for a photo that was not decoded."""
     sides = {} if size_wh is None else {"width_px": size_wh[0], "height_px": size_wh[1]}
     known = {"image_id": image_id(uri), "uri": uri, "status": "ok", "format": "jpeg", **sides}
     return {**dict.fromkeys(schema.IMAGES.names), **known, **more}
@@ -39,7 +39,7 @@ def image_row(uri: str, size_wh: tuple[int, int] | None = (400, 300), **more: An
 def crop_row(
     uri: str, ratio: str, box: Sequence[float], colour: Colour = (200, 30, 40), **more: Any
 ) -> Row:
-    """A row of `crops`; its picture is of one colour and as large as the box."""
+    """Make a row of `crops`; its picture has one colour and the size of the box."""
     x0, y0, x1, y1 = map(float, box)
     size_wh = (round(x1 - x0), round(y1 - y0))
     known = {
@@ -51,7 +51,7 @@ def crop_row(
 
 
 def preview_row(uri: str, colour: Colour, size_wh: tuple[int, int] = (200, 150)) -> Row:
-    gaze = bytes([0] * 255 + [255])  # all looks fall into the lower right corner
+    gaze = bytes([0] * 255 + [255])  # all gaze falls into the lower right corner
     return {
         "image_id": image_id(uri), "width": size_wh[0], "height": size_wh[1], "format": "png",
         "image": flat_picture(colour, size_wh), "gaze": gaze,
@@ -67,9 +67,9 @@ def commit_rows(
     extra: Sequence[pa.Field] = (),
     **spec: Any,
 ) -> Run:
-    """Commit the rows as one run of one task in `output`; open it.
+    """Commit the rows as one run with one task in `output`, and open it.
 
-    extra: columns that the input list passed through.
+    extra: columns passed through from the input list.
     """
     inputs = pa.Table.from_pylist(
         [{name: row.get(name) for name in schema.INPUTS.names} for row in images],

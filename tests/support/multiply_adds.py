@@ -18,12 +18,12 @@ def baddbmm_flop(into: torch.Size, a: torch.Size, b: torch.Size, **_: object) ->
 
 
 def onednn_flop(x: torch.Size, *others: torch.Size, **_: object) -> int:
-    """Of (x, weight, bias, …) or (x, what is added, weight, bias, …)."""
+    """Count the FLOP of oneDNN's (x, weight, bias, …) or (x, addend, weight, bias, …)."""
     weight = next(shape for shape in reversed(others[:2]) if shape is not None and len(shape) == 2)
     return 2 * x.numel() * weight[0]
 
 
-# torch's counter knows only the variants of the first two that are not in place.
+# torch's counter supports only the variants of the first two that are not in place.
 UNKNOWN_TO_TORCH = {
     torch.ops.aten.addmm_: addmm_flop,
     torch.ops.aten.baddbmm_: baddbmm_flop,
@@ -32,7 +32,7 @@ UNKNOWN_TO_TORCH = {
 
 
 def multiply_adds(score: Callable[..., Tensor], candidates: int, objects: int) -> int:
-    """Of all matrix products and convolutions of `score(images, crops, detections)`, one image."""
+    """Count those of `score(images, crops, detections)` for one image: products, convolutions."""
     inputs = draw_inputs([candidates], [objects])
     counter = FlopCounterMode(display=False, custom_mapping=UNKNOWN_TO_TORCH)
     with counter, torch.no_grad():
@@ -41,5 +41,5 @@ def multiply_adds(score: Callable[..., Tensor], candidates: int, objects: int) -
 
 
 def multiply_adds_per_candidate(score: Callable[..., Tensor], objects: int) -> float:
-    """What each further candidate costs."""
+    """Return the multiply-adds of each additional candidate."""
     return (multiply_adds(score, 228, objects) - multiply_adds(score, 100, objects)) / 128

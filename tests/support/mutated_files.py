@@ -1,7 +1,7 @@
-"""Files that were whole once: each mutation is named, drawn by a seed, and does one kind of harm.
+"""Files damaged on purpose: each mutation is named, drawn from a seed, and does one kind of damage.
 
-A flipped bit of a disk, an upload that was cut, a block of another file in the middle, a header
-with another size, blocks in the wrong order.
+They are flipped bits, truncated uploads, blocks of another file in the middle, headers with a wrong
+size, and blocks in the wrong order.
 """
 
 import random
@@ -15,7 +15,7 @@ SIZES = (0, 1, 7, 255, 256, 4_096, 20_000, 65_535, 2**31 - 1)
 
 
 def flip_bits(data: bytes, _: bytes, draw: random.Random) -> bytes:
-    """One to twenty bits turned round, anywhere."""
+    """Flip one to twenty bits anywhere."""
     changed = bytearray(data)
     for _number in range(draw.choice((1, 1, 3, 20))):
         changed[draw.randrange(len(changed))] ^= 1 << draw.randrange(8)
@@ -23,13 +23,13 @@ def flip_bits(data: bytes, _: bytes, draw: random.Random) -> bytes:
 
 
 def cut(data: bytes, _: bytes, draw: random.Random) -> bytes:
-    """The end is missing; often little of it."""
+    """Cut off the end, often little of it."""
     lost = draw.choice((1, 2, draw.randrange(1, len(data)), draw.randrange(1, 1 + len(data) // 10)))
     return data[: len(data) - min(lost, len(data) - 1)]
 
 
 def insert_block(data: bytes, other: bytes, draw: random.Random) -> bytes:
-    """Bytes of another file, zeros, or noise in the middle; in half of the cases over its own."""
+    """Put bytes of another file, zeros or noise in the middle, half of the time over its own."""
     length = draw.choice((1, 16, 512, 4096))
     start = draw.randrange(len(other))
     block = draw.choice((other[start : start + length], bytes(length), draw.randbytes(length)))
@@ -38,7 +38,7 @@ def insert_block(data: bytes, other: bytes, draw: random.Random) -> bytes:
 
 
 def wrong_size(data: bytes, _: bytes, draw: random.Random) -> bytes:
-    """A two-byte or four-byte number near the start becomes another, as a size or a length."""
+    """Change a two-byte or four-byte number near the start, where sizes and lengths are."""
     form = draw.choice((">H", "<H", ">I", "<I"))
     value = draw.choice(SIZES) % (1 << 8 * struct.calcsize(form))
     at = draw.randrange(min(len(data), 400))
@@ -46,7 +46,7 @@ def wrong_size(data: bytes, _: bytes, draw: random.Random) -> bytes:
 
 
 def swap_chunks(data: bytes, _: bytes, draw: random.Random) -> bytes:
-    """Two neighbouring pieces in the wrong order."""
+    """Swap two neighbouring pieces."""
     one, two, three = sorted(draw.randrange(len(data)) for _number in range(3))
     return data[:one] + data[two:three] + data[one:two] + data[three:]
 
@@ -55,7 +55,7 @@ MUTATIONS: tuple[Mutation, ...] = (flip_bits, cut, insert_block, wrong_size, swa
 
 
 def mutated_files(count: int, seed: int) -> Iterator[tuple[str, bytes]]:
-    """`count` names and files; the name says number, mutation and format it came from."""
+    """Yield `count` names and files; a name has the number, the mutation and the format."""
     draw = random.Random(seed)
     photos = {**good_photos(), "phone.heic": heic_photo()}
     photos |= {name: data for name, (data, status) in bad_photos().items() if status == "truncated"}

@@ -1,4 +1,4 @@
-"""Committed runs whose crops are objects under names; nothing is decoded or scored."""
+"""Committed runs whose crops are stored as named objects; nothing is decoded or scored."""
 
 import pyarrow as pa
 
@@ -11,9 +11,9 @@ from tests.support.tasks import done, open_ledger
 def run_with_named_crops(
     store: Store, inputs: pa.Table, mark: str, pictures: bool = True, task_images: int = 9
 ) -> str:
-    """A run of one task, with an object for each crop: its picture is the photo's uri and a mark.
+    """Commit a run of one task with an object for each crop: the photo's uri and a mark.
 
-    pictures: whether the table holds them too
+    pictures: whether the table contains them too.
     """
     ledger = open_ledger(store, inputs, task_images)
     tables = done(ledger.task_inputs(0), mark=mark)

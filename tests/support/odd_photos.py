@@ -1,4 +1,4 @@
-"""A folder of files as people, phones, programs and attackers upload them.
+"""A folder of files such as people, phones, programs and attackers upload.
 
 `write_odd_photos(folder)` writes them and returns {file name: the status its row must have}.
 Everything is drawn or packed here; nothing is downloaded. Tests of the decoder and of whole runs
@@ -19,7 +19,7 @@ ORIENTATION, GPS_BLOCK, MAKER = 0x0112, 0x8825, 0x010F
 
 
 def scene(width: int = 320, height: int = 240) -> np.ndarray:
-    """uint8 [height, width, 3]: a red, green, blue and grey quarter with a soft gradient."""
+    """Draw a red, green, blue and grey quarter with a soft gradient: uint8 [height, width, 3]."""
     y, x = np.mgrid[0:height, 0:width]
     picture = np.empty((height, width, 3), dtype=np.uint8)
     left, top = x < width // 2, y < height // 2
@@ -32,7 +32,7 @@ def scene(width: int = 320, height: int = 240) -> np.ndarray:
 
 
 def turned(upright: np.ndarray, orientation: int) -> np.ndarray:
-    """How a camera stores an upright photo under an EXIF orientation (TIFF 6.0, page 36)."""
+    """Turn an upright photo as a camera stores it for an EXIF orientation (TIFF 6.0, page 36)."""
     return {
         1: upright,
         2: upright[:, ::-1],
@@ -46,7 +46,7 @@ def turned(upright: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def exif(orientation: int = 1, gps: bool = False) -> bytes:
-    """An EXIF block."""
+    """Make an EXIF block."""
     block = Image.Exif()
     block[ORIENTATION] = orientation
     block[MAKER] = "SecretCamera"
@@ -56,7 +56,7 @@ def exif(orientation: int = 1, gps: bool = False) -> bytes:
 
 
 def saved(pixels: np.ndarray | Image.Image, format: str, **options: object) -> bytes:
-    """The pixels as a file."""
+    """Encode the pixels as a file."""
     image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
     stream = io.BytesIO()
     image.save(stream, format, **options)
@@ -64,12 +64,12 @@ def saved(pixels: np.ndarray | Image.Image, format: str, **options: object) -> b
 
 
 def png_chunk(name: bytes, body: bytes) -> bytes:
-    """One PNG chunk with its check sum."""
+    """Make a PNG chunk with its checksum."""
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
 def raw_png(width: int, height: int, depth: int, colour: int, rows: bytes, *more: bytes) -> bytes:
-    """A PNG from its parts, for what Pillow does not write; `more` chunks stand before the data."""
+    """Make a PNG that Pillow cannot write, from its parts; `more` chunks precede the data."""
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     data = png_chunk(b"IDAT", zlib.compress(rows, 9))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
@@ -78,14 +78,14 @@ def raw_png(width: int, height: int, depth: int, colour: int, rows: bytes, *more
 
 
 def png_16_bit(values: np.ndarray) -> bytes:
-    """A 16-bit PNG of uint16 [h, w] (grey) or [h, w, 3] values."""
+    """Make a 16-bit PNG of uint16 [h, w] (grey) or [h, w, 3] values."""
     height, width = values.shape[:2]
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
     return raw_png(width, height, 16, 0 if values.ndim == 2 else 2, rows)
 
 
 def linear_profile(space: bytes) -> bytes:
-    """A small ICC profile ("RGB " with sRGB's primaries, or "GRAY") whose values are linear light.
+    """Make a small ICC profile with linear values ("RGB " with sRGB's primaries, or "GRAY").
 
     ICC.1:2001-04; primaries are sRGB's, adapted to D50.
     """
@@ -121,13 +121,13 @@ def linear_profile(space: bytes) -> bytes:
 
 
 def without_adobe_marker(jpeg: bytes) -> bytes:
-    """A JPEG without its APP14 segment: CMYK that does not say that it is inverted."""
+    """Remove a JPEG's APP14 segment, so that CMYK is not marked as inverted."""
     at = jpeg.index(b"\xff\xee")
     return jpeg[:at] + jpeg[at + 2 + struct.unpack(">H", jpeg[at + 2 : at + 4])[0] :]
 
 
 def good_photos() -> dict[str, bytes]:
-    """What must decode."""
+    """Return the files that must decode."""
     upright = scene()
     image = Image.fromarray(upright)
     small = Image.fromarray(scene(64, 48))
@@ -190,7 +190,7 @@ def good_photos() -> dict[str, bytes]:
 
 
 def bad_photos() -> dict[str, tuple[bytes, str]]:
-    """What must be refused, with its status."""
+    """Return the files that must be refused, with their statuses."""
     good = good_photos()
     picture = scene()
     tall = struct.pack(">HH", 65_500, 65_500)
@@ -216,7 +216,7 @@ def bad_photos() -> dict[str, tuple[bytes, str]]:
         "text.jpg": (b"Dear all,\nthe picture is attached.\n", "unsupported_format"),
         "noise.jpg": (np.random.default_rng(5).bytes(5_000), "unsupported_format"),
         "bomb.png": (raw_png(12_000, 12_000, 1, 0, black_row * 12_000), "too_many_pixels"),
-        # The text is no part of the picture.
+        # The text is not part of the picture.
         "text bomb.png": (raw_png(1, 1, 8, 0, b"\0\0", big_text), "ok"),
         "huge header.png": (raw_png(2**31 - 1, 2**31 - 1, 8, 2, b"\0"), "too_many_pixels"),
         "huge header.jpg": (jpeg[:size_at] + tall + jpeg[size_at + 4 :], "too_many_pixels"),
@@ -241,7 +241,7 @@ def bad_photos() -> dict[str, tuple[bytes, str]]:
 
 
 def heic_photo() -> bytes:
-    """The scene as HEIC, which Pillow itself does not write."""
+    """Return the scene as HEIC, which Pillow itself cannot write."""
     file = pillow_heif.from_pillow(Image.fromarray(scene()))
     stream = io.BytesIO()
     file.save(stream, quality=90)
@@ -249,13 +249,13 @@ def heic_photo() -> bytes:
 
 
 def odd_photos() -> dict[str, tuple[bytes, str]]:
-    """{file name: (bytes, expected status)}."""
+    """Return {file name: (bytes, expected status)}."""
     good = good_photos() | {"phone.heic": heic_photo()}
     return {name: (data, "ok") for name, data in good.items()} | bad_photos()
 
 
 def write_odd_photos(folder: Path) -> dict[str, str]:
-    """Writes the folder; returns {file name: expected status}."""
+    """Write the folder; returns {file name: expected status}."""
     folder.mkdir(parents=True, exist_ok=True)
     photos = odd_photos()
     for name, (data, _) in photos.items():

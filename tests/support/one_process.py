@@ -1,4 +1,4 @@
-"""Run a job in this process, one task after another, as `pipeline.run` does it on a cluster."""
+"""Run a job in this process, one task after another, as `pipeline.run` does on a cluster."""
 
 import io
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from pipeline.stages.worker import Job
 
 
 def settings_of(folder: Path, **changes: Any) -> Settings:
-    """A job of two small shapes, of a folder into its sibling `out`, that keeps all it can."""
+    """Make settings for two small shapes, from a folder to its sibling `out`; all is kept."""
     asked = {"ratios": "1:1,16:9", "thumbnail_size": 48, "preview": 32, "candidates": True}
     places = {"input": str(folder), "output": str(folder.parent / "out")}
     return Settings.of(**{**places, **asked, **changes})
@@ -36,7 +36,7 @@ def work(pending: list[int], job: Job) -> Iterator[TaskSummary]:
 
 
 def run_here(settings: Settings) -> Manifest:
-    """Plan, do and commit a job; return the manifest of its run."""
+    """Plan, run and commit a job; returns its run's manifest."""
     log = Log(stream=io.StringIO())
     job, ledger = plan(settings, log).begin()
     figures = [done.metrics for done in work(ledger.pending(), job)]

@@ -20,7 +20,7 @@ SIZE_WH = (6, 4)
 
 
 def committed(store: Store, inputs: pa.Table, shade: int, **settings: Any) -> Manifest:
-    """A run whose crops are pictures of SIZE_WH and one shade. settings: of its identity."""
+    """Commit a run whose crops have SIZE_WH and one shade. settings: part of its identity."""
     sink = io.BytesIO()
     Image.fromarray(np.full((*SIZE_WH[::-1], 3), shade, np.uint8)).save(sink, "PNG")
     spec = replace(SPEC, input_sha256=input_sha256(inputs), settings={**SPEC.settings, **settings})
@@ -31,7 +31,7 @@ def committed(store: Store, inputs: pa.Table, shade: int, **settings: Any) -> Ma
         place = crops.schema.get_field_index("image")
         pictures = pa.array([sink.getvalue()] * len(crops), pa.large_binary())
         crops = crops.set_column(place, crops.schema.field(place), pictures)
-        for field in schema.pass_through(inputs.schema):  # as a stage does it
+        for field in schema.pass_through(inputs.schema):  # as a stage does
             crops = crops.append_column(field, ledger.task_inputs(n)[field.name])
         ledger.commit_task(n, {**tables, "crops": crops})
     return ledger.finish({"job": {"promote": "manual"}})

@@ -1,4 +1,4 @@
-"""Put runs in front of a channel, as a promotion does."""
+"""Put runs at the front of a channel, as a promotion does."""
 
 from pipeline.ledger.channels.channel import ChannelVersion
 from pipeline.ledger.channels.moves import advance, next_version
@@ -6,7 +6,7 @@ from pipeline.storage.store import Store
 
 
 def put(store: Store, *runs: str, name: str = "web") -> ChannelVersion | None:
-    """Make the next version of a channel: these runs, then what is live; by `me`."""
+    """Create the next version of a channel, by `me`: these runs, then the live ones."""
     return advance(
         store,
         name,

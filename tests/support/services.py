@@ -1,7 +1,8 @@
-"""Read fragments as the services document them: which part of a photo each shows.
+"""Parse URL fragments as the services document them, to find which part of a photo each shows.
 
-Written from the services' own pages and apart from `pipeline.export`: these parsers share no code
-with the formats that they check. All return x0, y0, x1, y1 in pixels of the upright photo.
+Written from the services' own documentation, independently of `pipeline.export`: these parsers
+share no code with the formats that they check. All return x0, y0, x1, y1 in pixels of the upright
+photo.
 """
 
 import re
@@ -14,7 +15,7 @@ Size = tuple[int, int]
 
 
 def covering(photo: Size, frame: Size, centre_px: tuple[float, float]) -> Box:
-    """Scale the photo to cover the frame, put the point in the middle, stay inside."""
+    """Scale the photo to cover the frame, and centre the point as far as the photo allows."""
     scale = max(frame[0] / photo[0], frame[1] / photo[1])
     sides = frame[0] / scale, frame[1] / scale
     low = [
@@ -25,12 +26,12 @@ def covering(photo: Size, frame: Size, centre_px: tuple[float, float]) -> Box:
 
 
 def of_imgproxy(text: str, photo: Size) -> Box:
-    """Processing options, in any order: `crop` first, then `rs:fill` by `g`; `pd` comes last."""
+    """Apply processing options, in any order: `crop` first, then `rs:fill` by `g`, `pd` last."""
     options = {name: values for name, *values in (part.split(":") for part in text.split("/"))}
     left, top, size = 0.0, 0.0, photo
     if "crop" in options:
         width, height, gravity, x, y = options["crop"]
-        assert gravity == "nowe"  # offsets from the upper left corner; at least 1 means pixels
+        assert gravity == "nowe"  # offsets from the upper left corner; values from 1 on are pixels
         assert min(int(width), int(height)) >= 1
         left, top, size = int(x), int(y), (int(width), int(height))
     kind, width, height = options["rs"]
@@ -47,7 +48,7 @@ def of_imgproxy(text: str, photo: Size) -> Box:
 
 
 def of_thumbor(text: str, photo: Size) -> Box:
-    """`AxB:CxD/[fit-in/]WxH/filters:…`; the focal filter's centre is the point."""
+    """Parse `AxB:CxD/[fit-in/]WxH/filters:…`; the focal filter's centre is the point."""
     found = re.fullmatch(
         r"(?:(\d+)x(\d+):(\d+)x(\d+)/)?(fit-in/)?(\d+)x(\d+)(?:/filters:(\w+)\((.*)\))?", text
     )
@@ -66,7 +67,7 @@ def of_thumbor(text: str, photo: Size) -> Box:
 
 
 def of_cloudinary(text: str, photo: Size) -> Box:
-    """Components by slash, each applied to what the one before has made."""
+    """Apply the slash-separated components, each to the result of the previous one."""
     left, top, size = 0.0, 0.0, photo
     shown: Box = (0, 0, *photo)
     for component in text.split("/"):
@@ -90,7 +91,7 @@ def of_cloudinary(text: str, photo: Size) -> Box:
 
 
 def of_imgix(text: str, photo: Size) -> Box:
-    """Query parameters; `rect` comes before the fit."""
+    """Apply query parameters; `rect` comes before the fit."""
     said = {name: values[0] for name, values in parse_qs(text, strict_parsing=True).items()}
     left, top, size = 0, 0, photo
     if "rect" in said:
@@ -107,7 +108,7 @@ def of_imgix(text: str, photo: Size) -> Box:
 
 
 def of_iiif(text: str, photo: Size) -> Box:
-    """Read `{region}/{size}/{rotation}/{quality}.{format}`."""
+    """Parse `{region}/{size}/{rotation}/{quality}.{format}`."""
     region, size, rotation, name = text.split("/")
     assert (rotation, name) == ("0", "default.jpg")
     if size != "max":
@@ -116,13 +117,13 @@ def of_iiif(text: str, photo: Size) -> Box:
         return 0, 0, *photo
     unit = [100 / photo[0], 100 / photo[1]] if region.startswith("pct:") else [1, 1]
     x, y, width, height = map(float, region.removeprefix("pct:").split(","))
-    assert width > 0  # the specification's error otherwise
+    assert width > 0  # else it is an error by the specification
     assert height > 0
     return x / unit[0], y / unit[1], (x + width) / unit[0], (y + height) / unit[1]
 
 
 def of_css(text: str, photo: Size, frame: Size) -> Box:
-    """Declarations of an `img` of the frame's size, by CSS Images 3 and 4."""
+    """Apply the declarations of an `img` of the frame's size, by CSS Images 3 and 4."""
     said = dict(one.split(": ") for one in text.split("; "))
     wide, high = map(float, said["aspect-ratio"].split(" / "))
     assert abs(wide / high / (frame[0] / frame[1]) - 1) < 0.02
@@ -143,7 +144,7 @@ def of_css(text: str, photo: Size, frame: Size) -> Box:
 
 
 def of_wordpress(edit: Mapping[str, Any], photo: Size) -> Box:
-    """The REST API's crop: whole pixels of percentages, rounded as PHP does."""
+    """Apply the REST API's crop: percentages to whole pixels, rounded as in PHP."""
     ((kind, args),) = [(one["type"], one["args"]) for one in edit["modifiers"]]
     assert kind == "crop"
     assert args.keys() == {"left", "top", "width", "height"}

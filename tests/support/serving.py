@@ -1,4 +1,4 @@
-"""Have a server of this process answer in a thread, and stop it without half a second's wait."""
+"""Run a server in a thread of this process, and stop it without waiting half a second."""
 
 import threading
 from collections.abc import Iterator
@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from socketserver import BaseServer
 
 POLL_S = (
-    0.02  # between two looks at whether it is to stop; socketserver's own .5 is what tests wait
+    0.02  # how often it checks whether to stop; with socketserver's default of .5, tests would wait
 )
 
 
 @contextmanager
 def serving(server: BaseServer) -> Iterator[None]:
-    """Serve until the block ends; then the server is closed and the thread has ended."""
+    """Serve until the block ends, then close the server and end the thread."""
     thread = threading.Thread(target=server.serve_forever, args=(POLL_S,), daemon=True)
     thread.start()
     try:

@@ -1,4 +1,4 @@
-"""Stages that do nothing but take time, and write down when and where they did."""
+"""Stages that only take time, and record when and where they ran."""
 
 import os
 import time
@@ -12,7 +12,7 @@ import ray
 
 @dataclass(frozen=True)
 class SlowJob:
-    """Where stages write it down, and how long they take, seconds."""
+    """The file where stages record their runs, and how long they take, seconds."""
 
     notes: Path
     start_s: float = 0.0
@@ -21,7 +21,7 @@ class SlowJob:
 
 @dataclass(frozen=True)
 class Note:
-    """What was begun ("read", "score", "encode") or came up ("actor")."""
+    """One event: a stage began ("read", "score", "encode") or an actor came up ("actor")."""
 
     at_s: float
     what: str
@@ -32,7 +32,7 @@ class Note:
 
 def note(job: SlowJob, what: str, task: int) -> None:
     node = ray.get_runtime_context().get_node_id()
-    with job.notes.open("a") as file:  # one short line: appended as a whole
+    with job.notes.open("a") as file:  # one short line is appended atomically
         file.write(f"{time.time()} {what} {task} {os.getpid()} {node}\n")
 
 
@@ -52,7 +52,7 @@ def read(block: pa.Table, job: SlowJob) -> pa.Table:
 
 
 def read_slowly(block: pa.Table, job: SlowJob) -> pa.Table:
-    """As `read`, in a third of a second."""
+    """Read like `read`, but take a third of a second."""
     time.sleep(0.3)
     return read(block, job)
 
@@ -67,17 +67,17 @@ class SlowScorer:
         note(job, "actor", -1)
 
     def ready(self) -> None:
-        """As `Scorer.ready`."""
+        """Stand in for `Scorer.ready`."""
 
     def do(self, block: pa.Table) -> pa.Table:
-        """As `Scorer.do`."""
+        """Stand in for `Scorer.do`."""
         note(self.job, "score", number(block))
         time.sleep(self.job.score_s)
         return block
 
 
 class FirstScorer(SlowScorer):
-    """An actor that starts at once, and takes a minute where another has begun to start."""
+    """An actor that starts at once, or takes a minute if another has already begun to start."""
 
     def __init__(self, job: SlowJob, device: str) -> None:
         try:
@@ -88,10 +88,10 @@ class FirstScorer(SlowScorer):
 
 
 class Idle:
-    """An actor that only takes the cores that it asks for."""
+    """An actor that only occupies the cores that it asks for."""
 
     def ready(self) -> None:
-        """As `Scorer.ready`."""
+        """Stand in for `Scorer.ready`."""
 
 
 class BrokenScorer(SlowScorer):

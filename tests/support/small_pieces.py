@@ -1,4 +1,4 @@
-"""Have tables of a few rows go the way of tables of millions: to the disk, and in pieces."""
+"""Make tables of a few rows be handled like tables of millions: on disk, and in pieces."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from pipeline.storage import parted, spool
 
 
 def in_small_pieces(patch: pytest.MonkeyPatch) -> None:
-    """Keep at most 5 rows in memory, 3 in a piece, 4 in a part of a sort, 2 in a key range."""
+    """Limit rows to 5 in memory, 3 in a piece, 4 in a part of a sort and 2 in a key range."""
     for module in (spool, parted):
         patch.setattr(module, "HELD_ROWS", 5)
     patch.setattr(parted, "PART_ROWS", 4)

@@ -1,4 +1,4 @@
-"""Which TCP sockets processes listen on, and whether anybody else can reach them."""
+"""Find the TCP sockets that processes listen on, and whether other machines can reach them."""
 
 import ipaddress
 
@@ -6,16 +6,16 @@ import psutil
 
 
 def is_loopback(address: str) -> bool:
-    """Whether only this machine reaches an address; also one of IPv4 that is written as IPv6."""
+    """Return whether an address is loopback, also for an IPv4 address written as IPv6."""
     ip = ipaddress.ip_address(address)
     inner = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
     return (inner or ip).is_loopback
 
 
 def listening(parent: psutil.Process, itself: bool = False) -> dict[tuple[str, int], str]:
-    """Address and port of every listening socket of a process's children: whose it is.
+    """Map the address and port of each listening socket of a process's children to its owner.
 
-    itself: of the process too. What Linux says in /proc/PID/net/tcp and tcp6.
+    itself: include the process. Read from Linux's /proc/PID/net/tcp and tcp6.
     """
     found = {}
     for process in [*([parent] if itself else []), *parent.children(recursive=True)]:

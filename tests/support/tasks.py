@@ -33,7 +33,7 @@ def make_inputs(count: int, etag: str = "v1", start: int = 0) -> pa.Table:
 
 
 def sized(*sizes: int | None) -> pa.Table:
-    """Inputs of these sizes in bytes; no two look like the same bytes."""
+    """Make inputs of these sizes in bytes; no two appear to have the same content."""
     return make_inputs(len(sizes)).set_column(3, "bytes", pa.array(sizes, pa.int64()))
 
 
@@ -45,7 +45,7 @@ def open_ledger(store: Store, inputs: pa.Table, task_images: int = 3, **changes:
 def done(
     inputs: pa.Table, failed: dict[int, str] | None = None, mark: str = ""
 ) -> dict[str, pa.Table]:
-    """The tables of a task: each image ok with one crop, but the rows in `failed` (row: kind)."""
+    """Make a task's tables: each image is ok with one crop, except rows in `failed` (row: kind)."""
     failed = failed or {}
     images, crops = [], []
     for row, one in enumerate(inputs.to_pylist()):
@@ -74,7 +74,7 @@ def done(
 def run_all(
     ledger: Ledger, failed: dict[int, str] | None = None, mark: str = "", **job: Any
 ) -> Manifest:
-    """Do every open task and commit. job: settings that the manifest is to hold."""
+    """Do every open task and commit. job: settings for the manifest."""
     for n in ledger.pending():
         ledger.commit_task(n, done(ledger.task_inputs(n), failed, mark))
     return ledger.finish({"job": job} if job else {})

@@ -1,4 +1,4 @@
-"""Records of tasks without their work: as real ones look, with data files of one byte."""
+"""Task records without the work: like real ones, but with data files of one byte."""
 
 import hashlib
 from pathlib import Path
@@ -13,8 +13,8 @@ STAGES = ("start", "read", "decode", "detect", "score", "encode", "commit", "han
 
 
 def thin_record(run_id: str, task: int, photos: int) -> TaskRecord:
-    """A record of a task as a real one looks, with data files of one byte."""
-    random = hashlib.sha256(str(task).encode()).hexdigest()  # as real hashes, it does not pack
+    """Make a task's record like a real one, but with data files of one byte."""
+    random = hashlib.sha256(str(task).encode()).hexdigest()  # incompressible, like real hashes
     files = tuple(
         DataFile(table, data_key(run_id, table, task, random[:16]), rows, 1, random[::step])
         for table, rows, step in (("images", photos, 1), ("crops", 6 * photos, -1))
@@ -34,7 +34,7 @@ def thin_record(run_id: str, task: int, photos: int) -> TaskRecord:
 
 
 def begin(folder: str, run_id: str) -> None:
-    """Make the folders that records and data files of a run lie in."""
+    """Create the folders for a run's records and data files."""
     for key in (task_key(run_id, 0), *(data_key(run_id, t, 0, "") for t in ("images", "crops"))):
         Path(folder, key).parent.mkdir(parents=True, exist_ok=True)
 

@@ -1,4 +1,4 @@
-"""Stages that only put a task on record: what is left is Ray, the driver and the ledger."""
+"""Stages that only record a task, so that only Ray, the driver and the ledger do real work."""
 
 import os
 
@@ -14,22 +14,22 @@ from tests.support.thin_records import thin_record, write_files
 
 
 def read(block: pa.Table, job: Job) -> pa.Table:
-    """As `read_decode`, with nothing read."""
+    """Stand in for `read_decode`, without reading anything."""
     return block
 
 
 class ThinFinisher:
-    """As `Finisher`: an actor that puts tasks of one photo on record."""
+    """Stands in for `Finisher`: an actor that records tasks of one photo."""
 
     def __init__(self, job: Job, device: str, gpus: float) -> None:
         self.job = job
-        os.fsync = lambda fd: None  # what the disk takes is not what is measured
+        os.fsync = lambda fd: None  # the disk's time is not measured
 
     def ready(self) -> None:
-        """As `Finisher.ready`."""
+        """Stand in for `Finisher.ready`."""
 
     def do(self, block: pa.Table) -> pa.Table:
-        """As `Finisher.do`."""
+        """Stand in for `Finisher.do`."""
         ledger, number = ledger_of(self.job), task_number(block)
         record = thin_record(ledger.run_id, number, 1)
         write_files(local_path(self.job.settings.running.output), record)

@@ -1,7 +1,7 @@
-"""A cluster of one node that only keeps time: what `Flow` asks of Ray, by a clock of its own.
+"""A simulated one-node cluster: the Ray functions that `Flow` uses, with a simulated clock.
 
-A task or call takes as long as its function says (`seconds`), needs its cores meanwhile, and begins
-in the order in which it was asked for, as soon as there is room. Nothing is run.
+A task or call takes as long as its function's `seconds`, occupies its cores for that time, and
+starts in the order of submission as soon as there is room. Nothing is run.
 """
 
 import heapq
@@ -15,7 +15,7 @@ import pyarrow as pa
 
 @dataclass(eq=False)
 class Ref:
-    """A result; `done_s` once it is there."""
+    """A result; `done_s` is set once it is available."""
 
     value: Any
     done_s: float | None = None
@@ -23,7 +23,7 @@ class Ref:
 
 @dataclass(eq=False)
 class Waiting:
-    """What waits for cores, or for its actor."""
+    """A task or call that waits for cores, or for its actor."""
 
     ref: Ref
     seconds: float
@@ -34,7 +34,7 @@ class Waiting:
 
 @dataclass(eq=False)
 class ActorHandle:
-    """An actor: calls one after another, in order."""
+    """An actor, which runs its calls one after another, in order."""
 
     cluster: "TimedRay"
     seconds: float
@@ -66,7 +66,7 @@ class Call:
 
 @dataclass
 class Remote:
-    """A function or a class that can be asked for."""
+    """A remote function or class."""
 
     cluster: "TimedRay"
     target: Any
@@ -93,7 +93,7 @@ class TimedRay:
         self.actors: list[ActorHandle] = []
         self.events: list[tuple[float, int, Callable[[], None]]] = []
         self.order = count()
-        # What got its cores, when, and for which task.
+        # Each function that started, when, and for which task.
         self.begun: list[tuple[str, float, int]] = []
 
     def put(self, value: Any) -> Any:
@@ -122,7 +122,7 @@ class TimedRay:
     def wait(
         self, refs: Sequence[Ref], timeout: float, fetch_local: bool
     ) -> tuple[list[Ref], list[Ref]]:
-        """The first that is there, as time goes on."""
+        """Advance the clock until a result is available; returns it and the others."""
         while not (done := [ref for ref in refs if ref.done_s is not None]):
             self._begin()
             self.now_s, _, event = heapq.heappop(self.events)
