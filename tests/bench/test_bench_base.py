@@ -1,4 +1,4 @@
-"""The figures that `make bench` makes of its measurements, by hand calculation."""
+"""The figures that `make bench` computes from its measurements, calculated by hand."""
 
 import math
 from collections.abc import Sequence

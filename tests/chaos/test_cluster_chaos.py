@@ -1,8 +1,8 @@
-"""The crop job on a Ray cluster of three nodes on this machine, its processes killed by chance.
+"""The crop job on a three-node Ray cluster on this machine, with processes killed at random.
 
-Killed with kill -9, by chance: the driver (then the same command is started again), a task worker,
+Killed with kill -9, at random: the driver (then the same command is started again), a task worker,
 a scoring actor, a decoding child, or a whole node (its raylet; a new node joins). Once in a run the
-head dies with everything, and the job goes on on a new cluster. What counts is in the store.
+head dies with everything, and the job continues on a new cluster. All that counts is in the store.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""The whole crop job on a folder of mutated pictures: one typed row each, no death, flat memory."""
+"""The whole crop job on a folder of mutated pictures: one typed row each, no crash, flat memory."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""The long form of the kill tests on the ledger. `pytest -m chaos tests/chaos -s` tells figures."""
+"""The long form of the ledger's kill tests. `pytest -m chaos tests/chaos -s` prints figures."""
 
 import os
 from collections.abc import Callable

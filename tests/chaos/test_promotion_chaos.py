@@ -1,4 +1,4 @@
-"""The long form of the promoters' test. `pytest -m chaos tests/chaos -s` tells figures."""
+"""The long form of the promotion race tests. `pytest -m chaos tests/chaos -s` prints figures."""
 
 import os
 from collections.abc import Callable

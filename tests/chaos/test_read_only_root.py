@@ -1,6 +1,6 @@
-"""The job where only /tmp and /dev/shm can be written, as in the Kubernetes manifests.
+"""The job with only /tmp and /dev/shm writable, as in the Kubernetes manifests.
 
-Needs bubblewrap (`bwrap`), which gives a process a view of the file system of its own.
+Needs bubblewrap (`bwrap`), which gives a process its own view of the file system.
 """
 
 import os

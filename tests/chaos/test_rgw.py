@@ -1,4 +1,4 @@
-"""Ceph's gateway, a real S3 server: creation once, strange keys, and the store itself killed.
+"""Ceph's gateway, a real S3 server: create-once, strange keys, and the store itself killed.
 
 tests/chaos/rgw.sh fetch DIR        once, about 250 MB from Debian's archive
 CHAOS_RGW=DIR pytest -m chaos tests/chaos/test_rgw.py -s

@@ -1,8 +1,8 @@
-"""Whole jobs where something runs out: the disk, Ray's object store, memory; and killed drivers.
+"""Whole jobs that run out of disk, of Ray's object store or of memory; and killed drivers.
 
-Each job ends by itself, in one line that says what is missing, or gets through; the same command
-finishes the run once there is room. Full disks are small file systems in memory, which only root
-may mount.
+Each job either completes or ends by itself with one line that says what is missing; the same
+command finishes the run once there is room. Full disks are small file systems in memory, which only
+root may mount.
 """
 
 import contextlib

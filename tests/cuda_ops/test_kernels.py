@@ -1,4 +1,4 @@
-"""The compiled kernels against the definition, and what happens where they cannot be compiled."""
+"""The compiled kernels against the definition, and what happens if they cannot be compiled."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""RoIAlign and RoDAlign against stored numbers, hand work, loops, and torch's own checks."""
+"""RoIAlign and RoDAlign against stored numbers, hand calculation, loops, and torch's own checks."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The proof's document and page, and its arithmetic, by hand; its steps without a GPU (slow)."""
+"""The proof's document, page and arithmetic, checked by hand; its steps without a GPU (slow)."""
 
 import json
 import re
@@ -60,7 +60,7 @@ def test_wheels_have_the_versions_of_this_tree() -> None:
 
 @pytest.mark.slow
 def test_steps_run_without_a_gpu(tmp_path: Path) -> None:
-    """Those that take seconds on a CPU; `worker`, `stages` and `job` take minutes there."""
+    """Only steps that take seconds on a CPU; `worker`, `stages` and `job` take minutes there."""
     command = [sys.executable, "-m", "tests.gpu_proof", "--device", "cpu", "--out", str(tmp_path)]
     command += ["--only", "machine", "scoring", "networks"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""What the step `job` says of a job's processes and of its workers' threads, by hand."""
+"""The step `job`'s figures on a job's processes and its workers' threads, calculated by hand."""
 
 import json
 import os
@@ -19,9 +19,9 @@ def reading(role: str, user_s: float, waited_s: float | None, voluntary: int) ->
 
 
 def test_a_role_s_time_is_that_between_two_moments() -> None:
-    """A reader that begins to encode counts for both; a process that comes late from then on.
+    """A reader that begins to encode counts for both roles; a late process counts from its start.
 
-    By hand: 10 photos in the 2 s from 101 to 103, and looks at 101, 102 and 103.
+    By hand: 10 photos in the 2 s from 101 to 103, and samples at 101, 102 and 103.
     """
     scorer = [reading("scoring worker", s, 4 * s, 100 * n) for n, s in enumerate((0, 1, 2, 3.5, 9))]
     other = [reading(role, s, None, 0) for role, s in (("reader", 5), ("reader", 6))]
@@ -56,7 +56,7 @@ def test_the_processes_are_those_below_the_job() -> None:
 
 
 def test_the_middle_of_a_run_is_told_by_its_records(tmp_path: Path) -> None:
-    """11 tasks, one every 2 s: from the fourth to the ninth there are five tasks of 16 photos."""
+    """11 tasks, one every 2 s: between the fourth and the ninth are five tasks of 16 photos."""
     folder = tmp_path / "runs/a/tasks"
     folder.mkdir(parents=True)
     for number in range(11):
@@ -101,7 +101,7 @@ def test_ways_differ_in_priority_alone() -> None:
 
 
 def test_all_photos_of_a_job_differ(tmp_path: Path) -> None:
-    """Else the job decodes a picture once, and gives its result to the others."""
+    """Otherwise the job would decode a picture once and reuse its result for the others."""
     (tmp_path / "few").mkdir()
     for number in range(3):
         (tmp_path / f"few/{number}").write_bytes(b"%d" % number)

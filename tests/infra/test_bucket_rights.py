@@ -1,6 +1,6 @@
-"""The bucket rights, read as a document and tried on an S3 server that enforces them (moto).
+"""The bucket permissions, read as a document and tested on an S3 server that enforces them (moto).
 
-moto evaluates actions and resources, not conditions; those are read here.
+moto evaluates actions and resources, but not conditions; these are read from the document here.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The image: no root, no floating tags, the tested versions, and all that the job imports."""
+"""The image: no root, no floating tags, the tested versions, and everything the job imports."""
 
 import re
 import subprocess

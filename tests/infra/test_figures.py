@@ -1,4 +1,4 @@
-"""The dashboard and the alerts draw figures that telemetry has, by labels that they have."""
+"""The dashboard and the alerts use metrics and labels that telemetry exports."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What Ray's own updater does on a machine with the file for `ray up`, without the machine."""
+"""What Ray's own updater does on a machine with the `ray up` file, without the machine."""
 
 import copy
 import os

@@ -1,7 +1,7 @@
-"""The runbook's "crops look wrong tonight", followed as it is written, on a night that is wrong.
+"""The runbook's section "crops look wrong tonight", followed literally after a bad night.
 
-Every command of the section is typed into a shell, in the order of the page. The placeholders are
-filled in, and the last command, which starts a job, is done in this process instead of a cluster.
+Every command of the section runs in a shell, in the order of the page. The placeholders are filled
+in, and the last command, which starts a job, runs in this process instead of a cluster.
 """
 
 import os

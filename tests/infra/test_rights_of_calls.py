@@ -1,6 +1,6 @@
-"""What jobs and collections ask of their store, each call matched with the bucket rights.
+"""Every store call of jobs and garbage collections, checked against the bucket permissions.
 
-moto does not evaluate conditions; here they are, as far as the documents use them.
+moto does not evaluate conditions; this test does, as far as the documents use them.
 """
 
 import shutil

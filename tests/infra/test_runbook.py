@@ -1,4 +1,4 @@
-"""What the runbook, the scale page and infra's README tell a person to type does exist."""
+"""Everything that the runbook, the scale page and infra's README tell a person to type exists."""
 
 import re
 import shlex

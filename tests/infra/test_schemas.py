@@ -1,7 +1,7 @@
-"""Every manifest is what its reader accepts; an unknown or misspelt field fails.
+"""Every manifest is valid for its reader; an unknown or misspelt field fails.
 
 Kubernetes: its own JSON schemas, strict, from the package kubernetes-validate. KubeRay: no package
-ships its schemas, so a strict one of the parts used lies beside this file. `ray up`: Ray's own
+ships its schemas, so a strict one for the parts used is next to this file. `ray up`: Ray's own
 schema and checks. Grafana and Prometheus: the parts used, by hand.
 """
 

@@ -1,4 +1,4 @@
-"""What the manifests promise: no root, no overlap, the token everywhere, versions that agree."""
+"""Security of the manifests: no root, no overlap, the token everywhere, consistent versions."""
 
 import re
 import shlex

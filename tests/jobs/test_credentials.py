@@ -1,8 +1,7 @@
-"""Credentials as canaries: after good and failing jobs they are found nowhere that is kept.
+"""Credentials as canaries: after successful and failed jobs, nothing that is kept contains them.
 
-Not in what the jobs print, not in Ray's job API nor in any file of its log folder, not in any
-object of the output store, not in Parquet footers or text columns (which are compressed, so the
-files are read as tables).
+That is the jobs' output, Ray's job API, every file in its log folder, every object in the output
+store, and Parquet footers and text columns (which are compressed, so the files are read as tables).
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The crop job as its users start it, on a real local cluster: one Ray head for the module."""
+"""The crop job as users start it, on a real local cluster: one Ray head for the module."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Guards through the crop job, on Ray and in processes: drawn people and lines, told by colour."""
+"""Guards through the crop job, on Ray and in processes: drawn people and lines, found by colour."""
 
 import json
 import os

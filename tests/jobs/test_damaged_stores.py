@@ -1,4 +1,4 @@
-"""Every command that reads runs, where one object of the store is damaged."""
+"""Every command that reads runs, on a store with one damaged object."""
 
 import re
 import shutil

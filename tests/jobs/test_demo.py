@@ -1,4 +1,4 @@
-"""The demo's own steps, without its services; marked slow: the whole of it, and its services."""
+"""The demo's own steps without its services; marked slow: the whole demo, and its services."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""The evaluation job from its command line, on a folder of the GAIC layout made by hand."""
+"""The evaluation job from its command line, on a hand-made folder in the GAIC layout."""
 
 import json
 import shutil

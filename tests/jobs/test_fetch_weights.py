@@ -1,4 +1,4 @@
-"""The published checkpoints' way from a download to a file, without the network."""
+"""The published checkpoints, from a download to a converted file, without the network."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What every command does before it works: help, version, wrong options, and at what cost."""
+"""What every command does before it works: help, version, wrong options, and the cost of these."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The demo's services listen where README says, and nowhere else, and take work at once."""
+"""The demo's services listen only where README says, and accept work at once."""
 
 import socket
 from pathlib import Path

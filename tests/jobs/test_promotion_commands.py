@@ -1,4 +1,4 @@
-"""The commands that make runs live and take photos out, in words, as JSON, by exit codes."""
+"""The commands that promote runs and take photos out: text, JSON, exit codes."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The command that publishes: what is live without a run id, and every format by its name."""
+"""The `publish` command: what is live if no run id is given, and every format by its name."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The command that looks after runs: every subcommand, in words and as JSON."""
+"""The command that manages runs: every subcommand, as text and as JSON."""
 
 import json
 import os

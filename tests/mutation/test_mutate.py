@@ -1,4 +1,4 @@
-"""The mutation run: what it changes, in which order, who judges, and how it is told."""
+"""The mutation run: its changes, their order, the tests that judge them, and the report."""
 
 from pathlib import Path
 
@@ -106,7 +106,7 @@ def test_a_mutant_is_the_module_with_one_change() -> None:
 
 
 def test_a_default_belongs_to_where_its_function_is_made() -> None:
-    """It is set at import, which is no test's doing."""
+    """It is evaluated at import, not during a test."""
     default, *inside = mutants_of("a.py", "def f(x=5):\n    return x + 7")
     assert (default.before, default.where) == ("5", "")
     assert {one.where for one in inside} == {"f"}

@@ -1,4 +1,4 @@
-"""Verdicts are written as they come and put together again; workers share what there is to do."""
+"""Verdicts are written as they come and merged again; workers share the work."""
 
 import time
 from pathlib import Path
@@ -17,7 +17,7 @@ MUTANTS = mutants_of("pipeline/a.py", "def f(x):\n    return x < 3 and x != 2 an
 
 
 class Named:
-    """In place of a worker, whose fork server takes seconds to start."""
+    """Replaces a worker, whose fork server takes seconds to start."""
 
     def __init__(self, name: str) -> None:
         self.name = self.folder = name
@@ -46,7 +46,7 @@ def test_verdicts_are_read_back_and_counted(tmp_path: Path) -> None:
         2,
         1,
     )
-    score = told.score("ledger", known={MUTANTS[3].key})  # found to change nothing since
+    score = told.score("ledger", known={MUTANTS[3].key})  # found since then to change nothing
     assert (score.tried, score.killed, score.same) == (3, 2, 2)
 
 

@@ -1,4 +1,4 @@
-"""The nightly run: its parts fit into the time, and its results stand in the page."""
+"""The nightly run: its parts fit into the time, and its results are written into the page."""
 
 import re
 from pathlib import Path

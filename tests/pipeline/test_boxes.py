@@ -1,4 +1,4 @@
-"""Box arithmetic, by hand."""
+"""Box arithmetic, checked by hand."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What `--format auto` means for a run is decided by its plan, and kept by what comes after it."""
+"""What `--format auto` means for a run is decided by its plan, and kept afterwards."""
 
 import io
 from pathlib import Path

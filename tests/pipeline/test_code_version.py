@@ -1,4 +1,4 @@
-"""What a run's code version is made of, and what it is not."""
+"""What determines a run's code version, and what does not."""
 
 import io
 import shutil

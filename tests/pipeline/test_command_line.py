@@ -1,4 +1,4 @@
-"""Commands made of dataclasses: what is read, shown and refused."""
+"""Commands made from dataclasses: what is parsed, shown and refused."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

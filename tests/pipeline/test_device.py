@@ -1,4 +1,4 @@
-"""The rule for devices, on machines that are made up."""
+"""The rule for devices, on simulated machines."""
 
 import pytest
 import torch

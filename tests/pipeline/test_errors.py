@@ -1,4 +1,4 @@
-"""The error tree: what is worth another attempt; errors survive the way between processes."""
+"""The error tree: what is worth a retry; errors survive being passed between processes."""
 
 import pickle
 

@@ -1,4 +1,4 @@
-"""What happens where a package of an extra is not installed: one line that names the extra."""
+"""If a package of an extra is not installed, one line names the extra."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""A gate is read term by term, refuses what it does not know, and judges figures by hand."""
+"""Gates: parsed term by term, unknown terms refused, figures judged by hand."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which images a job takes on: what is left, the rest of a run, or a run's failures."""
+"""Which images a job takes on: the remaining ones, the rest of a run, or a run's failures."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a job says of the table that is live."""
+"""What a job reports about the live table."""
 
 import io
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A job in processes of this machine: the same rows, whatever dies, and no Ray."""
+"""A job in processes on this machine: the same rows, whatever dies, and no Ray."""
 
 import io
 import os

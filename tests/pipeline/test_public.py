@@ -1,4 +1,4 @@
-"""The names that `pipeline` offers, what importing them loads, and decoding by its public name."""
+"""The names that `pipeline` exports, what importing them loads, and the public decoding."""
 
 from pathlib import Path
 

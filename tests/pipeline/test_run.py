@@ -1,4 +1,4 @@
-"""What a job is told or finds before its work, and figures that cannot be written."""
+"""What a job is given or finds before its work, and figures that cannot be written."""
 
 import io
 import json

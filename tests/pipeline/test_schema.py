@@ -1,4 +1,4 @@
-"""Types of the tables' columns that every engine can read."""
+"""Types of the tables' columns, which every engine can read."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
-"""Defaults and ranges of the settings: what a job does that says nothing changes only on purpose.
+"""Defaults and ranges of the settings: the default job changes only on purpose.
 
-A setting that is not in the table is a new one; its own tests say what it does.
+A setting that is missing in the table is new; its own tests define what it does.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Settings that are small languages: guards, fallbacks, safe areas, names of crops."""
+"""Settings with a small language: guards, fallbacks, safe areas, names of crops."""
 
 from typing import Any
 

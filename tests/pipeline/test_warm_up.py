@@ -1,4 +1,4 @@
-"""What local workers need is loaded beside the planning, in a process of its own."""
+"""What local workers need is loaded during planning, in a separate process."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""docs/ENGINES.md: its commands and examples run, one after another, on one small run."""
+"""docs/ENGINES.md: its commands and examples are run in order, on one small run."""
 
 import re
 import shlex

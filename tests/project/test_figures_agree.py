@@ -1,4 +1,4 @@
-"""Figures that pages repeat are those of the pages that measure them, and of the package."""
+"""Figures that pages repeat agree with the pages that measure them, and with the package."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Commands in README and pages are such as their parsers take; Python blocks of the guide run."""
+"""Commands in README and pages are accepted by their parsers; the guide's Python blocks run."""
 
 import argparse
 import re

@@ -1,4 +1,4 @@
-"""Programs that no test runs import what is there: benchmarks, the proof on a GPU, the nights."""
+"""Programs that no test runs have valid imports: benchmarks, the GPU proof, the nightly run."""
 
 import ast
 import importlib

@@ -1,4 +1,4 @@
-"""The README and the pages around it say what is there: files, commands, options, links."""
+"""README and the pages around it mention only what exists: files, commands, options, links."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""The README's Python blocks, run as they stand on a small run and a small photo."""
+"""README's Python blocks, run unchanged on a small run and a small photo."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The structure that ARCHITECTURE.md promises, read from the source files themselves."""
+"""The structure defined in ARCHITECTURE.md, checked against the source files."""
 
 import ast
 import re

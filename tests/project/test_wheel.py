@@ -1,7 +1,7 @@
-"""A wheel of the checkout, installed elsewhere: complete, importable, and it crops a photo.
+"""A wheel built from the checkout and installed elsewhere: complete, importable, crops a photo.
 
-The wheel is built from the tracked files alone. It is installed into an environment of its own
-that finds the dependencies of this one, and nothing of this checkout.
+The wheel is built only from tracked files. It is installed into a separate environment that has
+this one's dependencies, and nothing from this checkout.
 """
 
 import os

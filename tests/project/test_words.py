@@ -1,6 +1,6 @@
-"""One meaning a name: no two files define the same class, function or type alias.
+"""One meaning for each name: no two files define the same class, function or type alias.
 
-A constant in capitals is a setting of its own file and may stand in several.
+A constant in capitals is a setting of its own file, and several files may have the same name.
 """
 
 import ast

@@ -1,4 +1,4 @@
-"""Compiled networks on disk: made once, found again, never a damaged or a wrong one."""
+"""Compiled networks on disk: made once, found again, never used if damaged or wrong."""
 
 import copy
 import importlib

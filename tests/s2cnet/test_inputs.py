@@ -1,4 +1,4 @@
-"""Input pixels and boxes against stored ones, and at the edges."""
+"""Input pixels and boxes against stored ones, and edge cases."""
 
 import numpy as np
 import pytest

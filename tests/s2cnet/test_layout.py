@@ -1,4 +1,4 @@
-"""Which memory layout convolutions get, by device."""
+"""The memory layout of convolutions, by device."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""The weights in the package: what they are, and that they see."""
+"""The packaged weights: their identity, and that they work on photos."""
 
 import hashlib
 import json

@@ -1,6 +1,6 @@
-"""Whether the slowest stage always has work: tasks on a cluster that only keeps time.
+"""Whether the slowest stage always has work: tasks on a simulated cluster.
 
-Times of a photo are those of an H200 beside 16 busy cores, before pictures were contiguous there.
+The times a photo were measured on an H200 with 16 busy cores, before its pictures were contiguous.
 """
 
 from typing import Any

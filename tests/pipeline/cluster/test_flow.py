@@ -1,4 +1,4 @@
-"""Tasks on their way through a real Ray cluster of two nodes; the stages only take time."""
+"""Tasks passing through a real Ray cluster of two nodes, with stages that only take time."""
 
 import os
 import signal

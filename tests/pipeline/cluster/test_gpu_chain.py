@@ -1,7 +1,7 @@
-"""The chain of stages on a cluster that says it has a GPU, on a real Ray; networks run on the CPU.
+"""The chain of stages on a real Ray cluster that claims to have a GPU; networks run on the CPU.
 
-Ray believes what it is told about GPUs, so everything but the card itself is as on a GPU: how Ray
-places actors with `num_gpus`, how blocks travel to them, and how many there are.
+Ray accepts any number of GPUs, so everything except the card itself is as on a GPU: how Ray places
+actors with `num_gpus`, how blocks reach them, and how many there are.
 """
 
 import subprocess

@@ -1,4 +1,4 @@
-"""Which cluster a job joins, and what it lets Ray listen on."""
+"""Which cluster a job joins, and which addresses Ray may listen on."""
 
 import atexit
 import gc

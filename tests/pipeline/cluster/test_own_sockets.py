@@ -1,4 +1,4 @@
-"""A job that starts its own Ray listens on loopback alone, and tells Ray's makers nothing."""
+"""A job that starts its own Ray listens only on loopback, and sends nothing to Ray's makers."""
 
 import os
 import subprocess

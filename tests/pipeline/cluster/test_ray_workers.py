@@ -1,4 +1,4 @@
-"""What Ray's workers do before anything else."""
+"""What Ray's workers do before their first task."""
 
 import os
 import sys

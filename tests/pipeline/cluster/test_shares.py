@@ -1,4 +1,4 @@
-"""How the stages share a cluster, by hand, from what Ray says there is."""
+"""How the stages share a cluster with given resources, calculated by hand."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""A job's engine: compiled where it is to be, plain where it can't be, refused where it must be."""
+"""A job's engine: compiled if requested, plain if it cannot be, refused if it must be compiled."""
 
 from pathlib import Path
 from typing import Any

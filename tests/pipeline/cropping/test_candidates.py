@@ -1,4 +1,4 @@
-"""Published lists against the golden file; the product's own against its promises."""
+"""The published candidates against the golden file; the product's own against their contract."""
 
 import itertools
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The choosers, worked by hand, and what the packaged rule does in plain situations."""
+"""The choosers, calculated by hand, and the packaged rule in simple situations."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The confidence, worked by hand, and what the packaged one does in plain situations."""
+"""The confidence, calculated by hand, and the packaged model in simple situations."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""One photo without a cluster."""
+"""Cropping one photo without a cluster."""
 
 from collections.abc import Sequence
 from io import BytesIO

@@ -1,4 +1,4 @@
-"""What is written where guards pass, where confidence is low, and where a person decides."""
+"""What is written if guards pass, if confidence is low, and if a person decided."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Crops of one shape taken from those of another, and overrides moved to a part: by hand."""
+"""Crops of one shape derived from another's, and overrides moved to a part: by hand."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Ends of things that crops cut off, by hand, on a photo of 100 × 100 px."""
+"""Ends of objects that crops cut off, calculated by hand on a photo of 100 × 100 px."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The engine with a drawn network: what it is fed and in what order crops come out."""
+"""The engine with a network of drawn weights: its inputs, and the order of its crops."""
 
 from collections.abc import Sequence
 from dataclasses import replace

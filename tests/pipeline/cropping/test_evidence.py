@@ -1,4 +1,4 @@
-"""What is known of a photo: maps, heads and weights, by hand."""
+"""The evidence about a photo: maps, heads and weights, calculated by hand."""
 
 import numpy as np
 import pytest

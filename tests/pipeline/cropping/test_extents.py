@@ -1,4 +1,4 @@
-"""Extents of boxes, and sums over boxes by them, against sums box by box."""
+"""Extents of boxes, and sums over boxes with them, against sums computed box by box."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What is tried where no candidate passes the guards, and what is written then."""
+"""What is tried if no candidate passes the guards, and what is written then."""
 
 from dataclasses import replace
 

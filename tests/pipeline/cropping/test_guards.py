@@ -1,4 +1,4 @@
-"""Every guard by hand: a crop is told to break it, or not, and by how much."""
+"""Every guard, by hand: whether a crop breaks it, and by how much."""
 
 from collections.abc import Sequence
 from dataclasses import astuple

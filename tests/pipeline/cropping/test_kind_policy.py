@@ -1,4 +1,4 @@
-"""The policy by kind, without a network: what is said of which photo, boxes worked out by hand."""
+"""The policy for each kind of photo, without a network; boxes are calculated by hand."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What a process that scores loads: torch, but neither its compiler nor torchvision."""
+"""The imports of a process that scores: torch, but neither its compiler nor torchvision."""
 
 from tests.support.fresh import packages_loaded
 

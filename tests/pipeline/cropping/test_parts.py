@@ -1,4 +1,4 @@
-"""A part of a photo is cropped as a photo of its own; results are in the whole photo's frame."""
+"""A part of a photo is cropped like a separate photo; results are in the whole photo's frame."""
 
 from dataclasses import replace
 

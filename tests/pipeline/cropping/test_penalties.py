@@ -1,4 +1,4 @@
-"""Penalties, by hand, on a photo of 100 × 100 px."""
+"""Penalties, calculated by hand on a photo of 100 × 100 px."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Which heads, faces, texts and objects are protected, in a photo of 1000 × 500."""
+"""Which heads, faces, texts and objects are protected in a photo of 1000 × 500 px."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Moving crops to where they are best."""
+"""Moving crops to the best position nearby."""
 
 import numpy as np
 import pytest

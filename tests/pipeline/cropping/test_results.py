@@ -1,4 +1,4 @@
-"""What is told of chosen crops, by hand."""
+"""The results for chosen crops, calculated by hand."""
 
 from collections.abc import Sequence
 

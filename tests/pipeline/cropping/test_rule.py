@@ -1,4 +1,4 @@
-"""The fitted rule: features and values by hand, and what it does with heads, gaps and text."""
+"""The fitted rule: features and values by hand, and its treatment of heads, gaps and text."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The same photo, the same crop: copies of packaged photos, encoded, shrunk and trimmed."""
+"""The same photo gives the same crop: packaged photos re-encoded, shrunk and trimmed."""
 
 from collections.abc import Callable
 from io import BytesIO

@@ -1,4 +1,4 @@
-"""The search against scoring everything, on smooth made-up scores and on the network itself."""
+"""The search against scoring every candidate, on smooth synthetic scores and on the network."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Single things that people look at, told apart on maps of a few looked-at cells, by hand."""
+"""Separate sights found in maps with a few looked-at cells, by hand."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Objects of every source come out in source pixels, inside the photo."""
+"""Objects from every source are in source pixels, inside the photo."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""What travels to a GPU, on a CPU: the same pixels, made once, used by detector and network."""
+"""Data sent to a GPU, tested on a CPU: the same pixels, made once for detector and network."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Values of several shapes in one pass, against each shape alone."""
+"""Values of several shapes in one pass, against each shape computed alone."""
 
 import numpy as np
 import pytest

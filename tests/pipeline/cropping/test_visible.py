@@ -1,4 +1,4 @@
-"""Shares of boxes that crops show, against hand calculation and counted points."""
+"""The shares of boxes that crops show, against hand calculation and counted points."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Gaze map, map of keeping and heads of the embedded detector, by hand and on one photo."""
+"""The embedded detector's gaze map, map of what people keep, and heads: by hand, and on a photo."""
 
 import numpy as np
 import pytest

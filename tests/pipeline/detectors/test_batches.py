@@ -1,4 +1,4 @@
-"""Odd shapes and batches, by hand."""
+"""Odd shapes and batches, calculated by hand."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""A detector's weights file that is no such file ends in one kind of error, with what to do."""
+"""A file that is not a detector's weights gives one kind of error, which says what to do."""
 
 import hashlib
 import io

@@ -1,6 +1,7 @@
-"""Detectors in other forms: the same boxes.
+"""Detectors in other forms give the same boxes.
 
-Compiled with torch's compiler (slow) or one that saves the graph, and run by ONNX Runtime.
+Compiled with torch's compiler (slow) or with one that only saves the graph, and run by ONNX
+Runtime.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The detector in the package, on made photos."""
+"""The packaged detector, on synthetic photos."""
 
 import cv2
 import numpy as np

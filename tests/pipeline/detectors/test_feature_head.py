@@ -1,4 +1,4 @@
-"""The branch that tells S2CNet's feature map: its place in the output, its weights, who uses it."""
+"""The branch that predicts S2CNet's feature map: its place in the output, weights, and users."""
 
 import hashlib
 from io import BytesIO

@@ -1,4 +1,4 @@
-"""Boxes from a column or from published box files."""
+"""Boxes from a list's column or from published box files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The strings that choose a detector, and what all detectors return."""
+"""The strings that select a detector, and the result that all detectors return."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The packaged weights of an installation that is damaged: one error that says so."""
+"""Packaged weights that are damaged: one error that says so."""
 
 from collections.abc import Callable
 

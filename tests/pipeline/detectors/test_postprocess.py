@@ -1,4 +1,4 @@
-"""From a map of centres and offsets to objects, by hand."""
+"""From a map of centres and offsets to objects, calculated by hand."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Suppression and clipping, by hand and against torchvision's."""
+"""Suppression and clipping, by hand and against torchvision."""
 
 import numpy as np
 import pytest

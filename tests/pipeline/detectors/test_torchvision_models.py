@@ -1,4 +1,4 @@
-"""torchvision detectors without any download: weights are drawn and given by path."""
+"""torchvision detectors without downloads: weights are drawn and given by path."""
 
 from __future__ import annotations
 

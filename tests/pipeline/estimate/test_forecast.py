@@ -1,4 +1,4 @@
-"""Forecasts against figures worked by hand, and against runs that are drawn at random."""
+"""Forecasts against hand-calculated figures, and against randomly drawn runs."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The photos that stand for all: each folder and size has its share, in every task."""
+"""The sample of photos: each folder and size has its share, in every task."""
 
 from collections import Counter
 

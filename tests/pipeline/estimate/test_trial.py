@@ -1,4 +1,4 @@
-"""A sample is worked on as the run would be, and leaves nothing behind."""
+"""A sample is processed like the run would be, and leaves nothing behind."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""The command `export`: what it refuses, and what it says where a file cannot be written."""
+"""The command `export`: what it refuses, and its message if a file cannot be written."""
 
 import os
 from pathlib import Path

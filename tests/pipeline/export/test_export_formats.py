@@ -1,4 +1,4 @@
-"""Every format by hand on one crop, and read back by parsers of the services' own rules."""
+"""Every format by hand for one crop, and parsed again by the services' own rules."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""What is shown whole on a ground, square and round: by hand, and as a real Chromium shows it."""
+"""Photos shown whole on a ground, rectangular and round: by hand, and in a real Chromium."""
 
 import base64
 import csv

@@ -1,4 +1,4 @@
-"""A run as a data set of Hugging Face, opened by `datasets` itself: pictures without a cast."""
+"""A run as a Hugging Face data set, opened by `datasets` itself: pictures without a cast."""
 
 from pathlib import Path
 

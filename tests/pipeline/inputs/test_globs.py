@@ -1,4 +1,4 @@
-"""What a pattern of addresses matches, and what it does not."""
+"""What a glob of addresses matches, and what it does not."""
 
 import pytest
 

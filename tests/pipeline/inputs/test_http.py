@@ -1,4 +1,4 @@
-"""HTTP inputs: off, then only listed hosts, then only public addresses, and no second look-up."""
+"""HTTP inputs: off by default; only listed hosts, only public addresses, no second DNS look-up."""
 
 import http.server
 import socket

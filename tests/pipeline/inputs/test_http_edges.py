@@ -1,4 +1,4 @@
-"""Edges of HTTP: ports, codes, lengths, silence, and what is no answer."""
+"""Edge cases of HTTP: ports, codes, lengths, timeouts, and invalid answers."""
 
 import socket
 import threading

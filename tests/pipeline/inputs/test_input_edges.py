@@ -1,4 +1,4 @@
-"""Edges of listing and reading: batches, patterns, pins, other stores."""
+"""Edge cases of listing and reading: batches, globs, pins, other stores."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Listings are complete, sorted and pinned; one picture is read as planned or fails by name."""
+"""Listings are complete, sorted and pinned; a photo is read as planned or fails with its status."""
 
 import os
 from pathlib import Path

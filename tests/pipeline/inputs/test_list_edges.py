@@ -1,4 +1,4 @@
-"""Edges of lists: each limit's last allowed value, rare types and values."""
+"""Edge cases of lists: the last allowed value of each limit, rare types and values."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Lists are untrusted: fixed columns, plain types, no local files from afar, no credentials."""
+"""Lists are untrusted: fixed columns, plain types, no local files in remote lists, no secrets."""
 
 import datetime
 import gzip

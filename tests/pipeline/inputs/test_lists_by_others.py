@@ -1,4 +1,4 @@
-"""Lists as pandas, DuckDB, polars and Spark write them: every column is carried or named."""
+"""Lists written by pandas, DuckDB, polars and Spark: every column is kept or reported."""
 
 import datetime
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Local files: what a link or a list may not make the job read, and files that never answer."""
+"""Local files: what a link or a list must not make the job read, and files that never answer."""
 
 import errno
 import io

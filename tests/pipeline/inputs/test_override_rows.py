@@ -1,4 +1,4 @@
-"""What a row of overrides may say: last allowed and first refused values."""
+"""The values allowed in a row of overrides: last allowed and first refused ones."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""People's decisions: which rows a table may have, what applies to which photo, what is pinned."""
+"""People's decisions: which rows a table may have, which photo each applies to, what is pinned."""
 
 import json
 import re

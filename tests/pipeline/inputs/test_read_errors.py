@@ -1,4 +1,4 @@
-"""Why a photo could not be read: from each kind of error its status, by hand."""
+"""Why a photo could not be read: the status for each kind of error, by hand."""
 
 import errno
 

@@ -1,4 +1,4 @@
-"""A bucket whose readers pay: each request that reads it says so, and no other request does."""
+"""A requester-pays bucket: all requests that read it say so, and no other request does."""
 
 import os
 import pickle

@@ -1,4 +1,4 @@
-"""Which addresses belong to an input, by patterns, folders and tables: edges one by one."""
+"""Which addresses belong to an input, by globs, folders and tables: edge cases one by one."""
 
 import hashlib
 import os

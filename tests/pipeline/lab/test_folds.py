@@ -1,4 +1,4 @@
-"""The fold of a photo, and what files of weights by fold tell of the sets that were held out."""
+"""The fold of a photo, and what weights files by fold record about the held-out sets."""
 
 import json
 import zlib

@@ -1,4 +1,4 @@
-"""Figures as JSON: nothing but JSON."""
+"""Figures are written as strict JSON."""
 
 import json
 

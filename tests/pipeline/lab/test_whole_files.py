@@ -1,4 +1,4 @@
-"""Files whose writing is cut off, as by a full disk, stay as they were."""
+"""Files stay as they were if writing is interrupted, for instance by a full disk."""
 
 import resource
 from collections.abc import Callable, Iterator

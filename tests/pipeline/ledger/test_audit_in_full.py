@@ -1,4 +1,4 @@
-"""What describing, verifying and comparing say to the last word, of runs small enough to count."""
+"""The complete results of describing, verifying and comparing, for runs small enough to count."""
 
 import hashlib
 import json

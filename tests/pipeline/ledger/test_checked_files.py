@@ -1,4 +1,4 @@
-"""Verifying a run's objects one by one: crops that are objects, and data files that are gone."""
+"""Verifying a run's objects one by one: crops stored as objects, and missing data files."""
 
 import hashlib
 from pathlib import Path

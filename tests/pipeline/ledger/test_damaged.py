@@ -1,4 +1,4 @@
-"""A damaged, half-written, foreign or newer record or list is one typed error."""
+"""A damaged, half-written, foreign or newer record or list gives one typed error."""
 
 import copy
 import hashlib

@@ -1,4 +1,4 @@
-"""A run with a damaged record stops only itself: others are listed, planned, read and promoted."""
+"""A damaged record stops only its own run: others are listed, planned, read and promoted."""
 
 import pyarrow as pa
 import pytest

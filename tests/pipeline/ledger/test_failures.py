@@ -1,4 +1,4 @@
-"""Kinds of failure over many nights: what is tried again, when, and what runs of before said."""
+"""Kinds of failure over many nights: what is retried, when, and what older runs recorded."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A forgotten photo is shown no longer, done no longer, and gone after the next collection."""
+"""A forgotten photo is no longer shown or processed, and is gone after the next collection."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""The last word on each photo, who said it, and how many a version holds."""
+"""The latest decision on each photo, who made it, and how many a version can contain."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Only what no committed run can ever need is removed, whoever wakes up later."""
+"""Only files that no committed run can ever need are removed, even if a stalled job resumes."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""A run id that somebody gives: of a committed run, of an open one, of none at all."""
+"""A run id from a user: of a committed run, of an open one, or unknown."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""The ledger on every kind of store: what is written counts once, and nothing counts in part."""
+"""The ledger on every kind of store: a write counts once, and nothing counts partially."""
 
 import json
 import pickle

@@ -1,4 +1,4 @@
-"""Edges of plans, records, names and identities of runs."""
+"""Edge cases of plans, records, names and run identities."""
 
 import json
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Each row of images and crops says which run made it, when, and with which weights."""
+"""Each row of images and crops records which run made it, when, and with which weights."""
 
 from datetime import UTC, datetime
 from pathlib import Path

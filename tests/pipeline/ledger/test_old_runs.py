@@ -1,7 +1,7 @@
-"""A run that release 0.1.0 made is read, verified and counted as ever.
+"""A run made by release 0.1.0 is still read, verified and counted.
 
-tests/golden/runs/release_0_1_0 holds four photos and the output of one run over them, as that
-release wrote it; nothing here writes to it.
+tests/golden/runs/release_0_1_0 contains four photos and the output of one run on them, as written
+by that release; no test writes to it.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A run's identity, and how its list is cut."""
+"""A run's identity, and how its list is cut into tasks."""
 
 import pyarrow as pa
 import pytest

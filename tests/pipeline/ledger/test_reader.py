@@ -1,4 +1,4 @@
-"""Readers see committed rows only, and of several runs the last word on each image."""
+"""Readers see only committed rows, and of several runs the latest row of each image."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Many threads may be the first to read a kind of record: the driver reads a run's with 32."""
+"""Many threads may read a kind of record for the first time at once: the driver uses 32."""
 
 import subprocess
 import sys

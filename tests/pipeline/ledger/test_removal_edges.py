@@ -1,4 +1,4 @@
-"""What is removed and when, rows that are looked up by photo, and numbers that are written down."""
+"""What is removed and when, rows looked up by photo, and recorded numbers."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""The failed images of a run, by kind, and of a repaired run only what is still failed."""
+"""The failed images of a run, by kind; of a repaired run, only those that still fail."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Figures add up: each field by its own rule, worked by hand; nothing is added by an empty one."""
+"""Adding up figures: each field by its own rule, by hand; an empty one adds nothing."""
 
 import json
 from typing import Any

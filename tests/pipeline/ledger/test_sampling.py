@@ -1,4 +1,4 @@
-"""Which files of a run are read where all would be too many, and from which run a photo comes."""
+"""Which files are read of a run that has too many, and which run a photo comes from."""
 
 from pathlib import Path
 

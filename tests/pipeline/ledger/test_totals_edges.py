@@ -1,4 +1,4 @@
-"""Figures, rows and descriptions of runs at their edges: small runs whose answers are known."""
+"""Edge cases of figures, rows and descriptions: small runs with known answers."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What happened to a column between nights is in the manifest, and `show` says it."""
+"""Changes of a column's type between nights are in the manifest, and `show` prints them."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Columns of two nights' lists whose types differ: every pair of kinds is one readable table."""
+"""Columns whose types differ between two nights' lists: any two kinds give one readable table."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Types in common at their ends, and small things that the ledger writes: by hand."""
+"""Edge cases of common types, and small values that the ledger writes: by hand."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Names, words and totals that other programs or later releases read: each by hand."""
+"""Names, texts and totals that other programs or later releases read, checked by hand."""
 
 import hashlib
 import uuid

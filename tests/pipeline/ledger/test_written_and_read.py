@@ -1,4 +1,4 @@
-"""What is refused as it is another's, lost on the way or read back otherwise; order of rows."""
+"""Foreign, lost or changed data is refused; rows keep their order."""
 
 import hashlib
 import json

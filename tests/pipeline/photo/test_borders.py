@@ -1,4 +1,4 @@
-"""Borders: bars drawn around pictures, and pictures that only look as if they had some."""
+"""Borders: bars drawn around pictures, and pictures that only seem to have some."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What is transparent: grey and deep colour keys, and what a GIF's frames do not fill."""
+"""Transparency: grey and 16-bit colour keys, and areas that a GIF's frames do not fill."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What a file's values mean: expected colours are worked from the definitions of the spaces."""
+"""The meaning of a file's values: expected colours follow from the colour spaces' definitions."""
 
 import random
 import struct

@@ -1,7 +1,7 @@
-"""Every way of saying what colours mean, against a real Chromium: within 3 levels.
+"""Every way to define a file's colours, against a real Chromium: within 3 levels.
 
-Chromium shows WebP as stored whatever its EXIF says, ignores profiles for grey on colours like we
-do, and reads `cmyk profile.jpg` in a way of its own, so that one is not compared.
+Chromium shows WebP as stored whatever its EXIF orientation, ignores grey profiles of colour
+pictures as the product does, and reads `cmyk profile.jpg` differently, so that is not compared.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Modes, opacities, keys, limits and messages of opened files at their edges."""
+"""Edge cases of modes, opacities, colour keys, limits and messages of opened files."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""Placeholders and perceptual hashes: golden values of other programs, and re-encoded photos."""
+"""Placeholders and perceptual hashes: golden values from other programs, and re-encoded photos."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""Kinds, on pictures that are drawn here: what each is, and what is not to be taken for it."""
+"""Kinds, on pictures drawn here: what each is, and what must not be mistaken for it."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Kinds at the edges of their rules: steps, shares and sides are counted by hand."""
+"""Edge cases of the rules for kinds: steps, shares and sides, counted by hand."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What the first bytes of files look like, told by words, and numbers that colours rest on."""
+"""The first bytes of files, described in words, and the constants behind colours."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""Small things of photos at their edges, each worked out by hand."""
+"""Edge cases of photos' small details, each calculated by hand."""
 
 import io
 import struct

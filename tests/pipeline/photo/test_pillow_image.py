@@ -1,4 +1,4 @@
-"""Pillow images are read as the files that they come from."""
+"""Pillow images are read like the files that they come from."""
 
 from io import BytesIO
 

@@ -1,4 +1,4 @@
-"""Spaces of code points, by the numbers of their standards, and the ICC profiles made of them."""
+"""Colour spaces by code points: the standards' numbers, and the ICC profiles made from them."""
 
 import struct
 

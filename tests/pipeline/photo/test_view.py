@@ -1,4 +1,4 @@
-"""How large a view is, and what decoding may cost: expected sizes are worked by hand."""
+"""The size of a view, and the cost limits of decoding: expected sizes are calculated by hand."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Views, crops and canvases where a side, a ratio or a size is just met: worked by hand."""
+"""Views, crops and canvases at exact limits of side, ratio or size: calculated by hand."""
 
 import numpy as np
 import pytest

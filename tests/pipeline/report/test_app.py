@@ -1,4 +1,4 @@
-"""The files of the pages: scripts and their lists, earlier scripts, the cards that they draw."""
+"""The files of the pages: scripts and their lists, leftovers of earlier scripts, cards drawn."""
 
 import re
 from pathlib import Path

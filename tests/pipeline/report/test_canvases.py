@@ -1,4 +1,4 @@
-"""Where whole photos lie on their canvases: places by hand, and what the pages draw."""
+"""Positions of whole photos on their canvases, by hand, and the pages' drawing of them."""
 
 import io
 from pathlib import Path

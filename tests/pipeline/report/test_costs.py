@@ -1,4 +1,4 @@
-"""What a run cost and what limited it, by figures worked by hand."""
+"""What a run cost and what limited it, with hand-calculated figures."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Two runs compared: every sort of change, figures by hand, and the pages in a browser."""
+"""Two runs compared: every kind of change, figures by hand, and the pages in a browser."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What a gallery's files hold: the order, the records, strangers' text, runs of any age."""
+"""The contents of a gallery's files: order, records, strangers' text, runs of any age."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""What the gallery's overview and filters count, in a browser: each figure by hand."""
+"""The counts in the gallery's overview and filters, in a browser: each figure by hand."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The gallery by keyboard and by screen reader: what keeps the focus, what can be taken back."""
+"""The gallery by keyboard and by screen reader: what keeps the focus, what can be undone."""
 
 import json
 

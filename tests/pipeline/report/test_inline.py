@@ -1,4 +1,4 @@
-"""What self-contained pages share."""
+"""The functions shared by self-contained pages."""
 
 import base64
 import io

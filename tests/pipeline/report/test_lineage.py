@@ -1,4 +1,4 @@
-"""OpenLineage events: their form, what they say of a run, and that they never stop one."""
+"""OpenLineage events: their form, their contents, and that they never stop a run."""
 
 import hashlib
 import io

@@ -1,4 +1,4 @@
-"""What a run says: a line that rewrites itself, plain lines, JSON lines, and the summary."""
+"""A run's output: a rewritten line, plain lines, JSON lines, and the summary."""
 
 import io
 import json

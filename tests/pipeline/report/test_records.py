@@ -1,4 +1,4 @@
-"""What the page of one photo is given, by hand."""
+"""The data for the page of one photo, by hand."""
 
 import math
 from typing import Any

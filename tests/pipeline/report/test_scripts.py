@@ -1,4 +1,4 @@
-"""The files of pages: data as scripts, and what is left of earlier pages of the same place."""
+"""The files of pages: data as scripts, and removal of earlier pages' files in the same place."""
 
 from pathlib import Path
 

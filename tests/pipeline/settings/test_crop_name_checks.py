@@ -1,4 +1,4 @@
-"""Names of crops that a plan looks at before any work: all of them, in little memory."""
+"""Checking all names of crops before any work, in little memory."""
 
 import tracemalloc
 from collections.abc import Iterator

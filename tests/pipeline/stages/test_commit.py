@@ -1,4 +1,4 @@
-"""The last stage: whose failure it is where an object cannot be written, or a preview be made."""
+"""The last stage: whether a crop file or preview that cannot be written fails the photo."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Photos of a block that are detected together, where that pays, and what a failure then costs."""
+"""Photos of a block detected in one batch, when that pays, and what a failure then costs."""
 
 import io
 from pathlib import Path

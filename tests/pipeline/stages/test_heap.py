@@ -1,4 +1,4 @@
-"""Freed memory is given back to the system once a task is done."""
+"""Freed memory is returned to the system once a task is done."""
 
 import subprocess
 import sys

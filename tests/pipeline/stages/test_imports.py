@@ -1,6 +1,6 @@
-"""What workers import: those that read, decode, encode and commit never load torch.
+"""Imports of workers: those that read, decode, encode and commit never load torch.
 
-Each case is a fresh process, because this one has loaded torch long ago. A stage's process gets the
+Each case is a fresh process, because this one has already loaded torch. A stage's process gets the
 job and its block as Ray would send them, and does its real work on one photo.
 """
 

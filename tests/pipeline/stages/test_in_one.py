@@ -1,4 +1,4 @@
-"""Scoring and committing in one worker puts on record what two workers do."""
+"""Scoring and committing in one worker records the same as two workers do."""
 
 import io
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
-"""Workers that the kernel really ends for want of memory, in a small control group of their own.
+"""Workers really killed by the kernel for lack of memory, in their own small control group.
 
-`test_guard` tells the rules by notes; here Linux kills, and what it tells of it is read.
+`test_worker_deaths` tests the rules by notes; here Linux kills the workers, and its report is read.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What Linux's files say about memory, by files as it writes them."""
+"""Reading memory from Linux's files, with files in its format."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a task costs, against clocks that the test reads itself."""
+"""The cost of a task, against clocks that the test reads itself."""
 
 import resource
 import subprocess

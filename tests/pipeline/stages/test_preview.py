@@ -1,4 +1,4 @@
-"""Previews: the whole photo, small, and its gaze map in few cells."""
+"""Previews: a small picture of the whole photo, and its gaze map in few cells."""
 
 import io
 

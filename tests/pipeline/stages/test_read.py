@@ -1,4 +1,4 @@
-"""What a row knows once its photo is decoded: kind, frames, borders, and what is left out."""
+"""What a row contains once its photo is decoded: kind, frames, borders, and what is left out."""
 
 import io
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""A run rendered anew: the same decisions in other sizes, formats and ratios."""
+"""A run rendered again: the same decisions in other sizes, formats and ratios."""
 
 import hashlib
 import io

@@ -1,4 +1,4 @@
-"""A render of photos that people have decided about, that are forgotten, and of near ratios."""
+"""Rendering photos with people's decisions, forgotten photos, and similar ratios."""
 
 import io
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Photos of a task that are the same bytes have one result, and rows of their own."""
+"""Photos of a task with the same bytes share one result, and have separate rows."""
 
 import shutil
 from collections.abc import Iterator

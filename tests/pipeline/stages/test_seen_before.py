@@ -1,4 +1,4 @@
-"""A photo whose bytes an earlier run has done takes over that result, under whatever address."""
+"""A photo whose bytes an earlier run processed reuses that result, whatever its address."""
 
 import os
 import shutil

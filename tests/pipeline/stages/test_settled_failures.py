@@ -1,4 +1,4 @@
-"""What failed only because of that night's circumstances is done once these have changed."""
+"""Photos that failed only because of a night's circumstances are retried once these change."""
 
 import io
 

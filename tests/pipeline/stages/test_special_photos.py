@@ -1,4 +1,4 @@
-"""A whole job without Ray on photos that need their own rule, and on what a person decided."""
+"""A whole job without Ray on photos with special treatment, and on people's decisions."""
 
 import io
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Crops with colours outside sRGB: profile and pixels are read back from what was written."""
+"""Crops with colours outside sRGB: profile and pixels are read back from the written files."""
 
 import io
 from collections.abc import Iterator

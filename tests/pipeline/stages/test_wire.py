@@ -1,4 +1,4 @@
-"""Tasks travel as tables and come back; packing keeps nothing."""
+"""Tasks are converted to tables and back; packing keeps no pixels alive."""
 
 import pickle
 import weakref

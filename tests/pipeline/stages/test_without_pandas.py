@@ -1,4 +1,4 @@
-"""Workers do without pandas, which pyarrow would import, and without its own allocator."""
+"""Workers do without pandas, which pyarrow would import, and without pyarrow's own allocator."""
 
 import subprocess
 import sys

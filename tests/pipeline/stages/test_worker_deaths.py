@@ -1,4 +1,4 @@
-"""Notes that a dying worker leaves: who takes over knows which image it was busy with."""
+"""Notes that a dying worker leaves: its successor knows which image it was processing."""
 
 import os
 import subprocess

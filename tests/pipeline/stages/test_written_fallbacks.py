@@ -1,4 +1,4 @@
-"""What is written of a photo that no crop can show: padded, blurred, skipped or to be reviewed."""
+"""What is written if no crop can show a photo: padded, blurred, skipped or to be reviewed."""
 
 import io
 from pathlib import Path

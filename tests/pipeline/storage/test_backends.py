@@ -1,4 +1,4 @@
-"""Backends by themselves: what they make of a client's answers and of odd files."""
+"""Backends alone: their handling of a client's answers and of odd files."""
 
 import os
 import pickle

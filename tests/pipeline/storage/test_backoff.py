@@ -1,4 +1,4 @@
-"""Waiting between tries: bounded by the ceiling, by the deadline, and spread by chance."""
+"""Backoff between attempts: bounded by the ceiling and the deadline, with random jitter."""
 
 import pytest
 

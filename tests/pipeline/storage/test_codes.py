@@ -1,6 +1,6 @@
-"""What the answers of stores mean, one by one, by the table and through the whole way of reading.
+"""The meaning of stores' answers, one by one, in the table and through the whole read path.
 
-The expected values are from the stores' documentation, code by code, and not from the table.
+The expected values come from the stores' documentation, code by code, not from the table.
 """
 
 from collections.abc import Iterator

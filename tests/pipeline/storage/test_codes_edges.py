@@ -1,4 +1,4 @@
-"""What HTTP's statuses mean alone, which answers are tried again, and answers told by words."""
+"""The meaning of bare HTTP statuses, which answers are retried, and answers known by text."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A folder as a store: what cannot be listed is not what is not there."""
+"""A folder as a store: what cannot be listed is not the same as what does not exist."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Stores that fsspec opens: who waits for whom, and which keys their listings tell."""
+"""Stores that fsspec opens: who waits for whom, and which keys their listings contain."""
 
 import threading
 import uuid

@@ -1,4 +1,4 @@
-"""A listing by several threads is the serial one, whatever keys look like, and asks little more."""
+"""Listing with several threads equals serial listing for any keys, at few extra requests."""
 
 import http.client
 import random

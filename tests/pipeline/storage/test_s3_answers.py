@@ -1,4 +1,4 @@
-"""Listings are read as botocore reads them, but for fields that nobody asks for."""
+"""Listings are parsed as botocore does, except for unused fields."""
 
 from typing import Any
 

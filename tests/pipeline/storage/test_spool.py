@@ -1,4 +1,4 @@
-"""Tables that go to the disk are the same tables, and their files are gone with them."""
+"""Tables spooled to disk are the same tables, and their files are removed with them."""
 
 import errno
 import gc

@@ -1,4 +1,4 @@
-"""Every kind of store keeps the same small promise; what cannot keep it is refused."""
+"""Every kind of store keeps the same small contract; a store that cannot is refused."""
 
 import os
 import pickle

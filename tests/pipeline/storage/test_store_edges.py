@@ -1,4 +1,4 @@
-"""Edges of the stores without a server: keys, addresses, limits, counters, samples, memory."""
+"""Edge cases of stores without a server: keys, addresses, limits, counters, samples, memory."""
 
 import datetime
 import os

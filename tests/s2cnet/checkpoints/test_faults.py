@@ -1,4 +1,4 @@
-"""State dicts are compared by one function, which says all that differs."""
+"""State dicts are compared by one function, which reports all differences."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Weights in the published layout: which load, and how others are refused."""
+"""Weights in the published layout: which ones load, and how others are refused."""
 
 import hashlib
 from pathlib import Path

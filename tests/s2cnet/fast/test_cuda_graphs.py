@@ -1,4 +1,4 @@
-"""CUDA graphs, on a CPU without the graph itself: fixed buffers, filled-up counts, own memory."""
+"""CUDA graphs, on a CPU without the graph itself: fixed buffers, padded counts, own memory."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""FastS2CNet gives the scores of the definition, with a fraction of its multiplications."""
+"""FastS2CNet gives the definition's scores, with a fraction of its multiplications."""
 
 import copy
 

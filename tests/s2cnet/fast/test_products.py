@@ -1,4 +1,4 @@
-"""Products by oneDNN and by torch: the same numbers, and torch where oneDNN is not there."""
+"""Products by oneDNN and by torch: the same numbers, and torch if oneDNN is not available."""
 
 import pytest
 import torch

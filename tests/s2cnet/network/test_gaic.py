@@ -1,4 +1,4 @@
-"""The baseline without a graph."""
+"""The baseline network without a graph."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Our MobileNetV2 against torchvision's: names, random weights, and what comes out."""
+"""Our MobileNetV2 against torchvision's: names, random weights, and output."""
 
 import torch
 from torchvision.models import mobilenet_v2

@@ -1,4 +1,4 @@
-"""The network against the stored scores, and what it does with unusual input."""
+"""The network against the stored scores, and its behaviour on unusual input."""
 
 import numpy as np
 import pytest

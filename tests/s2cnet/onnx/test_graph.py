@@ -1,4 +1,4 @@
-"""Modules as ONNX graphs: torch's numbers for every operator and for whole networks."""
+"""Modules as ONNX graphs: the same numbers as torch, for every operator and for whole networks."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What a network took for a large image is given back."""
+"""Memory that a network took for a large image is returned."""
 
 import subprocess
 import sys

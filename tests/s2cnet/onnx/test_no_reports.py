@@ -1,4 +1,4 @@
-"""ONNX Runtime tells its maker nothing: no identifier on disk, so no reports."""
+"""ONNX Runtime sends nothing to its maker: there is no identifier on disk, so no reports."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Readers of OSIE, EyeCrowd and the JSON of labels, on folders made by hand."""
+"""Readers of OSIE, EyeCrowd and the label JSON, on hand-made folders."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Readers of FLMS, FCDB, SACD and the plain CSV, on folders made by hand."""
+"""Readers of FLMS, FCDB, SACD and the plain CSV, on hand-made folders."""
 
 import json
 from pathlib import Path

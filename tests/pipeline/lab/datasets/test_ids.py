@@ -1,4 +1,4 @@
-"""Every photo of a data set has an id of its own, by which figures are paired."""
+"""Every photo of a data set has a unique id, by which figures are paired."""
 
 import json
 from pathlib import Path

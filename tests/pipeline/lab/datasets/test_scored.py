@@ -1,4 +1,4 @@
-"""Readers of the GAIC layout and of CPC, on folders made by hand."""
+"""Readers of the GAIC layout and of CPC, on hand-made folders."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Measures of calibration: by hand, and against scikit-learn."""
+"""Calibration measures: by hand, and against scikit-learn."""
 
 import numpy as np
 import pytest

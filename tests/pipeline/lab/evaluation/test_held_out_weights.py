@@ -1,4 +1,4 @@
-"""A photo is judged by the weights that have not seen its fold."""
+"""A photo is judged out of fold: by the weights that have not seen its fold."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The interval of a figure: edges by hand, one share for all, and figures that are undefined."""
+"""Confidence intervals: edge cases by hand, one share for all, and undefined figures."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Gaze kept and heads cut or lost, worked by hand."""
+"""Gaze kept and heads cut or lost, calculated by hand."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Measures of one photo, worked by hand."""
+"""Measures of one photo, calculated by hand."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Measures against the golden file and against small cases worked by hand."""
+"""Measures against the golden file and against small hand-calculated cases."""
 
 import json
 import math

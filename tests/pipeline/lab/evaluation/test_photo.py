@@ -1,4 +1,4 @@
-"""One photo through the evaluation: the production path, and a row whatever happens."""
+"""One photo through the evaluation: the production path, and a row in every case."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""The order in which a chooser takes given crops, against its first choice and by hand."""
+"""A chooser's order of given crops, against its first choice and by hand."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Figures of a data set from rows made by hand: means, intervals, slices, parity, integrity."""
+"""Figures of a data set from hand-made rows: means, intervals, slices, parity, integrity."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The branch for heads of animals: its views, its training, and the command, on made photos."""
+"""The branch for animal heads: its views, its training, and the command, on synthetic photos."""
 
 import json
 from dataclasses import replace

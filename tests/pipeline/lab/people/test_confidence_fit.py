@@ -1,4 +1,4 @@
-"""The fit of the confidence, against scikit-learn and on made crops."""
+"""The fit of the confidence, against scikit-learn and on synthetic crops."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What was seen of photos is kept for the next run, and for the same networks and pixels alone."""
+"""Cached results for photos are reused, but only for the same networks and pixels."""
 
 import hashlib
 from dataclasses import replace

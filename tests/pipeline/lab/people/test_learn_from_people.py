@@ -1,4 +1,4 @@
-"""All steps on a made data set: labels, views, branches, the rule, the confidence."""
+"""All steps on a synthetic data set: labels, views, branches, the rule, the confidence."""
 
 import json
 from collections.abc import Sequence

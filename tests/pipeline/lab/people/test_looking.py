@@ -1,4 +1,4 @@
-"""Training what tells maps end to end, on made photos and labels."""
+"""End-to-end training of the branches that predict maps, on synthetic photos and labels."""
 
 from dataclasses import replace
 from pathlib import Path

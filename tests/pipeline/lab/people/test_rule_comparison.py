@@ -1,4 +1,4 @@
-"""What crops of two rules keep of people's labels: measures by hand, and rules that differ."""
+"""How much of people's labels two rules' crops keep: measures by hand, and differing rules."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Targets of the people branches and the fit of the rule, against values worked by hand."""
+"""Targets of the people branches and the fit of the rule, against hand-calculated values."""
 
 from dataclasses import replace
 

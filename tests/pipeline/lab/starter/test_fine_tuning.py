@@ -1,4 +1,4 @@
-"""Training on labelled photos: what is trained, what stays, and that it learns."""
+"""Training on labelled photos: what is trained, what stays frozen, and that it learns."""
 
 import copy
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What candidates are worth to people who labelled a photo, against cases worked by hand."""
+"""The value of candidates to people who labelled a photo, against hand-calculated cases."""
 
 from pathlib import Path
 

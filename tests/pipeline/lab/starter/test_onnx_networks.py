@@ -1,4 +1,4 @@
-"""Blocks of text are made of lines that were read; the networks come with the recipe only."""
+"""Text blocks are built from detected lines; the networks are shipped only with the recipe."""
 
 import numpy as np
 import pytest

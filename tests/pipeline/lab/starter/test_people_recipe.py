@@ -1,4 +1,4 @@
-"""The last step of the recipe from end to end, on made photos, and what it refuses."""
+"""The last step of the recipe end to end, on synthetic photos, and what it refuses."""
 
 import json
 from pathlib import Path

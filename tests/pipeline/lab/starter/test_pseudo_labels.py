@@ -1,4 +1,4 @@
-"""Pseudo-labels from teacher outputs made by hand."""
+"""Pseudo-labels from hand-made teacher outputs."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The recipe from end to end on drawn photos, with a few steps: both files come out and load."""
+"""The recipe end to end on drawn photos, with a few steps: both files are written and load."""
 
 import json
 from pathlib import Path

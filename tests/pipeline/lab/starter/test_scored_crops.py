@@ -1,4 +1,4 @@
-"""Human scores of crops without photos: what is read, and what is refused with its place."""
+"""Human scores of crops without photos: what is read, and what is refused, with its place."""
 
 import json
 from pathlib import Path

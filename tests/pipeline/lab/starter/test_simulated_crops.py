@@ -1,4 +1,4 @@
-"""The model of how people crop, against hand-worked cases and what is known of real people."""
+"""The model of how people crop, against hand-calculated cases and known behaviour of people."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A training's folder: what is written at its end, and what a second call does with it."""
+"""The folder of a training: what is written at the end, and how a second call uses it."""
 
 import json
 from hashlib import sha256

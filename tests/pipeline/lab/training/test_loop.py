@@ -1,4 +1,4 @@
-"""The training loop, step by step, on samples made by hand."""
+"""The training loop, step by step, on hand-made samples."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""An interrupted epoch goes on with the random numbers that it would have drawn."""
+"""An interrupted epoch continues with the random numbers that it would have drawn."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Two processes train together; slow, since Ray starts."""
+"""Two processes train together; slow, because Ray has to start."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The file from which a training goes on: whose run it is, and files that are damaged."""
+"""The file from which training resumes: which run it belongs to, and damaged files."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Boxes of a photo that is decoded smaller than it is, as the network gets them."""
+"""Boxes of a photo that is decoded at a reduced size, as the network gets them."""
 
 from fractions import Fraction
 from math import ceil, floor

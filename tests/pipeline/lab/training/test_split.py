@@ -1,4 +1,4 @@
-"""Which photos validate: drawn by name, so that a data set may grow."""
+"""The validation photos: selected by name, so that a data set may grow."""
 
 from dataclasses import replace
 from pathlib import Path

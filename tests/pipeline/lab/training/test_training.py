@@ -1,4 +1,4 @@
-"""Training from files to files, on made-up photos whose answer is known."""
+"""Training from files to files, on synthetic photos with a known answer."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A channel is a list of versions: each change is a new one, and one writer of each wins."""
+"""A channel is a list of versions: each change adds one, and exactly one writer of each wins."""
 
 import uuid
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Edges of channels and their versions: limits, damage, others who move them."""
+"""Edge cases of channels and their versions: limits, damage, concurrent promotions."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Which of several channels is in front: the one promoted last, whatever the clocks say."""
+"""Which of several channels comes first: the last promoted one, whatever the clocks show."""
 
 import json
 import time

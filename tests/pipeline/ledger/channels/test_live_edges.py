@@ -1,4 +1,4 @@
-"""Edges of what is live, of removal, and of rows that are looked up again."""
+"""Edge cases of live runs, of removal, and of looking up rows again."""
 
 import time
 from pathlib import Path

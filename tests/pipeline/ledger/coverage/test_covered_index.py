@@ -1,4 +1,4 @@
-"""The index of covered photos says what the runs' own lists say, and costs a few requests."""
+"""The index of covered photos agrees with the runs' own lists, and costs a few requests."""
 
 import random
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What is covered, what is done again, and the reason that is given for each."""
+"""What is covered, what is done again, and the reported reason for each."""
 
 import pyarrow as pa
 import pytest

@@ -1,4 +1,4 @@
-"""Copies of manifests and the index of photos: how many, how large, what damage is passed over."""
+"""Copies of manifests and the photo index: how many, how large, which damage is tolerated."""
 
 import hashlib
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A list too long for memory is planned as a short one: same run, same tasks, same words."""
+"""A list too long for memory gives the same plan as a short one: run, tasks and messages."""
 
 import json
 import random

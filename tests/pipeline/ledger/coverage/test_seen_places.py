@@ -1,4 +1,4 @@
-"""Which photos of earlier runs a new list's photos are told to look like, from lists alone."""
+"""Which photos of earlier runs a new list's photos appear to match, judged only by the lists."""
 
 from typing import Any
 

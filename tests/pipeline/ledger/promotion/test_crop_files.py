@@ -1,4 +1,4 @@
-"""Crops under names of a template: written, published, replaced, taken back, removed."""
+"""Crops under names from a template: written, published, replaced, rolled back, removed."""
 
 import io
 import time

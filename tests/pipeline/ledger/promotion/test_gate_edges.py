@@ -1,4 +1,4 @@
-"""Which run goes live where, by which figures, and what a plan says of runs that wait."""
+"""Which run goes live where, by which figures, and what a plan reports about waiting runs."""
 
 from importlib.util import find_spec
 from typing import Any

@@ -1,4 +1,4 @@
-"""The figures of a gate, against rows whose figures are worked out by hand."""
+"""The figures of a gate, against rows with hand-calculated figures."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Two promoters at once, killed on the way, and a reader all the while; the short form."""
+"""Two concurrent promoters that get killed, and a concurrent reader; the short form."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What is live, what waits, and what the next night does about it."""
+"""What is live, what is waiting, and how the next night handles it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What stands under a channel's published names, whoever is killed, rolled back or collected."""
+"""A channel's published names after kills, rollbacks and garbage collection."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Committed runs as Delta tables: the same files, each run once, whatever dies on the way."""
+"""Committed runs as Delta tables: the same files, each run once, also after crashes."""
 
 import json
 import multiprocessing

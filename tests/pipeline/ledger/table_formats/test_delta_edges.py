@@ -1,4 +1,4 @@
-"""Delta tables at their edges: what is copied, tried again, taken out and written down."""
+"""Edge cases of Delta tables: what is copied, retried, removed and recorded."""
 
 import json
 import os

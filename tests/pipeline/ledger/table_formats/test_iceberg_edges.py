@@ -1,4 +1,4 @@
-"""Iceberg tables at their edges: what is copied, tried again, taken out and written down."""
+"""Edge cases of Iceberg tables: what is copied, retried, removed and recorded."""
 
 import os
 import time

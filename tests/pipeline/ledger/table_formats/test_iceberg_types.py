@@ -1,4 +1,4 @@
-"""A column of the lists has one type in an Iceberg table, whatever its type was in each night."""
+"""A list's column has one type in an Iceberg table, whatever types it had on different nights."""
 
 import datetime
 from typing import Any

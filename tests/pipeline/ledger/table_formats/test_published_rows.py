@@ -1,4 +1,4 @@
-"""Delta tables have each photo once, whichever run is published first; other engines read them."""
+"""Delta tables have each photo once, in any order of publishing; other engines can read them."""
 
 from typing import Any
 

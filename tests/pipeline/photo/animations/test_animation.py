@@ -1,4 +1,4 @@
-"""Every frame of a moving picture: pixels, timing, loops, limits; then all of it as a thumbnail."""
+"""Every frame of an animation: pixels, timing, loops, limits; then the animated thumbnail."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""Frames of moving pictures at their limits: counted by hand."""
+"""Edge cases of an animation's frames, counted by hand."""
 
 import struct
 

@@ -1,7 +1,8 @@
-"""Every frame of moving pictures beside a real Chromium: colour and opacity within 3 levels.
+"""Every frame of animations against a real Chromium: colour and opacity within 3 levels.
 
-An AVIF's frames are held to the pixels that they were made of: Chromium 156 shows them 16 levels
-away, and the same picture as a still within 2. Their number and times are held to Chromium's.
+An AVIF's frames are compared with the pixels that they were made from: Chromium 156 shows them 16
+levels off, and the same picture as a still within 2. Their number and times are compared with
+Chromium's.
 """
 
 import base64

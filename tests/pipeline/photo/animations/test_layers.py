@@ -1,4 +1,4 @@
-"""How frames of GIF and PNG are laid over each other: worked out by hand, pixel by pixel."""
+"""How frames of GIF and PNG are composed: calculated by hand, pixel by pixel."""
 
 import io
 import itertools

@@ -1,4 +1,4 @@
-"""JPEG by jpegli: smaller than by Pillow at the same distance from the pixels, if asked for."""
+"""JPEG by jpegli, if requested: smaller than Pillow's at the same distance from the pixels."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""The direct way to libwebp gives Pillow's bytes, and Pillow serves where there is none."""
+"""Calling libwebp directly gives Pillow's bytes; Pillow is used if libwebp is missing."""
 
 import io
 from collections.abc import Iterator

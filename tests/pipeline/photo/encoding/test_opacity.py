@@ -1,4 +1,4 @@
-"""Transparency is kept in thumbnails, or put on a colour; both by hand on small pictures."""
+"""Transparency is kept in thumbnails, or blended with a colour; both by hand on small pictures."""
 
 import io
 

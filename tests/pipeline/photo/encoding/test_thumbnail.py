@@ -1,4 +1,4 @@
-"""Thumbnails have the right pixels and size, and no metadata of the uploaded file."""
+"""Thumbnails have the right pixels and size, and no metadata from the uploaded file."""
 
 import io
 

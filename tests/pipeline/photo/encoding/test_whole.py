@@ -1,4 +1,4 @@
-"""A whole photo on a canvas of another ratio: where it lies, by hand, and what is drawn."""
+"""A whole photo on a canvas of another ratio: its position, by hand, and the drawing."""
 
 from math import hypot
 

@@ -1,4 +1,4 @@
-"""Damaged pictures and long moving ones, counted by hand on bytes of a few rows."""
+"""Damaged pictures and long animations, counted by hand on bytes of a few rows."""
 
 import struct
 import warnings

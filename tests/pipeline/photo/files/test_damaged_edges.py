@@ -1,4 +1,4 @@
-"""Damaged files and bars at their limits: counted by hand."""
+"""Edge cases of damaged files and bars, counted by hand."""
 
 import struct
 import zlib

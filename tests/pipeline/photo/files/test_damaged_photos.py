@@ -1,7 +1,7 @@
-"""Damaged photos: how much of each is there is measured, and what is missing is in no crop.
+"""Damaged photos: the decodable part is measured, and no crop shows what is missing.
 
-Files are cut where the number of rows before the cut is known: at a JPEG's restart markers, behind
-a PNG's row that was flushed, or by comparing rows with those of the whole file.
+Files are cut where the number of rows before the cut is known: at a JPEG's restart markers, after a
+flushed row of a PNG, or it is found by comparing rows with those of the whole file.
 """
 
 import io

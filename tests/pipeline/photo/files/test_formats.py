@@ -1,4 +1,4 @@
-"""Formats found from the first bytes of a file."""
+"""File formats detected from their first bytes."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What files begin with, by the specifications of their formats, and sizes that heads state."""
+"""File headers by the formats' specifications, and the sizes that headers state."""
 
 import struct
 

@@ -1,4 +1,4 @@
-"""Frames are counted without being decoded, whatever a file says of itself."""
+"""Frames are counted without decoding, whatever the file claims."""
 
 import struct
 import time

@@ -1,4 +1,4 @@
-"""Boxes of media files at their limits: counted by hand."""
+"""Edge cases of boxes in media files, counted by hand."""
 
 import struct
 

@@ -1,4 +1,4 @@
-"""How an AVIF or HEIC is turned, and what its colours mean, by its boxes and nothing else."""
+"""The orientation and colours of an AVIF or HEIC are read only from its boxes."""
 
 import io
 import struct

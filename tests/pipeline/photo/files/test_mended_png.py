@@ -1,4 +1,4 @@
-"""A PNG's one wrong byte is put right; of a worse block the rows before the damage count."""
+"""One wrong byte in a PNG is repaired; in a worse block, the rows before the damage count."""
 
 import zlib
 

@@ -1,4 +1,4 @@
-"""AVIF of old encoders: what they left out is put in, and nothing else changes."""
+"""AVIF from old encoders: missing parts are added, and nothing else changes."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""What is not the picture never costs the picture: texts, previews, odd profiles, damaged EXIF."""
+"""Bad metadata never costs the picture: texts, previews, odd profiles, damaged EXIF."""
 
 import struct
 import zlib

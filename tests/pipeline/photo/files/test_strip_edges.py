@@ -1,4 +1,4 @@
-"""Parts of files at their limits: which stay and which go; lengths by the formats' texts."""
+"""Edge cases of stripping files: which parts stay and which go; lengths by the specifications."""
 
 import struct
 import zlib

@@ -1,4 +1,4 @@
-"""A child's answer is taken as it must be, or not at all: every field at its limits."""
+"""A child's answer is accepted only if it is valid: every field at its limits."""
 
 import numpy as np
 import pytest

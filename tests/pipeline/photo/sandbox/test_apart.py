@@ -1,4 +1,4 @@
-"""Strangers' photos are decoded in a child process wherever they are not a job's."""
+"""Strangers' photos are decoded in a child process, also outside jobs."""
 
 import re
 from pathlib import Path

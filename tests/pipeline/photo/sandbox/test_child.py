@@ -1,4 +1,4 @@
-"""The decoding child: what it answers, byte by byte, and what holds in the process that it is."""
+"""The decoding child: its answers, byte by byte, and the restrictions of its process."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Mutated files: each gives a photo or a DecodeError, and the decoder goes on."""
+"""Mutated files: each gives a photo or a DecodeError, and the decoder continues."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""The decoder's child process: the same photos as in this process, and limits that hold."""
+"""The decoder's child process: the same photos as in this process, and enforced limits."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Attacks from inside the decoding child: code of a crafted photo may try what it likes."""
+"""Attacks from inside the decoding child: a crafted photo may run any code."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Baselines against boxes worked by hand and a picture whose subject is known."""
+"""Baselines against hand-calculated boxes and a picture with a known subject."""
 
 from pathlib import Path
 

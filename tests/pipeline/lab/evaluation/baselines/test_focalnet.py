@@ -1,4 +1,4 @@
-"""FocalNet's contract, on a model whose answers can be worked by hand."""
+"""FocalNet's contract, on a model whose output can be calculated by hand."""
 
 from pathlib import Path
 

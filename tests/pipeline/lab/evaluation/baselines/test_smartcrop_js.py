@@ -1,4 +1,4 @@
-"""What is sent to Node and what is made of its answer; the node is a few lines of Python."""
+"""The input to Node and the parsing of its output; a few lines of Python stand in for Node."""
 
 import json
 import sys
