@@ -1,4 +1,4 @@
-"""The names that `pipeline` exports, what importing them loads, and the public decoding."""
+"""The names that `pipeline` exports, what importing them loads, and decoding by its public name."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The results for chosen crops, calculated by hand."""
+"""The results reported for chosen crops, calculated by hand."""
 
 from collections.abc import Sequence
 

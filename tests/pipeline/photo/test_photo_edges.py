@@ -1,4 +1,4 @@
-"""Edge cases of photos' small details, each calculated by hand."""
+"""Edge cases of small parts of the photo code, each calculated by hand."""
 
 import io
 import struct

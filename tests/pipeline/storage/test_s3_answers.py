@@ -1,4 +1,4 @@
-"""Listings are parsed as botocore does, except for unused fields."""
+"""Listings are parsed as by botocore, except for fields that are not used."""
 
 from typing import Any
 

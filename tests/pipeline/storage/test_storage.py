@@ -1,4 +1,4 @@
-"""Every kind of store keeps the same small contract; a store that cannot is refused."""
+"""Every kind of store keeps the same small contract; stores that cannot are refused."""
 
 import os
 import pickle
