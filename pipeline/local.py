@@ -72,7 +72,7 @@ class LocalWorkers:
         """Return the unused resources, under Ray's names."""
         return {"CPU": float(max(0, self.cores - self.processes))}
 
-    def work(self, pending: list[int], job: Job, stop: Stop) -> Iterator[TaskSummary]:
+    def work(self, pending: deque[int], job: Job, stop: Stop) -> Iterator[TaskSummary]:
         """Do tasks; yield the summary of each once it is recorded.
 
         Raises LedgerError if a worker cannot continue, Drained after an early stop.
@@ -128,9 +128,8 @@ class Crew:
         # The stages give up a photo that kills processes, so this is more than enough.
         self.most_deaths = DEATHS * (job.settings.running.task_images + 1)
 
-    def run(self, pending: list[int], stop: Stop) -> Iterator[TaskSummary]:
+    def run(self, waiting: deque[int], stop: Stop) -> Iterator[TaskSummary]:
         """Do tasks in order, giving each to the next idle process."""
-        waiting = deque(pending)
         try:
             while len(self.members) < self.processes and not stop.asked:
                 self._start(stop)
@@ -179,7 +178,7 @@ class Crew:
         with suppress(OSError):  # it has died, which the next read of its pipe shows
             member.pipe.send(member.task)
 
-    def _replace(self, member: Member, waiting: "deque[int]", stop: Stop) -> None:
+    def _replace(self, member: Member, waiting: deque[int], stop: Stop) -> None:
         """Replace a process that died and put its task first in the queue.
 
         If the job is to stop, none is started: the signal may have gone to all of them.

@@ -5,6 +5,7 @@ task that is done twice counts once, and a run that dies resumes where its recor
 """
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -16,7 +17,7 @@ from typing import Protocol
 from pipeline.errors import SettingError
 from pipeline.estimate.tell import document, lines
 from pipeline.estimate.trial import Work, estimate
-from pipeline.job import PlannedRun, commit, ending_of, plan, verdict_of
+from pipeline.job import PlannedRun, beside_others, commit, ending_of, plan, verdict_of
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.totals import RunTotals
 from pipeline.live_table import Ending, go_live
@@ -55,8 +56,10 @@ class TaskWorkers(Protocol):
         """Return the unused resources, under Ray's names."""
         ...
 
-    def work(self, pending: list[int], job: Job, stop: Stop) -> Iterator[TaskSummary]:
+    def work(self, pending: deque[int], job: Job, stop: Stop) -> Iterator[TaskSummary]:
         """Do tasks; yield the summary of each once it is recorded.
+
+        pending: started tasks are removed from it; the caller may remove others meanwhile.
 
         Raises LedgerError if a worker cannot continue, Drained after an early stop.
         """
@@ -102,7 +105,7 @@ def carry_out(planned: PlannedRun, log: Log, stop: Stop | None = None) -> Ending
 
 def work_and_commit(job: Job, ledger: Ledger, log: Log, stop: Stop) -> Ending:
     """Do the tasks that have no record yet and commit the run; return how it ended."""
-    settings, pending, session = job.settings.running, ledger.pending(), Session()
+    settings, pending, session = job.settings.running, deque(ledger.pending()), Session()
     with told_totals(job, ledger, log) as (totals, tell):
         for record in ledger.records():  # of an earlier session
             totals.task_done(record.task, record.metrics)
@@ -119,9 +122,10 @@ def work_and_commit(job: Job, ledger: Ledger, log: Log, stop: Stop) -> Ending:
                 log.say("wall", f"WARNING: {message}")
             progress = Progress(log, ledger.rows - before["images_done"], len(pending))
             with tell_when_stuck(log, progress, workers.free):
-                for done in workers.work(pending, job, stop):
+                for done in beside_others(workers.work(pending, job, stop), pending, ledger):
                     totals.task_done(done.task, done.metrics)
-                    session.task_done(done.metrics, done.spans)
+                    if done.spans:
+                        session.task_done(done.metrics, done.spans)
                     tell()
                     well = done.metrics.photos - done.metrics.failed
                     progress.advance(done.metrics.photos, well, done.metrics.crops)

@@ -13,7 +13,7 @@ new, and its actors leave it once all that they have made is on record.
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
@@ -71,7 +71,7 @@ class Room:
 class Flow:
     """Tasks of one run on their way through the stages.
 
-    pending: numbers of the tasks, in the order in which they begin
+    pending: numbers of the tasks, in the order in which they begin; they are taken out of it then
     job: what the functions of the stages are given of it
     of_actors: what the actors' class is made with
     actor_options, task_options: what Ray is to give each actor, and each task of another stage
@@ -81,7 +81,7 @@ class Flow:
         self,
         stages: Stages,
         room: Room,
-        pending: Sequence[int],
+        pending: deque[int],
         job: Any,
         of_actors: tuple[Any, ...],
         actor_options: Mapping[str, Any],
@@ -90,7 +90,7 @@ class Flow:
     ) -> None:
         """Ray has to be there, since the job is put into its store."""
         self.stages, self.room, self.stop = stages, room, stop
-        self.waiting, self.job, self.of_actors = deque(pending), ray.put(job), of_actors
+        self.waiting, self.job, self.of_actors = pending, ray.put(job), of_actors
         task = {**task_options, "max_retries": ALWAYS}
         self.read = ray.remote(stages.read).options(**task, scheduling_strategy="SPREAD")
         self.encode: Any = ray.remote(stages.encode).options(**task) if stages.encode else None

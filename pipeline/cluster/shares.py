@@ -1,5 +1,6 @@
 """Divide a Ray cluster's cores and GPUs among the stages."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -84,7 +85,7 @@ class ClusterShares:
         found: Mapping[str, float] = ray.available_resources()
         return found
 
-    def work(self, pending: list[int], job: Job, stop: Stop) -> Iterator[TaskSummary]:
+    def work(self, pending: deque[int], job: Job, stop: Stop) -> Iterator[TaskSummary]:
         """Do tasks; yield each task's summary once its record is written.
 
         Raises LedgerError if a worker cannot continue, and Drained after a stop, once the tasks in

@@ -5,6 +5,7 @@ as in the run; what they would write is produced, counted and thrown away (`stor
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 
 from msgspec.structs import replace
@@ -21,7 +22,7 @@ from pipeline.stages.task import TaskSummary
 from pipeline.stages.worker import Job
 from pipeline.storage.sample import SampleStore
 
-Work = Callable[[list[int], Job], Iterator[TaskSummary]]  # task numbers -> what was done
+Work = Callable[[deque[int], Job], Iterator[TaskSummary]]  # task numbers -> what was done
 
 
 def estimate(planned: PlannedRun, log: Log, start: Callable[[], tuple[Machines, Work]]) -> Forecast:
@@ -47,7 +48,7 @@ def estimate(planned: PlannedRun, log: Log, start: Callable[[], tuple[Machines, 
     )
     progress = Progress(log, sample.inputs.num_rows, sample.cuts.task_count)
     done = []
-    for summary in work(ledger.pending(), job):
+    for summary in work(deque(ledger.pending()), job):
         done.append(summary)
         progress.advance(summary.metrics.photos, summary.metrics.ok, summary.metrics.crops)
     taken = measured(done, began, time.time(), machines)

@@ -145,18 +145,18 @@ class Ledger:
         tables: Mapping[str, pa.Table],
         metrics: Figures = NOTHING,
         late: Callable[[], Figures] = Figures,
+        attempt: str | None = None,
     ) -> TaskRecord:
         """Write the tables of task n and create its record; return the record that counts.
 
         late: called after the files are written, for figures that are known only then.
-
-        If another attempt's record came first, that one counts, and no record names the files
-        written here. Raises LedgerError if rows are missing or of the wrong type.
+        attempt: a name from `new_attempt`. If another attempt's record came first, that one counts,
+            and no record names the files written here. Raises LedgerError for bad or missing rows.
         """
         before = requests_so_far()
         inputs = self.task_inputs(n)
         check_tables(tables, inputs)
-        attempt = new_attempt()
+        attempt = attempt or new_attempt()
         files = tuple(self._write_table(n, attempt, name, table) for name, table in tables.items())
         transient = pc.equal(tables["images"]["error_kind"], "transient")
         requests = requests_so_far() - before

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 
 from pipeline.ledger.figures import Cost, Figures, confidence_counts
+from pipeline.ledger.layout import new_attempt
 from pipeline.stages.attempt import attempt
 from pipeline.stages.heap import at_work
 from pipeline.stages.meter import COMMIT, Meter
@@ -49,9 +50,10 @@ def finish(task: Task, job: Job) -> TaskSummary:
         tables = task_tables(task, crops, settings.cropping.candidates, previews)
         figures = figures_of(task, crops) + Figures(requests=requests_so_far() - before)
         del crops, previews  # the tables, from which files are written, have copies of the bytes
-        own = partial(_own_costs, meter)
-        record = ledger_of(job).commit_task(task.number, tables, figures, own)
-    return TaskSummary(task.number, record.metrics, meter.spans_of(task, "commit"))
+        own, name = partial(_own_costs, meter), new_attempt()
+        record = ledger_of(job).commit_task(task.number, tables, figures, own, name)
+    came_late, spans = record.attempt != name, meter.spans_of(task, "commit")
+    return TaskSummary(task.number, record.metrics, spans, came_late)
 
 
 def _own_costs(meter: Meter) -> Figures:

@@ -13,6 +13,7 @@ import os
 import resource
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -103,7 +104,7 @@ class ThinShares(shares.ClusterShares):
         """Stand in for `ClusterShares.stages`."""
         return Stages(read, ThinFinisher, None)
 
-    def work(self, pending: list[int], job: Job, stop: Stop) -> Iterator[TaskSummary]:
+    def work(self, pending: deque[int], job: Job, stop: Stop) -> Iterator[TaskSummary]:
         """Work like `ClusterShares.work`, and sample memory meanwhile."""
         at = {max(1, int(share * len(pending))) for share in AT}
         self.looks.began = time.perf_counter()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
@@ -119,7 +120,7 @@ def test_a_process_that_is_killed_is_replaced(
         give(self, member)
 
     monkeypatch.setattr(Crew, "_give", noted)
-    for summary in local_workers(2, 9).work(ledger.pending(), job, Stop()):
+    for summary in local_workers(2, 9).work(deque(ledger.pending()), job, Stop()):
         done.append(summary.task)
         if numbers and len(done) in (1, 4):
             alive = {one.pid for one in _workers()}
@@ -153,7 +154,7 @@ def test_tasks_that_no_process_survives_end_the_job(
     monkeypatch.setattr(f"{crew}._give", end_at_once)
     monkeypatch.setattr("pipeline.local.DEATHS", 0)
     with pytest.raises(LedgerError, match=r"not survive task 0: .* by SIGKILL, perhaps for"):
-        list(local_workers(1, 1).work([0], job, Stop()))
+        list(local_workers(1, 1).work(deque([0]), job, Stop()))
     assert ledger.pending() == [0]
 
 
@@ -163,7 +164,17 @@ def test_what_a_process_raised_is_the_cause(photos: Path) -> None:
     (spec,) = (photos.parent / "out").glob("runs/*/spec.json")
     spec.write_text("{}")
     with pytest.raises(LedgerError, match=r"could not go on: runs/.*/spec\.json cannot be"):
-        list(local_workers(2, 2).work(ledger.pending(), job, Stop()))
+        list(local_workers(2, 2).work(deque(ledger.pending()), job, Stop()))
+
+
+def test_a_task_that_is_taken_out_is_not_begun(photos: Path) -> None:
+    job, ledger = plan(settings(photos, task_images=1), Log(stream=io.StringIO())).begin()
+    pending, done = deque(ledger.pending()), []
+    for summary in local_workers(2, 9).work(pending, job, Stop()):
+        done.append(summary.task)
+        pending.clear()
+    assert 1 <= len(done) <= 3
+    assert {*done} | {*ledger.pending()} == {*range(9)}
 
 
 def test_nothing_is_begun_once_the_job_is_asked_to_stop(photos: Path) -> None:
@@ -171,7 +182,7 @@ def test_nothing_is_begun_once_the_job_is_asked_to_stop(photos: Path) -> None:
     stop, done = Stop(), []
 
     def do_some() -> None:
-        for summary in local_workers(2, 9).work(ledger.pending(), job, stop):
+        for summary in local_workers(2, 9).work(deque(ledger.pending()), job, stop):
             done.append(summary.task)
             stop.asked = True
 
@@ -311,7 +322,7 @@ def test_a_process_that_is_killed_with_the_job_has_no_successor(
     monkeypatch.setattr(Crew, "_give", killed)
     monkeypatch.setattr(Crew, "_start", noted)
     with pytest.raises(Drained):
-        list(local_workers(1, 9).work(ledger.pending(), job, stop))
+        list(local_workers(1, 9).work(deque(ledger.pending()), job, stop))
     assert ledger.pending() == list(range(1, 9))
     assert started == [1]
 
@@ -334,7 +345,7 @@ def test_processes_that_nobody_forks_are_told_or_not_missed(
         patched = partial(ended, asked=asked)
         monkeypatch.setattr("multiprocessing.forkserver.read_signed", patched)
         with pytest.raises(error, match=told):
-            list(local_workers(2, 2).work(ledger.pending(), job, stop))
+            list(local_workers(2, 2).work(deque(ledger.pending()), job, stop))
 
 
 @pytest.mark.parametrize("weights", ["default", "untrained"])

@@ -3,6 +3,7 @@
 The times a photo were measured on an H200 with 16 busy cores, before its pictures were contiguous.
 """
 
+from collections import deque
 from typing import Any
 
 import pyarrow as pa
@@ -69,7 +70,7 @@ def found_by(
     flow = Flow(
         Stages(read, TimedScorer, encode),
         Room(shares.actors, shares.beside),
-        range(tasks),
+        deque(range(tasks)),
         None,
         (),
         {"num_cpus": shares.actor_cpus},

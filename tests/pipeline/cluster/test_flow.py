@@ -7,8 +7,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -91,9 +91,10 @@ def flow(
     stages: Stages = STAGES,
     stop: Stop | None = None,
     kind: type[Flow] = Flow,
+    of_actors: Mapping[str, float] = OPTIONS,
 ) -> Flow:
-    of_actors = (job, "cpu")
-    return kind(stages, ROOM, range(tasks), job, of_actors, OPTIONS, OPTIONS, stop or Stop())
+    pending, made_with = deque(range(tasks)), (job, "cpu")
+    return kind(stages, ROOM, pending, job, made_with, of_actors, OPTIONS, stop or Stop())
 
 
 def done(flow: Flow, each: Callable[[int], Any] = id) -> list[int]:
@@ -171,6 +172,12 @@ def test_nothing_is_begun_once_the_job_is_asked_to_stop(cluster: Cluster, job: S
     ended = sorted(one.task for one in notes if one.what == "encode")
     assert begun == ended, "what was begun is ended"
     assert 5 <= len(ended) <= 5 + MOST
+
+
+def test_a_task_that_is_taken_out_is_not_begun(cluster: Cluster, job: SlowJob) -> None:
+    pending = deque(range(40))
+    running = Flow(STAGES, ROOM, pending, job, (job, "cpu"), OPTIONS, OPTIONS, Stop())
+    assert 1 <= len(done(running, lambda _: pending.clear())) <= MOST
 
 
 def test_a_worker_that_is_told_to_end_gives_its_task_back(cluster: Cluster, job: SlowJob) -> None:
@@ -325,13 +332,12 @@ def test_a_pod_that_is_told_to_end_drains(cluster: Cluster, head_taken: Any, job
 def test_jobs_whose_actors_hold_all_cores_give_way_to_their_readers(
     cluster: Cluster, job: SlowJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By hand: 4 actors of two jobs have a core each of 4; no reader finds half of one."""
+    """By hand: actors of two jobs ask for a core each, of two; no reader finds half of one."""
     monkeypatch.setattr(flow_module, "STUCK_S", 2.0)
     ran: dict[int, list[int]] = {}
 
     def run(number: int) -> None:
-        whole = {"num_cpus": 1.0}
-        ran[number] = done(Flow(STAGES, ROOM, range(6), job, (job, "cpu"), whole, OPTIONS, Stop()))
+        ran[number] = done(flow(6, job, of_actors={"num_cpus": 1.0}))
 
     threads = [threading.Thread(target=run, args=(number,), daemon=True) for number in (0, 1)]
     for thread in threads:
