@@ -31,7 +31,7 @@ from pipeline.stop import Drained, Stop
 Ref: TypeAlias = Any  # ray.ObjectRef; Ray's calls have no types
 PER_ACTOR = 2  # tasks at an actor: one at work, one whose pixels are brought there meanwhile
 LOOK_S = 1.0  # between two looks for nodes that are to be taken away
-STUCK_S = 30.0  # without a result, until actors give way to readers
+STUCK_S = 30.0  # without a result, until actors give way to the other stages
 LEAST_CPUS = 0.01  # of an actor that gave way
 ALWAYS = -1  # Ray's word for: as often as a worker dies
 
@@ -227,9 +227,11 @@ class Flow:
                 self._replace(actor)
 
     def _give_way(self, is_moving: bool) -> None:
-        """Start idle actors anew that ask for next to no core, where nothing moves.
+        """Start actors anew that ask for next to no core, where nothing moves.
 
-        The actors of several jobs can hold all cores while the readers of each wait for one.
+        The actors of several jobs can hold all cores while the other stages of each wait for one.
+        What an actor has scored stays in Ray's store without it. Only a node that is lost just then
+        takes that along, and the job ends: better than that no job ever ends.
         """
         now = time.monotonic()
         if is_moving:
@@ -238,7 +240,8 @@ class Flow:
             return
         self.found_s = now
         self.actor_options["num_cpus"] = LEAST_CPUS
-        for actor in [one for one in self.actors if one.is_idle and one.cpus > LEAST_CPUS]:
+        at_rest = [one for one in self.actors if one.is_ready and not one.scoring]
+        for actor in [one for one in at_rest if one.cpus > LEAST_CPUS]:
             self._replace(actor)
 
     def _replace(self, actor: Actor) -> None:

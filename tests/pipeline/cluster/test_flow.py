@@ -347,3 +347,36 @@ def test_jobs_whose_actors_hold_all_cores_give_way_to_their_readers(
     assert {number: sorted(found) for number, found in ran.items()} == {
         0: list(range(6)), 1: list(range(6)),
     }  # fmt: skip
+
+
+def test_jobs_whose_scored_tasks_wait_for_cores_give_way(
+    cluster: Cluster, head_taken: Any, job: SlowJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By hand: two jobs read all while their actors wait for a GPU, which then hold all cores.
+
+    Four actors of half a core each have two cores, and each has scored: none is idle.
+    """
+    monkeypatch.setattr(flow_module, "STUCK_S", 2.0)
+    job = replace(job, start_s=1.0, score_s=0.5)
+    shared = cluster.add_node(num_cpus=CORES, num_gpus=1, object_store_memory=100 << 20)
+    holder = ray.remote(slow_stages.Idle).options(num_cpus=0, num_gpus=1).remote()
+    ray.get(holder.ready.remote())
+    ran: list[list[int]] = []
+
+    def run() -> None:
+        ran.append(done(flow(MOST, job, of_actors={**OPTIONS, "num_gpus": 0.25})))
+
+    threads = [threading.Thread(target=run, daemon=True) for _ in range(2)]
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in range(120):
+            if sum(one.what == "read" for one in notes_of(job)) == 2 * MOST:
+                break
+            time.sleep(0.25)
+        ray.kill(holder)
+        for thread in threads:
+            thread.join(60)
+        assert [sorted(found) for found in ran] == [list(range(MOST))] * 2
+    finally:
+        cluster.remove_node(shared, allow_graceful=False)
