@@ -4,9 +4,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import NothingToDoError, UsageError
+from pipeline.ledger.channels.live import Standing, standing
 from pipeline.ledger.failures import OF_IMAGES, kinds_of
+from pipeline.ledger.forgetting import read_forgotten
 from pipeline.ledger.pinned import input_rows, read_spec
-from pipeline.ledger.reader import open_run
+from pipeline.ledger.reader import Run, repaired_by
+from pipeline.ledger.records import Manifest
 from pipeline.storage.store import Store
 
 KINDS = ("transient", "circumstances", "permanent", "all")
@@ -15,21 +18,39 @@ KINDS = ("transient", "circumstances", "permanent", "all")
 def failed_inputs(store: Store, run_id: str, kind: str = "transient") -> pa.Table:
     """Return the pinned input rows of a committed run's failed photos; kind: one of KINDS.
 
-    A retry is looked at together with the runs that it repairs: what it repaired has not failed.
-    Raises as `open_run`, and NothingToDoError if nothing failed in this way.
+    A run is looked at together with the runs that it repairs and with those that have repaired it:
+    of each photo the latest row counts, so what was repaired is not done again. Raises as
+    `repaired_by`, and NothingToDoError if nothing failed in this way.
     """
     if kind not in KINDS:
         raise UsageError(f"{kind!r} is no kind of failure; choose one of {', '.join(KINDS)}")
-    run = open_run(store.uri, run_id)
-    images = run.images(OF_IMAGES)
+    own, known = repaired_by(store, run_id), standing(store)
+    later = retries_of(known, run_id)
+    images = Run(store, [[*later, *own]], read_forgotten(store).hidden).images(OF_IMAGES)
     kinds = kinds_of(images)
     failed = pc.is_valid(kinds) if kind == "all" else pc.equal(kinds, kind)
     wanted = images.filter(pc.fill_null(failed, False))["image_id"].combine_chunks()
     if len(wanted) == 0:
-        raise NothingToDoError(f"run {run_id} has no {'' if kind == 'all' else kind + ' '}failures")
-    oldest = run.manifests[-1]["run_id"]  # a retry's list is a part of its first parent's
+        said = f"run {run_id} has no {'' if kind == 'all' else kind + ' '}failures"
+        if later:
+            said += f"; its latest retry is run {later[0].run_id} ({known.state(later[0])})"
+        raise NothingToDoError(said)
+    oldest = own[-1].run_id  # a retry's list is a part of its first parent's
     parts = [
         rows.filter(pc.is_in(rows["image_id"], wanted))
         for rows in input_rows(store, read_spec(store, oldest))
     ]
     return pa.concat_tables(parts).sort_by("uri").combine_chunks()
+
+
+def retries_of(known: Standing, run_id: str) -> list[Manifest]:
+    """The committed retries of a run, and theirs, the latest first; those that count.
+
+    One that was rolled back or was only a trial has repaired nothing, as for coverage.
+    """
+    family, found = {run_id}, []
+    for manifest in reversed(known.runs.committed):  # a retry is later than what it repairs
+        if manifest.parent in family and known.state(manifest) in ("live", "candidate"):
+            family.add(manifest.run_id)
+            found.append(manifest)
+    return found[::-1]

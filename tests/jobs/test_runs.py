@@ -283,6 +283,13 @@ def test_retry_runs_the_failed_images_as_a_run_of_their_own(tree: Path, tmp_path
     repaired = open_run(output, second["run_id"])
     assert repaired.images()["status"].to_pylist() == ["ok"] * 3
     assert main(["verify", output, second["run_id"]]) == 0
+    again = subprocess.run(
+        command, cwd=flaky, env=quiet, check=False, timeout=300, capture_output=True, text=True
+    )
+    assert again.returncode == 0
+    told = f"failures; its latest retry is run {second['run_id']} (live)"
+    assert again.stdout.splitlines()[-1].endswith(told)
+    assert len(list((tmp_path / "out" / "runs").glob("*/spec.json"))) == 2, "nothing was begun"
 
 
 def test_a_place_without_runs_is_said_and_no_error(

@@ -4,10 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import UsageError
+from pipeline.errors import NothingToDoError, UsageError
+from pipeline.ledger.channels.channel import channel_name
+from pipeline.ledger.promotion.promotion import Request, promote, rollback
 from pipeline.ledger.retry import failed_inputs
 from pipeline.storage.store import open_store
-from tests.support.tasks import make_inputs, open_ledger, run_all
+from tests.support.tasks import SPEC, make_inputs, open_ledger, run_all
+
+MANUAL = {"promote": "manual", "trial": False}
 
 
 def test_failures_by_kind(tmp_path: Path) -> None:
@@ -47,3 +51,33 @@ def test_failures_that_a_retry_left_alone_are_found_in_the_first_run_s_list(tmp_
     first = run_all(open_ledger(store, inputs), {0: "transient", 2: "permanent"}).run_id
     second = run_all(open_ledger(store, failed_inputs(store, first), parent=first)).run_id
     assert failed_inputs(store, second, "permanent").equals(inputs.take([2, 5]))
+
+
+def test_what_a_retry_has_repaired_is_not_done_again(tmp_path: Path) -> None:
+    """Photos 0, 3 and 2, 5 fail; a retry of the first two repairs 0, and another one 3."""
+    store = open_store(str(tmp_path))
+    inputs = make_inputs(6)
+    first = run_all(open_ledger(store, inputs), {0: "transient", 2: "permanent"}, **MANUAL).run_id
+    left = failed_inputs(store, first)
+    second = run_all(open_ledger(store, left, parent=first), {1: "transient"}, **MANUAL).run_id
+    assert failed_inputs(store, first).equals(inputs.take([3]))
+    assert failed_inputs(store, first, "all").equals(inputs.take([2, 3, 5]))
+    third = run_all(open_ledger(store, inputs.take([3]), parent=second), **MANUAL).run_id
+    told = rf"run {first} has no transient failures; its latest retry is run {third} \(candidate\)"
+    with pytest.raises(NothingToDoError, match=told):
+        failed_inputs(store, first)
+    assert failed_inputs(store, first, "permanent").equals(inputs.take([2, 5]))
+
+
+def test_a_retry_that_is_a_trial_or_was_rolled_back_repairs_nothing(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    first = run_all(open_ledger(store, make_inputs(3)), {0: "transient"}, **MANUAL).run_id
+    left = failed_inputs(store, first)
+    run_all(open_ledger(store, left, parent=first), **{**MANUAL, "trial": True})
+    assert failed_inputs(store, first).equals(left)
+    second = run_all(open_ledger(store, left, parent=first, generation=1), **MANUAL).run_id
+    promote(store, second, Request())
+    with pytest.raises(NothingToDoError, match=rf"{second} \(live\)"):
+        failed_inputs(store, first)
+    rollback(store, channel_name(SPEC.settings))
+    assert failed_inputs(store, first).equals(left)
