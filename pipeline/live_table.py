@@ -11,9 +11,9 @@ from pipeline.ledger.author import whoami
 from pipeline.ledger.channels.channel import channel_name
 from pipeline.ledger.coverage.incremental import Todo
 from pipeline.ledger.forgetting import forget, prune, take_back
-from pipeline.ledger.promotion.crop_files import publish_files
 from pipeline.ledger.promotion.promotion import Outcome, Request, only_failed_again, promote_waiting
 from pipeline.ledger.promotion.published_index import public_prefix
+from pipeline.ledger.promotion.publishing import publish_files
 from pipeline.ledger.pruning import gone_photos, live_photos
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.tables import one_array

@@ -42,7 +42,8 @@ from pipeline.ledger.forgetting import Forgotten, read_forgotten
 from pipeline.ledger.layout import RUN_ID, data_prefix, manifest_key, run_key
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import data_files, read_manifest
-from pipeline.ledger.promotion.crop_files import PUBLISHED_FILE, old_files, run_prefix, unpublish
+from pipeline.ledger.promotion.crop_files import PUBLISHED_FILE, old_files, run_prefix
+from pipeline.ledger.promotion.publishing import unpublish
 from pipeline.ledger.records import ABANDONED, FORMAT, Abandoned, Manifest, to_bytes
 from pipeline.ledger.replaced import current_file, replaced_files
 from pipeline.ledger.table_formats.delta import forget_in_delta

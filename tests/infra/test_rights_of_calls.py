@@ -17,8 +17,8 @@ from PIL import Image
 
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
-from pipeline.ledger.promotion.crop_files import publish_files
 from pipeline.ledger.promotion.promotion import rollback
+from pipeline.ledger.promotion.publishing import publish_files
 from pipeline.ledger.reader import open_run
 from pipeline.stages.worker import end_worker
 from pipeline.storage.local import LocalBackend

@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass
 
 from pipeline.cli.runs.command import block
 from pipeline.cli.runs.promotion import OneChannel
-from pipeline.ledger.promotion.crop_files import publish_files
 from pipeline.ledger.promotion.promotion import only_channel
+from pipeline.ledger.promotion.publishing import publish_files
 
 
 @dataclass(frozen=True, kw_only=True)

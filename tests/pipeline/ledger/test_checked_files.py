@@ -11,8 +11,8 @@ from pipeline.ledger.erasing import erase
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.manifest import data_files, read_committed
-from pipeline.ledger.promotion.crop_files import publish_files
 from pipeline.ledger.promotion.promotion import Request, promote, rollback
+from pipeline.ledger.promotion.publishing import publish_files
 from pipeline.storage.store import Store, open_store
 from tests.support.forgotten import with_one_forgotten
 from tests.support.made_runs import commit_rows, crop_row, image_row

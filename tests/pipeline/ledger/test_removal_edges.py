@@ -31,14 +31,9 @@ from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import data_files, read_committed
 from pipeline.ledger.pinned import _as_record_error, input_key, pin, read_spec
 from pipeline.ledger.plan import cut_tasks
-from pipeline.ledger.promotion.crop_files import (
-    LiveFile,
-    PublishedFiles,
-    live_files,
-    old_files,
-    publish_files,
-)
+from pipeline.ledger.promotion.crop_files import LiveFile, live_files, old_files
 from pipeline.ledger.promotion.promotion import Request, promote, rollback
+from pipeline.ledger.promotion.publishing import PublishedFiles, publish_files
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.stored_rows import rows_of_task
 from pipeline.ledger.table_formats.iceberg_files import WantedFile, write_copy

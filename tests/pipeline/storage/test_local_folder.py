@@ -10,8 +10,8 @@ from pipeline.errors import LedgerError, UsageError
 from pipeline.inputs.listing import image_id
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage
-from pipeline.ledger.promotion.crop_files import unpublish
 from pipeline.ledger.promotion.promotion import Request, promote
+from pipeline.ledger.promotion.publishing import unpublish
 from pipeline.ledger.reader import open_run
 from pipeline.storage.backend import StoreFailedError, StoreRefusedError
 from pipeline.storage.local import file_status

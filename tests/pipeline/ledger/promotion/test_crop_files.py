@@ -18,8 +18,8 @@ from pipeline.ledger.audit import verify_run
 from pipeline.ledger.figures import add_figures
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
-from pipeline.ledger.promotion.crop_files import publish_files
 from pipeline.ledger.promotion.promotion import rollback
+from pipeline.ledger.promotion.publishing import publish_files
 from pipeline.ledger.records import Manifest
 from pipeline.report.progress import Log
 from pipeline.settings import Settings

@@ -12,8 +12,8 @@ from pipeline.cli.runs import main
 from pipeline.errors import LedgerError, RecordError
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
-from pipeline.ledger.promotion.crop_files import PublishedFiles, publish_files, unpublish
 from pipeline.ledger.promotion.promotion import Request, promote, rollback
+from pipeline.ledger.promotion.publishing import PublishedFiles, publish_files, unpublish
 from pipeline.storage.store import Store
 from tests.support.named_crops import run_with_named_crops as run
 from tests.support.tasks import make_inputs
@@ -80,7 +80,7 @@ def test_a_killed_publisher_leaves_nothing_that_the_next_one_trusts(
         patch.setattr(Store, name, call)
 
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.ledger.promotion.crop_files.COPIES", 1)
+        patch.setattr("pipeline.ledger.promotion.publishing.COPIES", 1)
         dies("write")
         dies("delete")
         with pytest.raises(Killed):

@@ -1,0 +1,165 @@
+"""Two that publish the named crops of one channel at the same time."""
+
+import hashlib
+import multiprocessing
+import os
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from pipeline.ledger.channels.channel import read_channel
+from pipeline.ledger.forgetting import forget
+from pipeline.ledger.garbage import look_for_garbage, remove_garbage
+from pipeline.ledger.promotion.promotion import Request, promote, rollback
+from pipeline.ledger.promotion.published_index import read_published
+from pipeline.ledger.promotion.publishing import publish_files
+from pipeline.ledger.reader import open_run
+from pipeline.storage.store import Store, open_store
+from tests.support.named_crops import run_with_named_crops as run
+from tests.support.tasks import make_inputs
+
+PHOTOS = 24
+ROUNDS = 3
+
+
+def go_live(store: Store, run_id: str) -> None:
+    assert promote(store, run_id, Request()).is_live
+
+
+def shown(store: Store) -> dict[str, bytes]:
+    """What a front end gets: the pictures by name."""
+    keys = [info.key for info in store.list("public/web/")]
+    return {key.removeprefix("public/web/"): store.read(key) for key in keys}
+
+
+def live(store: Store) -> dict[str, bytes]:
+    """What readers of the tables get, by the same names."""
+    rows = open_run(store.uri, channel="web").crops(["file", "image"]).to_pylist()
+    return {row["file"].rpartition("/")[2]: row["image"] for row in rows}
+
+
+def is_as_live(store: Store) -> bool:
+    """Whether names, tables and index say the same."""
+    there = shown(store)
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in there.items()}
+    return there == live(store) and read_published(store, "web") == hashes
+
+
+@pytest.mark.parametrize(("move", "every"), [("promotes", 1), ("rolls back", 1), ("forgets", 3)])
+def test_another_comes_before_any_request_of_a_publisher(
+    monkeypatch: pytest.MonkeyPatch, move: str, every: int
+) -> None:
+    """By hand: what is published has photos 0, 1, 2; what goes live then another 0, and 3.
+
+    The other one promotes another 0 and 1, or rolls back, and publishes as well; or it erases 3.
+    """
+    for step in range(0, 200, every):
+        store = open_store(f"memory://{uuid.uuid4().hex}")
+        first = run(store, make_inputs(3), "A")
+        second = run(store, pa.concat_tables([make_inputs(1, "v2"), make_inputs(1, start=3)]), "B")
+        third = run(store, make_inputs(2, "v3"), "C")
+        go_live(store, first)
+        publish_files(store, "web")
+        go_live(store, second)
+
+        def other(store: Store = store, third: str = third) -> None:
+            if move == "forgets":
+                forget(store, make_inputs(1, start=3)["image_id"].to_pylist())
+                remove_garbage(store, look_for_garbage(store, 0, time.time() + 60).garbage)
+                return
+            if move == "promotes":
+                go_live(store, third)
+            else:
+                rollback(store, "web")
+            publish_files(store, "web")
+
+        came = interrupted(store, monkeypatch, step, other)
+        assert shown(store) == live(store), f"the other came before request {step}"
+        # What is erased may stay in the index, as a name without object, until the next call.
+        assert move == "forgets" or is_as_live(store), f"the other came before request {step}"
+        if not came:
+            break
+    assert step > 12, "every request of a publication was tried"
+
+
+def interrupted(
+    store: Store, monkeypatch: pytest.MonkeyPatch, after: int, other: Callable[[], None]
+) -> bool:
+    """Publish; whether the other one came, before the request of that number."""
+    left = after
+    came = False
+
+    def counted(name: str) -> Callable[..., Any]:
+        plain = getattr(Store, name)
+
+        def call(self: Store, *given: Any) -> Any:
+            nonlocal left, came
+            if not left and not came:
+                came = True
+                other()
+            left -= 1
+            return plain(self, *given)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.ledger.promotion.publishing.COPIES", 1)
+        for name in ("read", "write", "delete", "list"):
+            patch.setattr(Store, name, counted(name))
+        publish_files(store, "web")
+    return came
+
+
+class SlowStore(Store):
+    """A store whose published objects take their time, as over a slow network."""
+
+    def write(self, key: str, data: bytes) -> None:
+        """As `Store.write`."""
+        time.sleep(0.3 if key.startswith("public/") else 0)
+        super().write(key, data)
+
+
+def publisher(
+    uri: str, environment: dict[str, str], run_ids: list[str], together: Any, is_slow: bool
+) -> None:
+    """Make runs live and publish each, one a round."""
+    os.environ.update(environment)
+    store = open_store(uri)
+    if is_slow:
+        store.__class__ = SlowStore
+    for run_id in run_ids:
+        together.wait(60)
+        go_live(store, run_id)
+        publish_files(store, "web")
+        together.wait(60)
+
+
+def test_two_processes_end_each_round_with_one_version(s3: str) -> None:
+    """Both promote and publish runs of their own over the same photos at once; one is slow."""
+    store = open_store(f"{s3}/out")
+    numbers = range(2 * ROUNDS)
+    runs = [run(store, make_inputs(PHOTOS, f"v{n}"), f"{n}", task_images=99) for n in numbers]
+    context = multiprocessing.get_context("spawn")
+    together = context.Barrier(3)
+    environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    both = [
+        context.Process(target=publisher, args=(store.uri, environment, own, together, is_slow))
+        for own, is_slow in ((runs[::2], True), (runs[1::2], False))
+    ]
+    for process in both:
+        process.start()
+    try:
+        for number in range(ROUNDS):
+            together.wait(60)
+            together.wait(60)  # both are done
+            front = read_channel(store, "web").runs[0]
+            assert front in runs[2 * number : 2 * number + 2]
+            assert is_as_live(store), f"after round {number}"
+    finally:
+        together.abort()
+        for process in both:
+            process.join(60)
