@@ -10,6 +10,7 @@ from pipeline.inputs.overrides import Overrides
 from pipeline.ledger.author import whoami
 from pipeline.ledger.channels.channel import channel_name
 from pipeline.ledger.coverage.incremental import Todo
+from pipeline.ledger.coverage.unfinished import Unfinished
 from pipeline.ledger.forgetting import forget, prune, take_back
 from pipeline.ledger.promotion.promotion import Outcome, Request, only_failed_again, promote_waiting
 from pipeline.ledger.promotion.published_index import public_prefix
@@ -66,6 +67,8 @@ def tell_standing(todo: Todo, log: Log) -> None:
             f"`runs.py promote` makes it live, `--mode full` does them again",
             run_id=run_id, photos=photos,
         )  # fmt: skip
+    for run in todo.unfinished:
+        _tell_unfinished(run, todo.spec.code_version, log)
     if todo.forgotten:
         left = counted(todo.forgotten, "photo of the input is", "photos of the input are")
         log.say("forgotten", f"{left} forgotten, and left out")
@@ -76,6 +79,23 @@ def tell_standing(todo: Todo, log: Log) -> None:
             "clock; this one will count as later all the same. Check the clocks.",
             ahead_s=todo.ahead_s,
         )
+
+
+def _tell_unfinished(run: Unfinished, code_version: str, log: Log) -> None:
+    """Say that an unfinished run is not gone on with, why, and what can be done."""
+    left = f"{run.done:,} of {counted(run.tasks, 'task')} done"
+    if run.code_version != code_version:
+        text = (
+            f"run {run.run_id} is not finished, {left}: version {run.code_version} of the code "
+            f"has begun it, this is {code_version}, which does its photos again. `runs.py gc` "
+            "shows what it has written, and removes it with --delete"
+        )
+    else:
+        text = (
+            f"run {run.run_id} is not finished, {left}: its list is another, and photos of both "
+            f"are done again. `--resume {run.run_id}` goes on with it"
+        )
+    log.say("unfinished", f"WARNING: {text}", **asdict(run))
 
 
 def take_out(settings: Settings, store: Store, todo: Todo, removal: Removal, log: Log) -> None:

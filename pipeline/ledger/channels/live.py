@@ -21,8 +21,8 @@ from pipeline.ledger.channels.channel import (
     read_channels,
 )
 from pipeline.ledger.layout import manifest_key
-from pipeline.ledger.manifest import manifest_of, read_committed
-from pipeline.ledger.records import Manifest
+from pipeline.ledger.manifest import manifest_of, read_manifest
+from pipeline.ledger.records import Abandoned, Manifest
 from pipeline.ledger.replaced import RESTORE
 from pipeline.storage.store import Store
 
@@ -34,14 +34,16 @@ State = Literal["live", "candidate", "trial", "withdrawn"]
 
 @dataclass(frozen=True)
 class StoredRuns:
-    """The runs of a store that have a manifest.
+    """The runs of a store.
 
     committed: those committed, the latest first
-    damaged:   what is wrong with the others, by run id
+    damaged:   what is wrong with the manifests of others, by run id
+    begun:     ids of those without a manifest; nobody has given them up
     """
 
     committed: list[Manifest]
     damaged: Mapping[str, RecordError]
+    begun: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def is_trial(manifest: Manifest) -> bool:
 
 
 def stored_runs(store: Store) -> StoredRuns:
-    """Every run that has a manifest; a damaged one does not keep the others from being read."""
+    """Every run; a damaged manifest does not keep the others from being read."""
     return _stored(store, (name for name in store.folders("runs/") if not name.startswith("_")))
 
 
@@ -207,7 +209,7 @@ def _named(store: Store, run_ids: Iterable[str]) -> list[Manifest]:
 
     def read(run_id: str) -> Manifest:
         manifest = _read(store, run_id, copies)
-        if manifest is None:
+        if not isinstance(manifest, Manifest):
             raise RecordError(manifest_key(run_id), "it is gone, and the run is live", RESTORE)
         return manifest
 
@@ -219,7 +221,7 @@ def _stored(store: Store, run_ids: Iterable[str]) -> StoredRuns:
     names = list(run_ids)
     copies = copied_manifests(store) if len(names) > TAIL else {}
 
-    def read(run_id: str) -> Manifest | RecordError | None:
+    def read(run_id: str) -> Manifest | Abandoned | RecordError | None:
         try:
             return _read(store, run_id, copies)
         except RecordError as error:
@@ -232,12 +234,12 @@ def _stored(store: Store, run_ids: Iterable[str]) -> StoredRuns:
     damaged = {
         name: one for name, one in zip(names, found, strict=True) if isinstance(one, RecordError)
     }
-    return StoredRuns(committed, damaged)
+    begun = tuple(name for name, one in zip(names, found, strict=True) if one is None)
+    return StoredRuns(committed, damaged, begun)
 
 
-def _read(store: Store, run_id: str, copies: Mapping[str, bytes]) -> Manifest | None:
-    """A run's manifest, from a copy where there is one; None where it is not committed."""
+def _read(store: Store, run_id: str, copies: Mapping[str, bytes]) -> Manifest | Abandoned | None:
+    """A run's manifest, from a copy where there is one; None where there is none."""
     if run_id not in copies:
-        return read_committed(store, run_id)
-    copy = manifest_of(copies[run_id], run_id)
-    return copy if isinstance(copy, Manifest) else None
+        return read_manifest(store, run_id)
+    return manifest_of(copies[run_id], run_id)

@@ -1,0 +1,97 @@
+"""Runs that were begun and that the next job does not go on with."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from msgspec.structs import replace
+
+from pipeline.job import plan
+from pipeline.ledger.coverage.incremental import Todo, uncovered
+from pipeline.ledger.coverage.unfinished import Unfinished
+from pipeline.ledger.garbage import look_for_garbage, remove_garbage
+from pipeline.ledger.ledger import Ledger
+from pipeline.live_table import tell_standing
+from pipeline.report.progress import Log
+from pipeline.settings import Settings
+from pipeline.storage.store import Store, open_store
+from tests.support.tasks import SPEC, done, make_inputs, open_ledger, run_all
+
+NEXT = replace(SPEC, code_version="next")
+
+
+@pytest.fixture
+def store(s3: str) -> Store:
+    return open_store(f"{s3}/out")
+
+
+def begun(store: Store, inputs: pa.Table, **changes: Any) -> Ledger:
+    """A run of which one task of three photos is on record."""
+    ledger = open_ledger(store, inputs, **changes)
+    ledger.commit_task(0, done(ledger.task_inputs(0)))
+    return ledger
+
+
+def told(todo: Todo) -> list[dict[str, Any]]:
+    said = io.StringIO()
+    tell_standing(todo, Log("json", said))
+    return [json.loads(line) for line in said.getvalue().splitlines()]
+
+
+def test_a_run_of_another_version_is_named_with_what_to_do(store: Store) -> None:
+    left = begun(store, make_inputs(9))
+    todo = uncovered(store, NEXT, make_inputs(9))
+    assert todo.inputs.num_rows == 9, "its photos are done again"
+    assert todo.unfinished == (Unfinished(left.run_id, "test", 1, 3),)
+    (line,) = told(todo)
+    assert line["message"] == (
+        f"WARNING: run {left.run_id} is not finished, 1 of 3 tasks done: version test of the code "
+        "has begun it, this is next, which does its photos again. `runs.py gc` shows what it has "
+        "written, and removes it with --delete"
+    )
+    assert (line["event"], line["run_id"], line["tasks"]) == ("unfinished", left.run_id, 3)
+
+
+def test_the_job_says_so_when_it_plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        (tmp_path / "in" / f"{number}.jpg").write_bytes(bytes(number + 1))
+    about = {"input": str(tmp_path / "in"), "output": str(tmp_path / "out")}
+    given = Settings.of(**about, local=True, weights="untrained", task_images=1)
+    _, ledger = plan(given, Log(stream=io.StringIO())).begin()
+    for version, is_told in ((ledger.spec.code_version, False), ("0.2.0+another", True)):
+        monkeypatch.setattr("pipeline.job.planning.code_version", lambda version=version: version)
+        said = io.StringIO()
+        plan(given, Log(stream=said))
+        text = f"WARNING: run {ledger.run_id} is not finished, 0 of 3 tasks done: version 0.1.0+"
+        assert (text in said.getvalue()) == is_told
+
+
+def test_a_run_of_another_list_can_be_resumed(store: Store) -> None:
+    left = begun(store, make_inputs(9))
+    (line,) = told(uncovered(store, SPEC, make_inputs(10)))
+    assert f"photos of both are done again. `--resume {left.run_id}` goes on" in line["message"]
+
+
+def test_the_run_itself_and_others_are_not_named(store: Store) -> None:
+    begun(store, make_inputs(9))
+    assert uncovered(store, SPEC, make_inputs(9)).unfinished == (), "it is gone on with"
+    assert uncovered(store, NEXT, make_inputs(9, start=9)).unfinished == (), "other photos"
+    assert uncovered(store, NEXT, make_inputs(0)).unfinished == (), "nothing to do"
+    other = {"ratios": "2:1"}
+    assert uncovered(store, replace(NEXT, settings=other), make_inputs(9)).unfinished == ()
+    assert uncovered(store, replace(NEXT, parent="0" * 20), make_inputs(9)).unfinished == ()
+    store.write(f"runs/{'f' * 20}/spec.json", b"no record")
+    store.write("runs/notes/x.txt", b"somebody's own")
+    assert len(uncovered(store, NEXT, make_inputs(9)).unfinished) == 1
+
+
+def test_a_run_that_ended_or_was_given_up_is_not_named(store: Store) -> None:
+    run_all(open_ledger(store, make_inputs(3)))
+    left = begun(store, make_inputs(9))
+    remove_garbage(store, look_for_garbage(store, -60).garbage)
+    assert uncovered(store, NEXT, make_inputs(9)).unfinished == ()
+    assert left.pending() == [0, 1, 2], "gc has removed what it had written"
