@@ -12,7 +12,9 @@ files: only `runs.py gc` removes files. Needs the optional package `pyiceberg`.
 
 import time
 from collections.abc import Collection, Sequence
+from functools import partial
 
+from pipeline.errors import LedgerError
 from pipeline.ledger.channels.live import live_layers
 from pipeline.ledger.known_runs import committed_run
 from pipeline.ledger.manifest import read_committed
@@ -20,6 +22,7 @@ from pipeline.ledger.table_formats.iceberg_tables import NAMESPACE, PLACES, Iceb
 from pipeline.ledger.tables import TABLES
 from pipeline.storage.store import Store
 
+ROUNDS = 10  # looks at what is live, where others change it at the same time
 IN_USE_S = 86_400  # a copy that no table names may be another publisher's until it is this old
 
 
@@ -52,12 +55,28 @@ def publish_live_as_iceberg(
 ) -> dict[str, int | None]:
     """Make the Iceberg tables hold what is live, in one channel or in all.
 
-    Runs that are no longer live are removed, and what they had replaced is back. Arguments and
-    result are those of `publish_iceberg`.
+    Runs that are no longer live are removed, and what they had replaced is back. Each table is
+    committed separately. If what is live has changed by the end, all tables are updated again.
+    Arguments and result are those of `publish_iceberg`. Raises LedgerError if what is live changes
+    in each of ROUNDS attempts.
     """
-    layers = live_layers(store, channel)
-    live = [manifest.run_id for layer in layers for manifest in layer]
-    return IcebergTables(store, catalog, namespace).bring(lambda _: live)
+    tables, live = IcebergTables(store, catalog, namespace), _live(store, channel)
+    numbers: dict[str, int | None] = {}
+    for _ in range(ROUNDS):
+        for name, number in tables.bring(partial(_given, live)).items():
+            numbers[name] = numbers.get(name) if number is None else number
+        before, live = live, _live(store, channel)
+        if live == before:
+            return numbers
+    raise LedgerError("others change what is live all the time; publish again later")
+
+
+def _live(store: Store, channel: str | None) -> list[str]:
+    return [manifest.run_id for layer in live_layers(store, channel) for manifest in layer]
+
+
+def _given(live: list[str], _: Sequence[str]) -> list[str]:
+    return live
 
 
 def forget_in_iceberg(store: Store, image_ids: Collection[str]) -> list[str]:

@@ -156,6 +156,29 @@ def test_what_is_live_follows_promotion_and_rollback(store: Store) -> None:
     assert set(publish_live_as_iceberg(store).values()) == {None}
 
 
+@pytest.mark.parametrize("before", [0, 1])
+def test_tables_are_what_is_live_where_another_promotes_and_publishes(
+    store: Store, monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
+    """The other comes while the first of the two tables is committed, or the second."""
+    first, second = two_runs(store, make_inputs(8), make_inputs(6, etag="v2", start=4))
+    promote(store, first.run_id, Request())
+    plain, commits = StoreCatalog.commit_table, 0
+
+    def late(self: StoreCatalog, *arguments: object) -> object:
+        nonlocal commits
+        commits += 1
+        if commits == before + 1:
+            promote(store, second.run_id, Request())
+            publish_live_as_iceberg(store)
+        return plain(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(StoreCatalog, "commit_table", late)
+    publish_live_as_iceberg(store)
+    assert pictures(store) == {n: "first" if n < 4 else "second" for n in range(10)}
+    assert in_table(store, "images")["uri"].to_pylist() == make_inputs(10)["uri"].to_pylist()
+
+
 def test_forgotten_photos_leave_the_table_and_its_copies(store: Store) -> None:
     runs = two_runs(store, make_inputs(8), make_inputs(6, etag="v2", start=4))
     for run in runs:
