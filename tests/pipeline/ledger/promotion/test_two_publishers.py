@@ -1,16 +1,19 @@
 """Two that publish the named crops of one channel at the same time."""
 
 import hashlib
+import json
 import multiprocessing
 import os
+import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from pipeline.cli.runs import main
 from pipeline.ledger.channels.channel import read_channel
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
@@ -19,11 +22,12 @@ from pipeline.ledger.promotion.published_index import read_published
 from pipeline.ledger.promotion.publishing import publish_files
 from pipeline.ledger.reader import open_run
 from pipeline.storage.store import Store, open_store
+from tests.support.faultproxy import FaultProxy
 from tests.support.named_crops import run_with_named_crops as run
 from tests.support.tasks import make_inputs
 
 PHOTOS = 24
-ROUNDS = 3
+ROUNDS = 2
 
 
 def go_live(store: Store, run_id: str) -> None:
@@ -132,34 +136,64 @@ def publisher(
     if is_slow:
         store.__class__ = SlowStore
     for run_id in run_ids:
-        together.wait(60)
+        together.wait(180)
         go_live(store, run_id)
         publish_files(store, "web")
-        together.wait(60)
+        together.wait(180)
 
 
-def test_two_processes_end_each_round_with_one_version(s3: str) -> None:
-    """Both promote and publish runs of their own over the same photos at once; one is slow."""
+def listed(store: Store, capsys: pytest.CaptureFixture[str]) -> tuple[str, ...]:
+    """The live runs, in front first, as `runs.py list` tells them."""
+    capsys.readouterr()
+    assert main(["list", store.uri, "--json"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    places = {line["live"]["web"][0]: line["run_id"] for line in lines if line["live"]}
+    return tuple(places[place] for place in sorted(places))
+
+
+@pytest.fixture
+def two_processes(
+    s3: str, s3_server: str
+) -> Iterator[Callable[[list[list[str]]], threading.Barrier]]:
+    """Starts a publisher for each list of runs, the first a slow one; they wait for each other.
+
+    Both go through the proxy, which makes creation atomic: moto looks and writes in two steps.
+    """
+    context = multiprocessing.get_context("spawn")
+    together = context.Barrier(3)
+    begun = []
+    with FaultProxy(s3_server) as proxy:
+        names = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+        environment = {**names, "AWS_ENDPOINT_URL": proxy.address}
+
+        def start(runs: list[list[str]]) -> threading.Barrier:
+            for own in runs:
+                given = (f"{s3}/out", environment, own, together, own is runs[0])
+                begun.append(context.Process(target=publisher, args=given))
+                begun[-1].start()
+            return together
+
+        yield start
+        together.abort()
+        for process in begun:
+            process.join(60)
+
+
+def test_two_processes_end_each_round_with_one_version(
+    s3: str,
+    two_processes: Callable[[list[list[str]]], threading.Barrier],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Both promote and publish runs of their own over the same photos at once."""
     store = open_store(f"{s3}/out")
     numbers = range(2 * ROUNDS)
     runs = [run(store, make_inputs(PHOTOS, f"v{n}"), f"{n}", task_images=99) for n in numbers]
-    context = multiprocessing.get_context("spawn")
-    together = context.Barrier(3)
-    environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-    both = [
-        context.Process(target=publisher, args=(store.uri, environment, own, together, is_slow))
-        for own, is_slow in ((runs[::2], True), (runs[1::2], False))
-    ]
-    for process in both:
-        process.start()
-    try:
-        for number in range(ROUNDS):
-            together.wait(60)
-            together.wait(60)  # both are done
-            front = read_channel(store, "web").runs[0]
-            assert front in runs[2 * number : 2 * number + 2]
-            assert is_as_live(store), f"after round {number}"
-    finally:
-        together.abort()
-        for process in both:
-            process.join(60)
+    together = two_processes([runs[::2], runs[1::2]])
+    for number in range(ROUNDS):
+        together.wait(180)
+        together.wait(180)  # both are done
+        order = read_channel(store, "web").runs
+        assert {*order[:2]} == {*runs[2 * number : 2 * number + 2]}, "both, one in front"
+        assert order == tuple(one["run_id"] for one in open_run(store.uri).manifests)
+        assert order == listed(store, capsys)
+        assert is_as_live(store), f"after round {number}"
