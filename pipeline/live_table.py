@@ -10,7 +10,7 @@ from pipeline.inputs.overrides import Overrides
 from pipeline.ledger.author import whoami
 from pipeline.ledger.channels.channel import channel_name
 from pipeline.ledger.coverage.incremental import Todo
-from pipeline.ledger.coverage.unfinished import Unfinished
+from pipeline.ledger.coverage.unfinished import UnfinishedRun
 from pipeline.ledger.forgetting import forget, prune, take_back
 from pipeline.ledger.promotion.promotion import Outcome, Request, only_failed_again, promote_waiting
 from pipeline.ledger.promotion.published_index import public_prefix
@@ -58,7 +58,7 @@ def about_job(settings: Settings) -> dict[str, object]:
 
 
 def tell_standing(todo: Todo, log: Log) -> None:
-    """Report what affects a plan: waiting runs, forgotten photos and clocks that disagree."""
+    """Report what affects a plan: waiting and unfinished runs, forgotten photos, clock skew."""
     for run_id, photos in todo.waiting.items():
         covered = counted(photos, "photo is", "photos are")
         log.say(
@@ -68,7 +68,7 @@ def tell_standing(todo: Todo, log: Log) -> None:
             run_id=run_id, photos=photos,
         )  # fmt: skip
     for run in todo.unfinished:
-        _tell_unfinished(run, todo.spec.code_version, log)
+        _report_unfinished(run, todo.spec.code_version, log)
     if todo.forgotten:
         left = counted(todo.forgotten, "photo of the input is", "photos of the input are")
         log.say("forgotten", f"{left} forgotten, and left out")
@@ -81,21 +81,20 @@ def tell_standing(todo: Todo, log: Log) -> None:
         )
 
 
-def _tell_unfinished(run: Unfinished, code_version: str, log: Log) -> None:
-    """Say that an unfinished run is not gone on with, why, and what can be done."""
-    left = f"{run.done:,} of {counted(run.tasks, 'task')} done"
+def _report_unfinished(run: UnfinishedRun, code_version: str, log: Log) -> None:
+    """Report that an unfinished run is not resumed, why, and what can be done."""
+    state = f"run {run.run_id} is not finished, {run.done:,} of {counted(run.tasks, 'task')} done"
     if run.code_version != code_version:
-        text = (
-            f"run {run.run_id} is not finished, {left}: version {run.code_version} of the code "
-            f"has begun it, this is {code_version}, which does its photos again. `runs.py gc` "
-            "shows what it has written, and removes it with --delete"
+        reason = (
+            f"code version {run.code_version} started it, and this job, version {code_version}, "
+            "does its photos again. `runs.py gc` lists its files; `gc --delete` removes them"
         )
     else:
-        text = (
-            f"run {run.run_id} is not finished, {left}: its list is another, and photos of both "
-            f"are done again. `--resume {run.run_id}` goes on with it"
+        reason = (
+            "its list of photos differs, and photos in both lists are done again. "
+            f"`--resume {run.run_id}` continues it"
         )
-    log.say("unfinished", f"WARNING: {text}", **asdict(run))
+    log.say("unfinished", f"WARNING: {state}: {reason}", **asdict(run))
 
 
 def take_out(settings: Settings, store: Store, todo: Todo, removal: Removal, log: Log) -> None:

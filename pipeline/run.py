@@ -17,7 +17,7 @@ from typing import Protocol
 from pipeline.errors import SettingError
 from pipeline.estimate.tell import document, lines
 from pipeline.estimate.trial import Work, estimate
-from pipeline.job import PlannedRun, beside_others, commit, ending_of, plan, verdict_of
+from pipeline.job import PlannedRun, commit, ending_of, plan, skip_recorded_elsewhere, verdict_of
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.totals import RunTotals
 from pipeline.live_table import Ending, go_live
@@ -122,7 +122,9 @@ def work_and_commit(job: Job, ledger: Ledger, log: Log, stop: Stop) -> Ending:
                 log.say("wall", f"WARNING: {message}")
             progress = Progress(log, ledger.rows - before["images_done"], len(pending))
             with tell_when_stuck(log, progress, workers.free):
-                for done in beside_others(workers.work(pending, job, stop), pending, ledger):
+                for done in skip_recorded_elsewhere(
+                    workers.work(pending, job, stop), pending, ledger
+                ):
                     totals.task_done(done.task, done.metrics)
                     if done.spans:
                         session.task_done(done.metrics, done.spans)

@@ -31,7 +31,7 @@ from pipeline.stop import Drained, Stop
 Ref: TypeAlias = Any  # ray.ObjectRef; Ray's calls have no types
 PER_ACTOR = 2  # tasks at an actor: one at work, one whose pixels are brought there meanwhile
 LOOK_S = 1.0  # between two looks for nodes that are to be taken away
-STUCK_S = 30.0  # without a result, until actors give way to the other stages
+STUCK_S = 30.0  # without a result, until actors release their cores to the other stages
 LEAST_CPUS = 0.01  # of an actor that gave way
 ALWAYS = -1  # Ray's word for: as often as a worker dies
 
@@ -71,7 +71,7 @@ class Room:
 class Flow:
     """Tasks of one run on their way through the stages.
 
-    pending: numbers of the tasks, in the order in which they begin; they are taken out of it then
+    pending: numbers of the tasks, in the order in which they start; started ones are removed
     job: what the functions of the stages are given of it
     of_actors: what the actors' class is made with
     actor_options, task_options: what Ray is to give each actor, and each task of another stage
@@ -227,11 +227,11 @@ class Flow:
                 self._replace(actor)
 
     def _give_way(self, is_moving: bool) -> None:
-        """Start actors anew that ask for next to no core, where nothing moves.
+        """Restart actors with almost no CPU if nothing makes progress.
 
-        The actors of several jobs can hold all cores while the other stages of each wait for one.
-        What an actor has scored stays in Ray's store without it. Only a node that is lost just then
-        takes that along, and the job ends: better than that no job ever ends.
+        The actors of several jobs can hold all cores while the other stages of each job wait for
+        one. An actor's scored tasks stay in Ray's store when it ends. If a node is lost just then,
+        they are lost and the job ends, which is better than all jobs waiting for ever.
         """
         now = time.monotonic()
         if is_moving:
@@ -240,8 +240,8 @@ class Flow:
             return
         self.found_s = now
         self.actor_options["num_cpus"] = LEAST_CPUS
-        at_rest = [one for one in self.actors if one.is_ready and not one.scoring]
-        for actor in [one for one in at_rest if one.cpus > LEAST_CPUS]:
+        not_scoring = [one for one in self.actors if one.is_ready and not one.scoring]
+        for actor in [one for one in not_scoring if one.cpus > LEAST_CPUS]:
             self._replace(actor)
 
     def _replace(self, actor: Actor) -> None:

@@ -1,14 +1,14 @@
 """Plan a job before its work, and commit its run afterwards.
 
-planning  finds out what there is to do
-planned   holds the run that will do it
-encoding  chooses the format of its crops
-cutting   cuts it into tasks
-beside    shares the tasks with other jobs that do the run at the same time
-ending    commits it, reports the result and makes it live
+planning         finds out what there is to do
+planned          holds the run that will do it
+encoding         chooses the format of its crops
+cutting          cuts it into tasks
+concurrent_jobs  shares the tasks with other jobs that do the run at the same time
+ending           commits it, reports the result and makes it live
 """
 
-from pipeline.job.beside import beside_others
+from pipeline.job.concurrent_jobs import skip_recorded_elsewhere
 from pipeline.job.cutting import cut_for, task_photos
 from pipeline.job.ending import commit, ending_of, failures, verdict_of
 from pipeline.job.planned import PlannedRun
@@ -16,13 +16,13 @@ from pipeline.job.planning import check_crop_names, plan
 
 __all__ = [
     "PlannedRun",
-    "beside_others",
     "check_crop_names",
     "commit",
     "cut_for",
     "ending_of",
     "failures",
     "plan",
+    "skip_recorded_elsewhere",
     "task_photos",
     "verdict_of",
 ]

@@ -18,9 +18,9 @@ KINDS = ("transient", "circumstances", "permanent", "all")
 def failed_inputs(store: Store, run_id: str, kind: str = "transient") -> pa.Table:
     """Return the pinned input rows of a committed run's failed photos; kind: one of KINDS.
 
-    A run is looked at together with the runs that it repairs and with those that have repaired it:
-    of each photo the latest row counts, so what was repaired is not done again. Raises as
-    `repaired_by`, and NothingToDoError if nothing failed in this way.
+    The run is read together with the runs that it repairs and those that have repaired it. The
+    latest row of each photo counts, so repaired photos are not done again. Raises as `repaired_by`,
+    and NothingToDoError if nothing failed in this way.
     """
     if kind not in KINDS:
         raise UsageError(f"{kind!r} is no kind of failure; choose one of {', '.join(KINDS)}")
@@ -31,10 +31,10 @@ def failed_inputs(store: Store, run_id: str, kind: str = "transient") -> pa.Tabl
     failed = pc.is_valid(kinds) if kind == "all" else pc.equal(kinds, kind)
     wanted = images.filter(pc.fill_null(failed, False))["image_id"].combine_chunks()
     if len(wanted) == 0:
-        said = f"run {run_id} has no {'' if kind == 'all' else kind + ' '}failures"
+        text = f"run {run_id} has no {'' if kind == 'all' else kind + ' '}failures"
         if later:
-            said += f"; its latest retry is run {later[0].run_id} ({known.state(later[0])})"
-        raise NothingToDoError(said)
+            text += f"; its latest retry is run {later[0].run_id} ({known.state(later[0])})"
+        raise NothingToDoError(text)
     oldest = own[-1].run_id  # a retry's list is a part of its first parent's
     parts = [
         rows.filter(pc.is_in(rows["image_id"], wanted))
@@ -44,13 +44,13 @@ def failed_inputs(store: Store, run_id: str, kind: str = "transient") -> pa.Tabl
 
 
 def retries_of(known: Standing, run_id: str) -> list[Manifest]:
-    """The committed retries of a run, and theirs, the latest first; those that count.
+    """Return the committed retries of a run and the retries of those, the latest first.
 
-    One that was rolled back or was only a trial has repaired nothing, as for coverage.
+    Retries that were rolled back or are trials are left out: they repair nothing, as for coverage.
     """
-    family, found = {run_id}, []
+    ancestors, found = {run_id}, []
     for manifest in reversed(known.runs.committed):  # a retry is later than what it repairs
-        if manifest.parent in family and known.state(manifest) in ("live", "candidate"):
-            family.add(manifest.run_id)
+        if manifest.parent in ancestors and known.state(manifest) in ("live", "candidate"):
+            ancestors.add(manifest.run_id)
             found.append(manifest)
     return found[::-1]

@@ -52,8 +52,8 @@ def finish(task: Task, job: Job) -> TaskSummary:
         del crops, previews  # the tables, from which files are written, have copies of the bytes
         own, name = partial(_own_costs, meter), new_attempt()
         record = ledger_of(job).commit_task(task.number, tables, figures, own, name)
-    came_late, spans = record.attempt != name, meter.spans_of(task, "commit")
-    return TaskSummary(task.number, record.metrics, spans, came_late)
+    lost_race, spans = record.attempt != name, meter.spans_of(task, "commit")
+    return TaskSummary(task.number, record.metrics, spans, lost_race)
 
 
 def _own_costs(meter: Meter) -> Figures:

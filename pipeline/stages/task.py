@@ -199,11 +199,11 @@ class Preview:
 class TaskSummary:
     """What the driver receives about a recorded task: its number and its record's figures.
 
-    spans: as in `Task`; empty where this job did no work on it.
-    came_late: whether another attempt's record was there first.
+    spans: as in `Task`; empty if another job did the task.
+    lost_race: whether another attempt recorded the task first.
     """
 
     task: int
     metrics: Figures
     spans: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    came_late: bool = False
+    lost_race: bool = False

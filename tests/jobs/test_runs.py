@@ -287,9 +287,9 @@ def test_retry_runs_the_failed_images_as_a_run_of_their_own(tree: Path, tmp_path
         command, cwd=flaky, env=quiet, check=False, timeout=300, capture_output=True, text=True
     )
     assert again.returncode == 0
-    told = f"failures; its latest retry is run {second['run_id']} (live)"
-    assert again.stdout.splitlines()[-1].endswith(told)
-    assert len(list((tmp_path / "out" / "runs").glob("*/spec.json"))) == 2, "nothing was begun"
+    text = f"failures; its latest retry is run {second['run_id']} (live)"
+    assert again.stdout.splitlines()[-1].endswith(text)
+    assert len(list((tmp_path / "out" / "runs").glob("*/spec.json"))) == 2, "no run was started"
 
 
 def test_a_place_without_runs_is_said_and_no_error(

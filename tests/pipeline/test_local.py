@@ -167,7 +167,7 @@ def test_what_a_process_raised_is_the_cause(photos: Path) -> None:
         list(local_workers(2, 2).work(deque(ledger.pending()), job, Stop()))
 
 
-def test_a_task_that_is_taken_out_is_not_begun(photos: Path) -> None:
+def test_a_task_removed_from_pending_is_not_started(photos: Path) -> None:
     job, ledger = plan(settings(photos, task_images=1), Log(stream=io.StringIO())).begin()
     pending, done = deque(ledger.pending()), []
     for summary in local_workers(2, 9).work(pending, job, Stop()):

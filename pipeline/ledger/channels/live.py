@@ -37,13 +37,13 @@ class StoredRuns:
     """The runs of a store.
 
     committed: those committed, the latest first
-    damaged:   what is wrong with the manifests of others, by run id
-    begun:     ids of those without a manifest; nobody has given them up
+    damaged:   errors of the manifests that cannot be read, by run id
+    open_ids:  ids of those without a manifest, so neither committed nor given up
     """
 
     committed: list[Manifest]
     damaged: Mapping[str, RecordError]
-    begun: tuple[str, ...] = ()
+    open_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def is_trial(manifest: Manifest) -> bool:
 
 
 def stored_runs(store: Store) -> StoredRuns:
-    """Every run; a damaged manifest does not keep the others from being read."""
+    """Return every run; a damaged manifest does not prevent reading the others."""
     return _stored(store, (name for name in store.folders("runs/") if not name.startswith("_")))
 
 
@@ -234,12 +234,12 @@ def _stored(store: Store, run_ids: Iterable[str]) -> StoredRuns:
     damaged = {
         name: one for name, one in zip(names, found, strict=True) if isinstance(one, RecordError)
     }
-    begun = tuple(name for name, one in zip(names, found, strict=True) if one is None)
-    return StoredRuns(committed, damaged, begun)
+    open_ids = tuple(name for name, one in zip(names, found, strict=True) if one is None)
+    return StoredRuns(committed, damaged, open_ids)
 
 
 def _read(store: Store, run_id: str, copies: Mapping[str, bytes]) -> Manifest | Abandoned | None:
-    """A run's manifest, from a copy where there is one; None where there is none."""
+    """Return a run's manifest, from a copy if one exists, or None if it has no manifest."""
     if run_id not in copies:
         return read_manifest(store, run_id)
     return manifest_of(copies[run_id], run_id)

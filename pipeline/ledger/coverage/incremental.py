@@ -47,7 +47,7 @@ from pipeline.ledger.coverage.nearness import (
     WITHDRAWN,
 )
 from pipeline.ledger.coverage.seen import with_seen
-from pipeline.ledger.coverage.unfinished import Unfinished, unfinished_like
+from pipeline.ledger.coverage.unfinished import UnfinishedRun, similar_unfinished
 from pipeline.ledger.forgetting import read_forgotten
 from pipeline.ledger.identity import RunSpec, input_sha256
 from pipeline.ledger.known_runs import begun_run
@@ -89,7 +89,7 @@ class Todo:
     returned:  ids of photos that were pruned and are listed again
     postponed: covered photos that failed by circumstances; a later night does them
     given_up:  covered photos that failed for good under another version of the code
-    unfinished: similar runs that were started and not committed, and that this run does not resume
+    unfinished: similar runs that were started but not committed, and are not resumed
     ahead_s:   by how much the latest committed run is ahead of this machine's clock, seconds
     """
 
@@ -104,7 +104,7 @@ class Todo:
     returned: tuple[str, ...] = ()
     postponed: int = 0
     given_up: int = 0
-    unfinished: tuple[Unfinished, ...] = ()
+    unfinished: tuple[UnfinishedRun, ...] = ()
     ahead_s: float = 0.0
 
 
@@ -161,7 +161,7 @@ def uncovered(
         returned=tuple(back.to_pylist()),
         postponed=int((nearness == POSTPONED).sum()) if mode == "incremental" else 0,
         given_up=found.given_up(spec.code_version) if mode == "incremental" else 0,
-        unfinished=unfinished_like(store, spec, rows, runs.begun),
+        unfinished=similar_unfinished(store, spec, rows, runs.open_ids),
         ahead_s=max(0.0, latest_commit_s(runs.committed) - time.time()),
     )
 

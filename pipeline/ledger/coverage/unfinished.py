@@ -1,8 +1,7 @@
-"""Find the runs over the same photos that were begun and that a job does not go on with.
+"""Find unfinished runs over the same photos that a job does not resume.
 
-A job goes on with a run of its own id alone. With another version of the code, or with another list
-since photos have come or gone, it begins a run of its own, and the tasks of the unfinished one are
-done again.
+A job resumes only the run with its own id. If the code version differs, or the list because photos
+were added or removed, the job starts another run, and the unfinished run's tasks are done again.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,8 +18,8 @@ from pipeline.storage.store import Store
 
 
 @dataclass(frozen=True)
-class Unfinished:
-    """A run that is begun and not committed. done: its tasks that are on record."""
+class UnfinishedRun:
+    """A run that was started and is not committed. done: the number of its recorded tasks."""
 
     run_id: str
     code_version: str
@@ -28,38 +27,39 @@ class Unfinished:
     tasks: int
 
 
-def unfinished_like(
-    store: Store, spec: RunSpec, inputs: pa.Table, begun: Iterable[str]
-) -> tuple[Unfinished, ...]:
-    """Those of the runs `begun` that are like the run of `spec` but not the same.
+def similar_unfinished(
+    store: Store, spec: RunSpec, inputs: pa.Table, open_ids: Iterable[str]
+) -> tuple[UnfinishedRun, ...]:
+    """Return the open runs that are similar to the run of `spec`, without that run itself.
 
-    inputs: the list of that run
+    inputs: the list of the run of `spec`
 
-    They have its settings, and addresses in the same range: whether these are the very photos is
-    not looked up. One whose records are damaged is left out.
+    Similar runs have the same settings, and addresses in the same range. Whether they contain the
+    same photos is not checked. A run with damaged records is left out.
     """
     if not inputs.num_rows:
         return ()
     ends = pc.min_max(inputs["uri"]).as_py()
-    return tuple(_like(store, spec, (ends["min"], ends["max"]), begun))
+    return tuple(_similar(store, spec, (ends["min"], ends["max"]), open_ids))
 
 
-def _like(
-    store: Store, spec: RunSpec, uris: tuple[str, str], begun: Iterable[str]
-) -> Iterator[Unfinished]:
-    for run_id in (one for one in begun if one != spec.run_id):
+def _similar(
+    store: Store, spec: RunSpec, uris: tuple[str, str], open_ids: Iterable[str]
+) -> Iterator[UnfinishedRun]:
+    """Yield the similar runs. uris: the first and the last address of the run of `spec`."""
+    for run_id in (one for one in open_ids if one != spec.run_id):
         ledger = Ledger(store, run_id)
         try:
             other = ledger.spec
-        except RecordError:  # only just begun, or damaged
+        except RecordError:  # just started, or damaged
             continue
-        if _is_alike(other, spec) and any(
+        if _has_same_settings(other, spec) and any(
             file.first_uri <= uris[1] and uris[0] <= file.last_uri for file in other.plan.files
         ):
             done = ledger.task_count - len(ledger.pending())
-            yield Unfinished(run_id, other.code_version, done, ledger.task_count)
+            yield UnfinishedRun(run_id, other.code_version, done, ledger.task_count)
 
 
-def _is_alike(one: PinnedSpec, other: RunSpec) -> bool:
+def _has_same_settings(one: PinnedSpec, other: RunSpec) -> bool:
     names = ("settings", "parent", "render_of")
     return all(getattr(one, name) == getattr(other, name) for name in names)

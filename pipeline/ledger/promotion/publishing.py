@@ -57,14 +57,14 @@ def publish_files(store: Store, channel: str, look: bool = False) -> PublishedFi
     crop no longer exist anywhere (all other names are published then), and if what is live changes
     in each of ROUNDS attempts; RecordError if the index is damaged.
     """
-    made: dict[str, str | None] = {}  # hash of each name that was written here; None: removed
+    written: dict[str, str | None] = {}  # hash of each object written by this call; None: removed
     copied = removed = 0
     for _ in range(ROUNDS):
-        numbers, stored = _numbers(store, channel), standing(store)
+        versions, stored = _versions(store, channel), standing(store)
         live = live_files(store, stored, channel)
         before = read_published(store, channel)
         # A concurrent call may have written its index last, but this call its objects.
-        before |= {name: UNKNOWN for name, sha256 in made.items() if before.get(name) != sha256}
+        before |= {name: UNKNOWN for name, sha256 in written.items() if before.get(name) != sha256}
         wanted = {name: file.sha256 for name, file in live.items()}
         there = _still_there(store, channel, before) if look else before
         changed = [name for name, sha256 in wanted.items() if there.get(name) != sha256]
@@ -74,21 +74,21 @@ def publish_files(store: Store, channel: str, look: bool = False) -> PublishedFi
             write_published(store, channel, before | dict.fromkeys([*changed, *gone], UNKNOWN))
             missing = _copy(store, stored, channel, {name: live[name] for name in changed})
             _delete(store, channel, gone)
-            made |= {**{name: wanted[name] for name in changed}, **dict.fromkeys(gone)}
+            written |= {**{name: wanted[name] for name in changed}, **dict.fromkeys(gone)}
             copied, removed = copied + len(changed), removed + len(gone)
             write_published(store, channel, wanted | dict.fromkeys(missing, UNKNOWN))
-        if _numbers(store, channel) == numbers:
-            _refuse_missing(channel, missing)
+        if _versions(store, channel) == versions:
+            _check_none_missing(channel, missing)
             return PublishedFiles(channel, copied, len(wanted) - len(changed), removed)
-    raise LedgerError(f"channel {channel} is published by others all the time; try again later")
+    raise LedgerError(f"channel {channel} changes each time it is published; publish again later")
 
 
-def _numbers(store: Store, channel: str) -> tuple[int, int]:
+def _versions(store: Store, channel: str) -> tuple[int, int]:
     """Return the version numbers of the channel and of the list of forgotten photos."""
     return read_channel(store, channel).number, read_forgotten(store).number
 
 
-def _refuse_missing(channel: str, missing: Mapping[str, LiveFile]) -> None:
+def _check_none_missing(channel: str, missing: Mapping[str, LiveFile]) -> None:
     """Raise LedgerError if crops have no object any more."""
     if missing:
         first = next(iter(missing.values())).key
@@ -130,7 +130,7 @@ def _copy(
 ) -> dict[str, LiveFile]:
     """Publish crops by name; return those whose bytes no longer exist anywhere."""
     missing = _copy_objects(store, channel, files)
-    if missing and _make_anew(store, stored, missing.values()):
+    if missing and _restore(store, stored, missing.values()):
         missing = _copy_objects(store, channel, missing)
     return missing
 
@@ -151,7 +151,7 @@ def _copy_objects(store: Store, channel: str, files: Mapping[str, LiveFile]) -> 
     return {name: file for (name, file), ok in zip(files.items(), done, strict=True) if not ok}
 
 
-def _make_anew(store: Store, stored: Standing, files: Iterable[LiveFile]) -> bool:
+def _restore(store: Store, stored: Standing, files: Iterable[LiveFile]) -> bool:
     """Restore runs' own objects from their tables; return whether the bytes of any were found."""
     wanted = {file.key: file.sha256 for file in files}
     keys, found = pa.array(list(wanted), pa.string()), False

@@ -22,7 +22,7 @@ from pipeline.ledger.table_formats.iceberg_tables import NAMESPACE, PLACES, Iceb
 from pipeline.ledger.tables import TABLES
 from pipeline.storage.store import Store
 
-ROUNDS = 10  # looks at what is live, where others change it at the same time
+ROUNDS = 10  # attempts, if what is live changes during each
 IN_USE_S = 86_400  # a copy that no table names may be another publisher's until it is this old
 
 
@@ -63,20 +63,22 @@ def publish_live_as_iceberg(
     tables, live = IcebergTables(store, catalog, namespace), _live(store, channel)
     numbers: dict[str, int | None] = {}
     for _ in range(ROUNDS):
-        for name, number in tables.bring(partial(_given, live)).items():
+        for name, number in tables.bring(partial(_fixed, live)).items():
             numbers[name] = numbers.get(name) if number is None else number
-        before, live = live, _live(store, channel)
-        if live == before:
+        published, live = live, _live(store, channel)
+        if live == published:
             return numbers
-    raise LedgerError("others change what is live all the time; publish again later")
+    raise LedgerError("what is live keeps changing; publish again later")
 
 
 def _live(store: Store, channel: str | None) -> list[str]:
+    """Return the ids of the live runs, in the order in which tables are published."""
     return [manifest.run_id for layer in live_layers(store, channel) for manifest in layer]
 
 
-def _given(live: list[str], _: Sequence[str]) -> list[str]:
-    return live
+def _fixed(run_ids: list[str], _: Sequence[str]) -> list[str]:
+    """Return `run_ids`, whichever runs a table has."""
+    return run_ids
 
 
 def forget_in_iceberg(store: Store, image_ids: Collection[str]) -> list[str]:

@@ -91,10 +91,10 @@ def flow(
     stages: Stages = STAGES,
     stop: Stop | None = None,
     kind: type[Flow] = Flow,
-    of_actors: Mapping[str, float] = OPTIONS,
+    actor_options: Mapping[str, float] = OPTIONS,
 ) -> Flow:
-    pending, made_with = deque(range(tasks)), (job, "cpu")
-    return kind(stages, ROOM, pending, job, made_with, of_actors, OPTIONS, stop or Stop())
+    pending, actor_arguments = deque(range(tasks)), (job, "cpu")
+    return kind(stages, ROOM, pending, job, actor_arguments, actor_options, OPTIONS, stop or Stop())
 
 
 def done(flow: Flow, each: Callable[[int], Any] = id) -> list[int]:
@@ -174,7 +174,7 @@ def test_nothing_is_begun_once_the_job_is_asked_to_stop(cluster: Cluster, job: S
     assert 5 <= len(ended) <= 5 + MOST
 
 
-def test_a_task_that_is_taken_out_is_not_begun(cluster: Cluster, job: SlowJob) -> None:
+def test_a_task_removed_from_pending_is_not_started(cluster: Cluster, job: SlowJob) -> None:
     pending = deque(range(40))
     running = Flow(STAGES, ROOM, pending, job, (job, "cpu"), OPTIONS, OPTIONS, Stop())
     assert 1 <= len(done(running, lambda _: pending.clear())) <= MOST
@@ -332,12 +332,12 @@ def test_a_pod_that_is_told_to_end_drains(cluster: Cluster, head_taken: Any, job
 def test_jobs_whose_actors_hold_all_cores_give_way_to_their_readers(
     cluster: Cluster, job: SlowJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By hand: actors of two jobs ask for a core each, of two; no reader finds half of one."""
+    """By hand: each actor of two jobs requests one of two cores; no reader gets half a core."""
     monkeypatch.setattr(flow_module, "STUCK_S", 2.0)
     ran: dict[int, list[int]] = {}
 
     def run(number: int) -> None:
-        ran[number] = done(flow(6, job, of_actors={"num_cpus": 1.0}))
+        ran[number] = done(flow(6, job, actor_options={"num_cpus": 1.0}))
 
     threads = [threading.Thread(target=run, args=(number,), daemon=True) for number in (0, 1)]
     for thread in threads:
@@ -349,12 +349,12 @@ def test_jobs_whose_actors_hold_all_cores_give_way_to_their_readers(
     }  # fmt: skip
 
 
-def test_jobs_whose_scored_tasks_wait_for_cores_give_way(
+def test_actors_release_cores_that_scored_tasks_wait_for(
     cluster: Cluster, head_taken: Any, job: SlowJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By hand: two jobs read all while their actors wait for a GPU, which then hold all cores.
+    """By hand: two jobs read all tasks while their actors wait for a GPU.
 
-    Four actors of half a core each have two cores, and each has scored: none is idle.
+    Then four actors hold half a core each, all of two cores, and each has scored, so none is idle.
     """
     monkeypatch.setattr(flow_module, "STUCK_S", 2.0)
     job = replace(job, start_s=1.0, score_s=0.5)
@@ -364,7 +364,7 @@ def test_jobs_whose_scored_tasks_wait_for_cores_give_way(
     ran: list[list[int]] = []
 
     def run() -> None:
-        ran.append(done(flow(MOST, job, of_actors={**OPTIONS, "num_gpus": 0.25})))
+        ran.append(done(flow(MOST, job, actor_options={**OPTIONS, "num_gpus": 0.25})))
 
     threads = [threading.Thread(target=run, daemon=True) for _ in range(2)]
     try:

@@ -53,7 +53,7 @@ def test_failures_that_a_retry_left_alone_are_found_in_the_first_run_s_list(tmp_
     assert failed_inputs(store, second, "permanent").equals(inputs.take([2, 5]))
 
 
-def test_what_a_retry_has_repaired_is_not_done_again(tmp_path: Path) -> None:
+def test_photos_that_a_retry_repaired_are_not_done_again(tmp_path: Path) -> None:
     """Photos 0, 3 and 2, 5 fail; a retry of the first two repairs 0, and another one 3."""
     store = open_store(str(tmp_path))
     inputs = make_inputs(6)
@@ -63,8 +63,8 @@ def test_what_a_retry_has_repaired_is_not_done_again(tmp_path: Path) -> None:
     assert failed_inputs(store, first).equals(inputs.take([3]))
     assert failed_inputs(store, first, "all").equals(inputs.take([2, 3, 5]))
     third = run_all(open_ledger(store, inputs.take([3]), parent=second), **MANUAL).run_id
-    told = rf"run {first} has no transient failures; its latest retry is run {third} \(candidate\)"
-    with pytest.raises(NothingToDoError, match=told):
+    text = rf"run {first} has no transient failures; its latest retry is run {third} \(candidate\)"
+    with pytest.raises(NothingToDoError, match=text):
         failed_inputs(store, first)
     assert failed_inputs(store, first, "permanent").equals(inputs.take([2, 5]))
 

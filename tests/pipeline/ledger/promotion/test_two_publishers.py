@@ -1,4 +1,4 @@
-"""Two that publish the named crops of one channel at the same time."""
+"""Two processes that publish the named crops of one channel at the same time."""
 
 import hashlib
 import json
@@ -35,31 +35,31 @@ def go_live(store: Store, run_id: str) -> None:
 
 
 def shown(store: Store) -> dict[str, bytes]:
-    """What a front end gets: the pictures by name."""
+    """Return the pictures that a front end gets, by name."""
     keys = [info.key for info in store.list("public/web/")]
     return {key.removeprefix("public/web/"): store.read(key) for key in keys}
 
 
 def live(store: Store) -> dict[str, bytes]:
-    """What readers of the tables get, by the same names."""
+    """Return the pictures that readers of the tables get, by the same names."""
     rows = open_run(store.uri, channel="web").crops(["file", "image"]).to_pylist()
     return {row["file"].rpartition("/")[2]: row["image"] for row in rows}
 
 
 def is_as_live(store: Store) -> bool:
-    """Whether names, tables and index say the same."""
-    there = shown(store)
-    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in there.items()}
-    return there == live(store) and read_published(store, "web") == hashes
+    """Return whether published objects, tables and index agree."""
+    pictures = shown(store)
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in pictures.items()}
+    return pictures == live(store) and read_published(store, "web") == hashes
 
 
 @pytest.mark.parametrize(("move", "every"), [("promotes", 1), ("rolls back", 1), ("forgets", 3)])
-def test_another_comes_before_any_request_of_a_publisher(
+def test_another_process_acts_before_any_request_of_a_publisher(
     monkeypatch: pytest.MonkeyPatch, move: str, every: int
 ) -> None:
-    """By hand: what is published has photos 0, 1, 2; what goes live then another 0, and 3.
+    """By hand: the published run has photos 0, 1, 2; the next live run has a new 0, and 3.
 
-    The other one promotes another 0 and 1, or rolls back, and publishes as well; or it erases 3.
+    The other process promotes a new 0 and 1, or rolls back, and publishes too; or it erases 3.
     """
     for step in range(0, 200, every):
         store = open_store(f"memory://{uuid.uuid4().hex}")
@@ -81,32 +81,32 @@ def test_another_comes_before_any_request_of_a_publisher(
                 rollback(store, "web")
             publish_files(store, "web")
 
-        came = interrupted(store, monkeypatch, step, other)
-        assert shown(store) == live(store), f"the other came before request {step}"
-        # What is erased may stay in the index, as a name without object, until the next call.
-        assert move == "forgets" or is_as_live(store), f"the other came before request {step}"
-        if not came:
+        has_acted = interrupted(store, monkeypatch, step, other)
+        assert shown(store) == live(store), f"the other process acted before request {step}"
+        # An erased photo may stay in the index, as a name without object, until the next call.
+        assert move == "forgets" or is_as_live(store), f"the other acted before request {step}"
+        if not has_acted:
             break
-    assert step > 12, "every request of a publication was tried"
+    assert step > 12, "every request of a publication was tested"
 
 
 def interrupted(
     store: Store, monkeypatch: pytest.MonkeyPatch, after: int, other: Callable[[], None]
 ) -> bool:
-    """Publish; whether the other one came, before the request of that number."""
+    """Publish, run `other` after a number of requests, and return whether it has run."""
     left = after
-    came = False
+    has_acted = False
 
     def counted(name: str) -> Callable[..., Any]:
-        plain = getattr(Store, name)
+        original = getattr(Store, name)
 
-        def call(self: Store, *given: Any) -> Any:
-            nonlocal left, came
-            if not left and not came:
-                came = True
+        def call(self: Store, *arguments: Any) -> Any:
+            nonlocal left, has_acted
+            if not left and not has_acted:
+                has_acted = True
                 other()
             left -= 1
-            return plain(self, *given)
+            return original(self, *arguments)
 
         return call
 
@@ -115,35 +115,35 @@ def interrupted(
         for name in ("read", "write", "delete", "list"):
             patch.setattr(Store, name, counted(name))
         publish_files(store, "web")
-    return came
+    return has_acted
 
 
 class SlowStore(Store):
-    """A store whose published objects take their time, as over a slow network."""
+    """A store that writes published objects slowly, as over a slow network."""
 
     def write(self, key: str, data: bytes) -> None:
-        """As `Store.write`."""
+        """Write as `Store.write`, but published objects with a delay."""
         time.sleep(0.3 if key.startswith("public/") else 0)
         super().write(key, data)
 
 
 def publisher(
-    uri: str, environment: dict[str, str], run_ids: list[str], together: Any, is_slow: bool
+    uri: str, environment: dict[str, str], run_ids: list[str], barrier: Any, is_slow: bool
 ) -> None:
-    """Make runs live and publish each, one a round."""
+    """Make one run live in each round, and publish it."""
     os.environ.update(environment)
     store = open_store(uri)
     if is_slow:
         store.__class__ = SlowStore
     for run_id in run_ids:
-        together.wait(180)
+        barrier.wait(180)
         go_live(store, run_id)
         publish_files(store, "web")
-        together.wait(180)
+        barrier.wait(180)
 
 
 def listed(store: Store, capsys: pytest.CaptureFixture[str]) -> tuple[str, ...]:
-    """The live runs, in front first, as `runs.py list` tells them."""
+    """Return the live runs, the front one first, as `runs.py list` reports them."""
     capsys.readouterr()
     assert main(["list", store.uri, "--json"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -155,27 +155,28 @@ def listed(store: Store, capsys: pytest.CaptureFixture[str]) -> tuple[str, ...]:
 def two_processes(
     s3: str, s3_server: str
 ) -> Iterator[Callable[[list[list[str]]], threading.Barrier]]:
-    """Starts a publisher for each list of runs, the first a slow one; they wait for each other.
+    """Return a function that starts a publisher for each list of runs; the first one is slow.
 
-    Both go through the proxy, which makes creation atomic: moto looks and writes in two steps.
+    They wait for each other at the barrier, and for the test. Both use the proxy, which makes
+    creation atomic: moto checks and writes in two steps.
     """
     context = multiprocessing.get_context("spawn")
-    together = context.Barrier(3)
-    begun = []
+    barrier = context.Barrier(3)
+    publishers = []
     with FaultProxy(s3_server) as proxy:
         names = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
         environment = {**names, "AWS_ENDPOINT_URL": proxy.address}
 
         def start(runs: list[list[str]]) -> threading.Barrier:
             for own in runs:
-                given = (f"{s3}/out", environment, own, together, own is runs[0])
-                begun.append(context.Process(target=publisher, args=given))
-                begun[-1].start()
-            return together
+                arguments = (f"{s3}/out", environment, own, barrier, own is runs[0])
+                publishers.append(context.Process(target=publisher, args=arguments))
+                publishers[-1].start()
+            return barrier
 
         yield start
-        together.abort()
-        for process in begun:
+        barrier.abort()
+        for process in publishers:
             process.join(60)
 
 
@@ -184,16 +185,16 @@ def test_two_processes_end_each_round_with_one_version(
     two_processes: Callable[[list[list[str]]], threading.Barrier],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Both promote and publish runs of their own over the same photos at once."""
+    """Both promote and publish their own runs over the same photos at the same time."""
     store = open_store(f"{s3}/out")
     numbers = range(2 * ROUNDS)
     runs = [run(store, make_inputs(PHOTOS, f"v{n}"), f"{n}", task_images=99) for n in numbers]
-    together = two_processes([runs[::2], runs[1::2]])
+    barrier = two_processes([runs[::2], runs[1::2]])
     for number in range(ROUNDS):
-        together.wait(180)
-        together.wait(180)  # both are done
+        barrier.wait(180)
+        barrier.wait(180)  # both are done
         order = read_channel(store, "web").runs
-        assert {*order[:2]} == {*runs[2 * number : 2 * number + 2]}, "both, one in front"
+        assert {*order[:2]} == {*runs[2 * number : 2 * number + 2]}, "both runs, one in front"
         assert order == tuple(one["run_id"] for one in open_run(store.uri).manifests)
         assert order == listed(store, capsys)
         assert is_as_live(store), f"after round {number}"

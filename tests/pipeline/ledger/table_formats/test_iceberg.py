@@ -157,10 +157,10 @@ def test_what_is_live_follows_promotion_and_rollback(store: Store) -> None:
 
 
 @pytest.mark.parametrize("before", [0, 1])
-def test_tables_are_what_is_live_where_another_promotes_and_publishes(
+def test_tables_hold_what_is_live_if_another_process_promotes_and_publishes(
     store: Store, monkeypatch: pytest.MonkeyPatch, before: int
 ) -> None:
-    """The other comes while the first of the two tables is committed, or the second."""
+    """The other process acts while the first table is committed, or the second."""
     first, second = two_runs(store, make_inputs(8), make_inputs(6, etag="v2", start=4))
     promote(store, first.run_id, Request())
     plain, commits = StoreCatalog.commit_table, 0
