@@ -10,6 +10,7 @@ from typing import Any
 from pipeline.cropping.build import GIVEN
 from pipeline.cropping.weights import Weights, choose_weights
 from pipeline.errors import SettingError, UsageError
+from pipeline.lab.atomic_files import make_folder
 from pipeline.lab.datasets import Dataset, Example, load_dataset, tell_notes
 from pipeline.lab.datasets.layout import missing_note
 from pipeline.lab.evaluation import baselines
@@ -24,7 +25,6 @@ from pipeline.lab.evaluation.summary import summarise
 from pipeline.lab.evaluation.tables import glance
 from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.folds import set_name_of
-from pipeline.lab.whole_files import make_folder
 from pipeline.report.progress import Log, Progress
 from pipeline.report.words import counted
 from pipeline.settings import RunningSettings

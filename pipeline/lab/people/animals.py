@@ -21,6 +21,7 @@ from pipeline.detectors.head_branch import LEVELS, HeadBranch, fold_into
 from pipeline.detectors.packaged import embedded_weights
 from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.errors import UsageError
+from pipeline.lab.atomic_files import make_folder, write_atomic
 from pipeline.lab.batches import batches_of_epochs
 from pipeline.lab.datasets import read_set, tell_notes
 from pipeline.lab.datasets.layout import check_each_once, photos_of_set
@@ -31,7 +32,6 @@ from pipeline.lab.people.labels import PeopleLabels, labels_of
 from pipeline.lab.people.recipe import ALL, packaged_weights
 from pipeline.lab.people.settings import AnimalsJob
 from pipeline.lab.people.views import people_views
-from pipeline.lab.whole_files import make_folder, write_whole
 from pipeline.report.progress import Log
 from pipeline.report.words import counted
 
@@ -62,7 +62,7 @@ def write_animals(job: AnimalsJob, log: Log) -> None:
     branch = train_animals(views, job.seed)
     packed = safetensors.torch.load(embedded_weights())
     trained = {f"animals.{name}": value.half() for name, value in branch.state_dict().items()}
-    write_whole(job.output / ALL, safetensors.torch.save({**packed, **trained}))
+    write_atomic(job.output / ALL, safetensors.torch.save({**packed, **trained}))
     log.say("animals", f"{ALL} is written")
 
 

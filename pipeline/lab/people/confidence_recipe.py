@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipeline.lab.atomic_files import make_parent_folder
 from pipeline.lab.evaluation.calibration import MEASURED
 from pipeline.lab.evaluation.reliability import CalibrationFigures
 from pipeline.lab.fold_weights import FoldWeights
@@ -16,7 +17,6 @@ from pipeline.lab.people.confidence_fit import (
 from pipeline.lab.people.confidence_rows import judged_crops
 from pipeline.lab.people.held_out import held_out_photos, labelled_photos
 from pipeline.lab.people.settings import ConfidenceJob
-from pipeline.lab.whole_files import make_folder_of
 from pipeline.report.progress import Log
 
 LEVELS = (0.2, 0.3, 0.4, 0.5)  # of confidence below which a crop could be reviewed
@@ -32,7 +32,7 @@ def fit_confidence(job: ConfidenceJob, log: Log) -> None:
     check_folds(one.fold for one in photos)
     for name, path in (("output", job.output), ("figures", job.figures)):
         if path is not None:
-            make_folder_of(path, name)
+            make_parent_folder(path, name)
     weights = FoldWeights(job.detectors, job.networks, job.features)
     seen = held_out_photos(photos, weights, job.cache, log)
     crops = [crop for photo in seen for crop in judged_crops(photo)]

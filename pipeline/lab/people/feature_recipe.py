@@ -20,6 +20,7 @@ from pipeline.detectors.feature_head import READ, FeatureHead, in_cells
 from pipeline.detectors.head_branch import fold_into
 from pipeline.detectors.subject_network import Levels, SubjectNetwork
 from pipeline.device import choose_device
+from pipeline.lab.atomic_files import make_folder, write_atomic
 from pipeline.lab.batches import batches_of, batches_of_epochs
 from pipeline.lab.datasets.layout import check_each_once, photos_of_set
 from pipeline.lab.fold_weights import FoldWeights, fold_metadata, network_of
@@ -29,7 +30,6 @@ from pipeline.lab.people.feature_views import FeatureView, feature_views
 from pipeline.lab.people.fitting import VIEWS_A_STEP, Standard, fit_branch, standard_of
 from pipeline.lab.people.recipe import packaged_weights
 from pipeline.lab.people.settings import FeaturesJob
-from pipeline.lab.whole_files import make_folder, write_whole
 from pipeline.report.progress import Log
 from pipeline.report.words import counted
 from s2cnet import S2CNet, load_model
@@ -72,7 +72,7 @@ def write_features(job: FeaturesJob, log: Log) -> None:
         name = ALL if held is None else fold_name(held)
         state = {name: value.half().contiguous() for name, value in head.state_dict().items()}
         told = None if held is None else fold_metadata(sets.values())
-        write_whole(job.output / name, safetensors.torch.save(state, told))
+        write_atomic(job.output / name, safetensors.torch.save(state, told))
         log.say("features", f"{name} is written; {loss:.3f} of the variance is lost")
 
 

@@ -21,6 +21,7 @@ from pipeline.cropping.transfer import Transfer
 from pipeline.detectors import Detections
 from pipeline.detectors.embedded import detect_with
 from pipeline.errors import UsageError
+from pipeline.lab.atomic_files import make_parent_folder
 from pipeline.lab.datasets import Example, load_dataset, tell_notes
 from pipeline.lab.datasets.layout import decoded_photo
 from pipeline.lab.fold_weights import FoldWeights
@@ -28,7 +29,6 @@ from pipeline.lab.folds import FOLDS, fold_of
 from pipeline.lab.people.held_out_cache import fingerprint, read_kept, write_kept
 from pipeline.lab.people.labels import check_inside, layout_of
 from pipeline.lab.people.settings import LabelsJob
-from pipeline.lab.whole_files import make_folder_of
 from pipeline.report.progress import Log
 from pipeline.shapes import MAX_RATIO, Shape, parse_shape
 from s2cnet import FastS2CNet, load_model
@@ -121,7 +121,7 @@ def held_out_photos(
     cannot be written, WeightsError where a fold's file contains something else.
     """
     if cache is not None:
-        make_folder_of(cache, "cache")
+        make_parent_folder(cache, "cache")
     weights.files({one.set_name for one in photos})
     mark = fingerprint(weights, [(one.set_name, one.example) for one in photos])
     if (kept := read_kept(cache, mark, log)) is not None:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import s2cnet
+from pipeline.lab.atomic_files import write_atomic
 from pipeline.lab.datasets import Example
 from pipeline.lab.fold_weights import FoldWeights
-from pipeline.lab.whole_files import write_whole
 from pipeline.report.progress import Log
 from s2cnet.checkpoints.files import STARTER, read_weights
 
@@ -73,7 +73,7 @@ def write_kept(cache: Path | None, mark: bytes, found: Any) -> None:
     if cache is None:
         return
     kept = pickle.dumps(found)
-    write_whole(cache, mark + hashlib.sha256(kept).digest() + kept)
+    write_atomic(cache, mark + hashlib.sha256(kept).digest() + kept)
 
 
 def _parts(weights: FoldWeights, labelled: Iterable[tuple[str, Example]]) -> Iterator[bytes]:

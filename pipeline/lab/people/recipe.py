@@ -27,6 +27,7 @@ from pipeline.detectors.people_head import PeopleHead
 from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.device import choose_device
 from pipeline.errors import UsageError
+from pipeline.lab.atomic_files import make_folder, make_parent_folder, write_atomic
 from pipeline.lab.datasets.layout import decoded_photo, photos_of_set
 from pipeline.lab.fold_weights import (
     FoldWeights,
@@ -43,7 +44,6 @@ from pipeline.lab.people.rule_fit import LabelledList, as_json, fit_linear
 from pipeline.lab.people.rule_lists import KINDS, lists_of
 from pipeline.lab.people.settings import BranchesJob, LookingJob, RuleJob
 from pipeline.lab.people.views import LEAST_FIXATIONS, people_views
-from pipeline.lab.whole_files import make_folder, make_folder_of, write_whole
 from pipeline.report.progress import Log
 from pipeline.report.words import counted
 from s2cnet import FastS2CNet, load_model
@@ -78,7 +78,7 @@ def write_branches(job: BranchesJob, log: Log) -> None:
         head = train_branches(kept + unlabelled, seed=job.seed)
         name = ALL if held is None else fold_name(held)
         told = None if held is None else fold_metadata(one.set_name for one in labels)
-        write_whole(job.output / name, safetensors.torch.save(with_branches(state, head), told))
+        write_atomic(job.output / name, safetensors.torch.save(with_branches(state, head), told))
         log.say("branches", f"{name} is written")
 
 
@@ -113,7 +113,7 @@ def write_looking(job: LookingJob, log: Log) -> None:
         made = {key: tensor.contiguous() for key, tensor in made.items()}
         sets = (one.set_name for one in labels)
         told = None if held is None else fold_metadata(sets, job.detectors / name)
-        write_whole(job.output / name, safetensors.torch.save(made, told))
+        write_atomic(job.output / name, safetensors.torch.save(made, told))
         log.say("looking", f"{name} is written")
 
 
@@ -125,7 +125,7 @@ def fit_rule(job: RuleJob, log: Log) -> None:
     """
     weights = FoldWeights(job.detectors, job.networks, job.features)
     labels = read_people_labels(job.osie, job.eyecrowd, job.flms, log)
-    make_folder_of(job.output, "output")
+    make_parent_folder(job.output, "output")
     weights.check({one.set_name for one in labels})
     lists: dict[str, list[LabelledList]] = {kind: [] for kind in KINDS}
     for fold, held_out in by_fold(labels):

@@ -17,6 +17,7 @@ import numpy as np
 from pipeline.boxes import Box, Boxes, iou, shares_inside
 from pipeline.cropping.rule import Rule, packaged_rule
 from pipeline.errors import UsageError
+from pipeline.lab.atomic_files import make_parent_folder
 from pipeline.lab.evaluation.evidence import FaultEvidence, fault_evidence
 from pipeline.lab.evaluation.intervals import Interval
 from pipeline.lab.evaluation.kept import gaze_kept, heads_cut_and_lost
@@ -26,7 +27,6 @@ from pipeline.lab.json_text import json_text
 from pipeline.lab.people.held_out import OWN, HeldOutPhoto, held_out_photos, labelled_photos
 from pipeline.lab.people.held_out_choice import choose_held_out
 from pipeline.lab.people.settings import CompareJob
-from pipeline.lab.whole_files import make_folder_of
 from pipeline.report.progress import Log
 
 COUNTED_HEAD = 0.5  # least likelihood of a detected head that is counted
@@ -45,7 +45,7 @@ def compare_rules(job: CompareJob, log: Log) -> None:
     other = read_rule(job.rule)
     weights = FoldWeights(job.detectors, job.networks, job.features)
     photos = labelled_photos(job, log)
-    make_folder_of(job.output, "output")
+    make_parent_folder(job.output, "output")
     seen = held_out_photos(photos, weights, job.cache, log)
     report = compared(seen, packaged_rule(), other, job.resamples)
     for name, part in report.items():

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.detectors.embedded import EmbeddedDetector
 from pipeline.errors import UsageError
+from pipeline.lab.atomic_files import make_folder
 from pipeline.lab.datasets import read_set, tell_notes
 from pipeline.lab.datasets.example import Example
 from pipeline.lab.datasets.layout import check_each_once
@@ -20,7 +21,6 @@ from pipeline.lab.starter.labelled_photos import encode_labelled
 from pipeline.lab.starter.layout_teacher import find_subjects
 from pipeline.lab.starter.recipe import write_half
 from pipeline.lab.starter.scored_crops import read_scored_crops
-from pipeline.lab.whole_files import make_folder
 from pipeline.report.progress import Log
 from s2cnet import PRESETS, S2CNet, load_model, to_published_state_dict
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pipeline.detectors.embedded import detect_with
 from pipeline.detectors.subject_network import SubjectNetwork, fold_lite0
+from pipeline.lab.atomic_files import make_folder, write_atomic
 from pipeline.lab.starter.detector_training import train_detector
 from pipeline.lab.starter.graph_training import EncodedPhoto, train_graph
 from pipeline.lab.starter.inputs import StarterJob
@@ -19,7 +20,6 @@ from pipeline.lab.starter.scored_crops import ScoredLayout, read_scored_crops
 from pipeline.lab.starter.semantic_map import fit_projection, load_backbone, train_backbone
 from pipeline.lab.starter.teacher_outputs import TeacherFiles, TeacherOutputs, run_teachers
 from pipeline.lab.starter.views import View, views_of
-from pipeline.lab.whole_files import make_folder, write_whole
 from pipeline.report.progress import Log
 from s2cnet import S2CNet, load_model, prepare_image, to_published_state_dict
 
@@ -149,4 +149,4 @@ def write_half(
         name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous().clone()
         for name, tensor in tensors.items()
     }
-    write_whole(path, safetensors.torch.save(halved, metadata))
+    write_atomic(path, safetensors.torch.save(halved, metadata))

@@ -9,7 +9,7 @@ from typing import Any
 import safetensors.torch
 from torch import Tensor
 
-from pipeline.lab.whole_files import write_whole
+from pipeline.lab.atomic_files import write_atomic
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def write_weights(folder: Path, name: str, tensors: dict[str, Tensor], card: Car
     Tensors that share memory are written separately.
     """
     path = folder / f"{name}.safetensors"
-    write_whole(
+    write_atomic(
         path, safetensors.torch.save({key: tensor.clone() for key, tensor in tensors.items()})
     )
     write_cards(folder, name, card)
@@ -43,8 +43,8 @@ def write_cards(folder: Path, name: str, card: Card) -> None:
     data = (folder / f"{name}.safetensors").read_bytes()
     facts = {**asdict(card), "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
     shown = json.dumps(facts, indent=2, sort_keys=True) + "\n"
-    write_whole(folder / f"{name}.json", shown.encode())
-    write_whole(folder / f"{name}.md", markdown(facts).encode())
+    write_atomic(folder / f"{name}.json", shown.encode())
+    write_atomic(folder / f"{name}.md", markdown(facts).encode())
 
 
 def markdown(card: dict[str, Any]) -> str:

@@ -4,8 +4,8 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.lab.atomic_files import write_atomic
 from pipeline.lab.training.history import Epoch
-from pipeline.lab.whole_files import write_whole
 
 
 def draw_curves(epochs: Sequence[Epoch], path: Path) -> None:
@@ -25,4 +25,4 @@ def draw_curves(epochs: Sequence[Epoch], path: Path) -> None:
         chart.legend()
     picture = io.BytesIO()
     figure.savefig(picture, format="png")
-    write_whole(path, picture.getvalue())
+    write_atomic(path, picture.getvalue())

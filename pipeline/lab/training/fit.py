@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from pipeline.detectors import Detector
+from pipeline.lab.atomic_files import write_atomic
 from pipeline.lab.training.card import Card, write_cards, write_weights
 from pipeline.lab.training.curves import draw_curves
 from pipeline.lab.training.history import Epoch, History
@@ -19,7 +20,6 @@ from pipeline.lab.training.samples import read_scored_photo
 from pipeline.lab.training.settings import TrainSettings
 from pipeline.lab.training.split import Split, hash_of_photos
 from pipeline.lab.training.watch import Watch
-from pipeline.lab.whole_files import write_whole
 from pipeline.stop import Drained
 from s2cnet import S2CNet, load_model, to_published_state_dict
 from s2cnet.checkpoints.published import load_gaic, to_gaic_state_dict
@@ -109,7 +109,7 @@ def fit(
             write_weights(folder, BEST, tensors_of(trainer.averaged.module), card)
         trainer.save(folder / CHECKPOINT)
         rows = [vars(each) for each in trainer.history.epochs]
-        write_whole(folder / "epochs.json", (json.dumps(rows, indent=1) + "\n").encode())
+        write_atomic(folder / "epochs.json", (json.dumps(rows, indent=1) + "\n").encode())
         draw_curves(trainer.history.epochs, folder / "curves.png")
         report(epoch)
 

@@ -2,6 +2,7 @@
 
 from pipeline.detectors import make_detector
 from pipeline.device import choose_device
+from pipeline.lab.atomic_files import make_folder
 from pipeline.lab.training.fit import fit
 from pipeline.lab.training.history import Epoch
 from pipeline.lab.training.loop import Workers
@@ -9,7 +10,6 @@ from pipeline.lab.training.resume import is_of_earlier_version
 from pipeline.lab.training.settings import TrainJob
 from pipeline.lab.training.split import read_split
 from pipeline.lab.training.watch import Ticker, Watch
-from pipeline.lab.whole_files import make_folder
 from pipeline.report.progress import Log
 from pipeline.stop import Stop
 

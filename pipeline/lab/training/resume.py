@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from pipeline.errors import UsageError
-from pipeline.lab.whole_files import write_whole
+from pipeline.lab.atomic_files import write_atomic
 
 CHECKPOINT = "last.pt"
 ORIGIN = "origin"  # entry for photos and initial weights, which earlier versions did not write
@@ -19,7 +19,7 @@ def write_state(path: Path, state: Mapping[str, Any]) -> None:
     """Write the checkpoint atomically."""
     data = io.BytesIO()
     torch.save(dict(state), data)
-    write_whole(path, data.getvalue())
+    write_atomic(path, data.getvalue())
 
 
 def read_state(path: Path) -> dict[str, Any]:

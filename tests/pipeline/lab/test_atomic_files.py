@@ -11,11 +11,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pipeline.errors import SettingError
+from pipeline.lab.atomic_files import make_folder, make_parent_folder, write_atomic
 from pipeline.lab.starter.recipe import write_half
 from pipeline.lab.training.card import Card, write_weights
 from pipeline.lab.training.curves import draw_curves
 from pipeline.lab.training.history import Epoch
-from pipeline.lab.whole_files import make_folder, make_folder_of, write_whole
 
 CARD = Card("a card", "s2cnet", "gaicv1", data={}, settings={}, measures={})
 
@@ -33,11 +33,11 @@ def at_most(size: int) -> Iterator[None]:
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "list.json"
-    write_whole(path, b"old")
+    write_atomic(path, b"old")
     with at_most(100), pytest.raises(OSError, match="too large"):
-        write_whole(path, bytes(1000))
+        write_atomic(path, bytes(1000))
     assert path.read_bytes() == b"old"
-    write_whole(path, b"new")
+    write_atomic(path, b"new")
     assert path.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -73,14 +73,14 @@ def test_folders_to_write_to_are_made_or_refused(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     make_folder(tmp_path / "a/b", "output")
-    make_folder_of(tmp_path / "c/d.json", "output")
-    make_folder_of(file, "output")  # it is replaced
+    make_parent_folder(tmp_path / "c/d.json", "output")
+    make_parent_folder(file, "output")  # it is replaced
     assert (tmp_path / "a/b").is_dir()
     assert [path.name for path in (tmp_path / "c").iterdir()] == []
     for folder in (file, file / "below"):
         with pytest.raises(SettingError, match=f"output {folder} is no folder to write to"):
             make_folder(folder, "output")
     with pytest.raises(SettingError, match=f"cache {tmp_path} is a folder"):
-        make_folder_of(tmp_path, "cache")
+        make_parent_folder(tmp_path, "cache")
     with pytest.raises(SettingError, match=f"cache {file} is no folder"):
-        make_folder_of(file / "seen.bin", "cache")
+        make_parent_folder(file / "seen.bin", "cache")

@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline.errors import SettingError
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_atomic(path: Path, data: bytes) -> None:
     """Write or replace a file. Until it is complete, its content is in `<name>.part` next to it."""
     unfinished = path.with_name(f"{path.name}.part")
     with unfinished.open("wb") as file:
@@ -32,7 +32,7 @@ def make_folder(folder: Path, option: str) -> None:
         raise SettingError(option, f"{folder} is no folder to write to: Permission denied")
 
 
-def make_folder_of(path: Path, option: str) -> None:
+def make_parent_folder(path: Path, option: str) -> None:
     """Create the folder of the file that an option names.
 
     Raises SettingError where it cannot be created, or the file is a folder or cannot be written.
