@@ -65,7 +65,7 @@ class FoldWeights:
         """
         self.files(sets)
         for fold in range(FOLDS):
-            self.looking(fold)
+            self.detector_with_branch(fold)
             self.network(fold)
 
     def detector(self, fold: int) -> SubjectNetwork | None:
@@ -74,7 +74,7 @@ class FoldWeights:
             return None
         return detector_in(self.detectors / fold_name(fold))
 
-    def looking(self, fold: int) -> nn.Module | None:
+    def detector_with_branch(self, fold: int) -> nn.Module | None:
         """Load the network for a fold's photos: the detector, with the branch where given.
 
         It is on the CPU. Raises WeightsError.
@@ -92,13 +92,13 @@ class FoldWeights:
         return load_model(str(self.networks / fold_name(fold)), device=device)
 
     def scorer(
-        self, fold: int, otherwise: Callable[[], S2CNet], device: torch.device | str = "cpu"
+        self, fold: int, load_default: Callable[[], S2CNet], device: torch.device | str = "cpu"
     ) -> FastS2CNet:
         """Make the scorer of a fold's photos, without a backbone where branches replace it.
 
-        otherwise: returns the S2CNet for all photos, on `device`. Raises WeightsError.
+        load_default: returns the S2CNet for all photos, on `device`. Raises WeightsError.
         """
-        network = self.network(fold, device) or otherwise()
+        network = self.network(fold, device) or load_default()
         return FastS2CNet(network, with_backbone=self.features is None)
 
 
@@ -120,10 +120,10 @@ def held_out_sets(path: Path) -> set[str] | None:
     """Read the names of the sets held out from a weights file; None where it records none."""
     try:
         with safe_open(path, framework="pt") as file:
-            told: str | None = (file.metadata() or {}).get(SETS)
+            recorded: str | None = (file.metadata() or {}).get(SETS)
     except SafetensorError:  # reported where the tensors are read
         return None
-    return None if told is None else set(told.split("/"))
+    return None if recorded is None else set(recorded.split("/"))
 
 
 def check_files(paths: Iterable[Path]) -> None:
@@ -143,15 +143,15 @@ def detector_in(path: Path) -> SubjectNetwork:
 
 def network_of(state: Mapping[str, Tensor]) -> SubjectNetwork:
     """Make the detector's network with these tensors, in evaluation mode."""
-    return _with(SubjectNetwork(), state)
+    return _load_state(SubjectNetwork(), state)
 
 
 def branch_of(state: Mapping[str, Tensor]) -> FeatureHead:
     """Make the branch for S2CNet with these tensors, in evaluation mode."""
-    return _with(FeatureHead(), state)
+    return _load_state(FeatureHead(), state)
 
 
-def _with(network: Network, state: Mapping[str, Tensor]) -> Network:
+def _load_state(network: Network, state: Mapping[str, Tensor]) -> Network:
     network.load_state_dict({name: tensor.float() for name, tensor in state.items()})
     return network.eval()
 

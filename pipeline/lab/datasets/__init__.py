@@ -65,8 +65,8 @@ def load_dataset(name: str, folder: str | Path, split: str = "test") -> Dataset:
     """
     root = Path(folder)
     examples, notes = read_set(name, root, split)
-    distinct = with_distinct_ids(examples, root)
-    return Dataset(name, split, sorted(distinct, key=lambda example: example.id), notes)
+    unique = with_unique_ids(examples, root)
+    return Dataset(name, split, sorted(unique, key=lambda example: example.id), notes)
 
 
 def read_set(name: str, root: Path, split: str) -> tuple[list[Example], list[str]]:
@@ -81,14 +81,14 @@ def read_set(name: str, root: Path, split: str) -> tuple[list[Example], list[str
     return examples, notes
 
 
-def tell_notes(notes: Iterable[str], log: Log | None) -> None:
+def log_notes(notes: Iterable[str], log: Log | None) -> None:
     """Log each note on what a data set left out, one per line."""
     if log is not None:
         for note in notes:
             log.say("left_out", note)
 
 
-def with_distinct_ids(examples: Sequence[Example], root: Path) -> list[Example]:
+def with_unique_ids(examples: Sequence[Example], root: Path) -> list[Example]:
     """Return the examples; those that share an id get their paths below `root`, with suffix.
 
     An id is the photo's name without suffix, which a.jpg, a.png and more/a.jpg share. It has to be
@@ -96,16 +96,16 @@ def with_distinct_ids(examples: Sequence[Example], root: Path) -> list[Example]:
     twice.
     """
     times = Counter(example.id for example in examples)
-    distinct = [
+    unique = [
         replace(example, id=example.image.relative_to(root).as_posix())
         if times[example.id] > 1
         else example
         for example in examples
     ]
-    name, most = Counter(example.id for example in distinct).most_common(1)[0]
-    if most > 1:
-        raise UsageError(f"{root}: the photo {name} is listed {most} times: list it once")
-    return distinct
+    name, count = Counter(example.id for example in unique).most_common(1)[0]
+    if count > 1:
+        raise UsageError(f"{root}: the photo {name} is listed {count} times: list it once")
+    return unique
 
 
 __all__ = ["NAMES", "Boxes", "Dataset", "Example", "load_dataset"]

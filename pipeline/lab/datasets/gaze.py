@@ -12,9 +12,9 @@ from pipeline.lab.datasets.box_files import boxes, finite
 from pipeline.lab.datasets.example import Example
 from pipeline.lab.datasets.layout import (
     cell,
+    check_only_split,
     first_folder,
     missing_note,
-    one_split,
     photos,
     read_mat,
 )
@@ -41,7 +41,7 @@ def read_osie(root: Path, split: str) -> tuple[list[Example], list[str]]:
 
     Raises UsageError.
     """
-    one_split(split, "osie")
+    check_only_split(split, "osie")
     images = first_folder(root, "stimuli", "data/stimuli")
     listed = _read_fixations(images.parent / FIXATIONS)
     examples = [
@@ -63,7 +63,7 @@ def read_eyecrowd(root: Path, split: str) -> tuple[list[Example], list[str]]:
 
     The labelled faces are whole heads, hair included, seen from any side. Raises UsageError.
     """
-    one_split(split, "eyecrowd")
+    check_only_split(split, "eyecrowd")
     images = first_folder(root, "stimuli", "data/stimuli")
     listed = _read_fixations(images.parent / FIXATIONS)
     files, labels = photos(images), cell(read_mat(images.parent / "labels.mat", "labels", True))

@@ -18,9 +18,9 @@ from pipeline.lab.datasets.box_files import (
 )
 from pipeline.lab.datasets.example import Example
 from pipeline.lab.datasets.layout import (
+    check_only_split,
     first_folder,
     missing_note,
-    one_split,
     photos,
     read_entries,
     read_mat,
@@ -43,7 +43,7 @@ def read_flms(root: Path, split: str) -> tuple[list[Example], list[str]]:
     The column order inside the .mat is inferred: x first, unless fewer crops leave their photos
     with y first. Raises UsageError.
     """
-    one_split(split, "flms")
+    check_only_split(split, "flms")
     images = first_folder(root, "image", "images")
     if (root / "annotations").is_dir():
         return _text_per_photo(images, root / "annotations")
@@ -106,7 +106,7 @@ def read_sacd(root: Path, split: str) -> tuple[list[Example], list[str]]:
     elif not photos(images):
         images = first_folder(images, split)  # raises UsageError, which lists the splits
     else:
-        one_split(split, f"sacd with its photos in {images}")
+        check_only_split(split, f"sacd with its photos in {images}")
     annotations = first_folder(root, f"annotations/{split}", "annotations")
     subjects = [root / "subject" / split, root / "subject"]
     subject = next((folder for folder in subjects if folder.is_dir()), None)
@@ -156,7 +156,7 @@ def read_crops(root: Path, split: str) -> tuple[list[Example], list[str]]:
 
     Raises UsageError.
     """
-    one_split(split, "crops")
+    check_only_split(split, "crops")
     images = root / "images" if (root / "images").is_dir() else root
     path = root / CSV_NAME
     crops: dict[str, list[Boxes]] = defaultdict(list)
@@ -179,7 +179,7 @@ def read_photos(root: Path, split: str) -> tuple[list[Example], list[str]]:
 
     Raises UsageError.
     """
-    one_split(split, "photos")
+    check_only_split(split, "photos")
     images = root / "images" if (root / "images").is_dir() else root
     return [
         Example(image.stem, image, objects_px=published_boxes(root / "boxes" / f"{image.stem}.txt"))

@@ -11,7 +11,7 @@ from pipeline.boxes import Boxes
 from pipeline.errors import UsageError, did_you_mean
 from pipeline.lab.datasets.box_files import boxes, finite
 from pipeline.lab.datasets.example import Example
-from pipeline.lab.datasets.layout import missing_note, one_split, read_json, size_shown
+from pipeline.lab.datasets.layout import check_only_split, missing_note, read_json, size_shown
 from pipeline.report.words import counted
 
 KEYS = ("size_wh", "crops", "viewers", "heads")
@@ -36,7 +36,7 @@ def read_labels(root: Path, split: str) -> tuple[list[Example], list[str]]:
 
     Raises UsageError.
     """
-    one_split(split, "labels")
+    check_only_split(split, "labels")
     path = labels_file(root)
     listed = read_json(path)
     if not isinstance(listed, dict):
@@ -60,24 +60,24 @@ def _example(image: Path, entry: Any, where: str) -> Example:
     for key in entry.keys() - set(KEYS):  # extra keys are allowed next to the labels
         if (meant := did_you_mean(key, KEYS)) or not entry.keys() & set(KEYS):
             raise UsageError(f"{where}: there is no label {key}, only {', '.join(KEYS)}{meant}")
-    told = {key: value for key, value in entry.items() if value is not None}
-    _check_size(image, told, where)
-    points, first = _fixations(told.get("viewers"), f"{where}: viewers")
+    labels = {key: value for key, value in entry.items() if value is not None}
+    _check_size(image, labels, where)
+    points, first = _fixations(labels.get("viewers"), f"{where}: viewers")
     return Example(
         image.stem,
         image,
-        human_px=boxes(told.get("crops", []), f"{where}: crops"),
-        heads_px=_heads(told.get("heads"), f"{where}: heads"),
+        human_px=boxes(labels.get("crops", []), f"{where}: crops"),
+        heads_px=_heads(labels.get("heads"), f"{where}: heads"),
         fixations_px=points,
         first_fixations=first,
     )
 
 
-def _check_size(image: Path, told: Mapping[str, Any], where: str) -> None:
+def _check_size(image: Path, labels: Mapping[str, Any], where: str) -> None:
     """Raise UsageError where the labels are of a copy of another size."""
-    if "size_wh" not in told:
+    if "size_wh" not in labels:
         return
-    size = finite(told["size_wh"], f"{where}: size_wh")
+    size = finite(labels["size_wh"], f"{where}: size_wh")
     if size.shape != (2,):
         raise UsageError(f'{where}: expected "size_wh": [w, h]')
     try:

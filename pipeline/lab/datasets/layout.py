@@ -98,7 +98,7 @@ def decoded_photo(path: Path) -> Photo:
         raise UsageError(f"{path} cannot be read: {error.message}") from error
 
 
-def one_split(split: str, name: str) -> None:
+def check_only_split(split: str, name: str) -> None:
     """Raise UsageError for any split but `test`, for a data set that has no others."""
     if split != "test":
         raise UsageError(f"{name} is one split, test: there is no {split!r}")

@@ -9,7 +9,7 @@ from pipeline.boxes import Boxes
 from pipeline.errors import UsageError
 from pipeline.lab.datasets.box_files import YXYX, boxes, finite, published_boxes, read_numbers
 from pipeline.lab.datasets.example import Example
-from pipeline.lab.datasets.layout import first_folder, one_split, photos, read_text
+from pipeline.lab.datasets.layout import check_only_split, first_folder, photos, read_text
 
 NOT_ANNOTATED = -2
 """The score of a crop that nobody judged, in GAIC's files."""
@@ -60,7 +60,7 @@ def read_cpc(root: Path, split: str) -> tuple[list[Example], list[str]]:
     A crop's score is the mean over people; the crops of the highest mean are also used as the
     photo's human crops. Raises UsageError.
     """
-    one_split(split, "cpc")
+    check_only_split(split, "cpc")
     images = first_folder(root, "images")
     annotations = first_folder(root, "CollectedAnnotationsRaw")
     examples, without = [], 0

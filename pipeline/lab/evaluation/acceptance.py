@@ -26,15 +26,15 @@ from pipeline.lab.evaluation.evidence import FaultEvidence
 from pipeline.lab.evaluation.kept import gaze_kept, shares_shown
 from pipeline.shapes import Shape
 
-LEAST_IOU = 0.6
-LEAST_GAZE_SHARE = 0.9
-LEAST_DISTANCE = 0.1  # least |ln| of the shape's ratio over the photo's for a verdict by gaze
+MIN_IOU = 0.6
+MIN_GAZE_SHARE = 0.9
+MIN_DISTANCE = 0.1  # least |ln| of the shape's ratio over the photo's for a verdict by gaze
 HEAD_CUT = (0.1, 0.9)
 
 
 def accepted_by_people(crop: ArrayLike, human: Boxes) -> float:
     """Return the share of people, whose crops are human [P, 4], P ≥ 1, who accept a crop [4]."""
-    return float((iou(crop, human) >= LEAST_IOU).mean())
+    return float((iou(crop, human) >= MIN_IOU).mean())
 
 
 def accepted_by_viewers(
@@ -49,9 +49,9 @@ def accepted_by_viewers(
     """
     if evidence.gaze is None or best_gaze is None or shape.ratio is None:
         return None
-    if abs(log(shape.ratio * evidence.size_wh[1] / evidence.size_wh[0])) < LEAST_DISTANCE:
+    if abs(log(shape.ratio * evidence.size_wh[1] / evidence.size_wh[0])) < MIN_DISTANCE:
         return None
-    if gaze_kept(crop[None], evidence.gaze, shape)[0] < LEAST_GAZE_SHARE * best_gaze:
+    if gaze_kept(crop[None], evidence.gaze, shape)[0] < MIN_GAZE_SHARE * best_gaze:
         return 0.0
     if not len(evidence.drawn_heads):
         return 1.0

@@ -50,12 +50,12 @@ def reliability(
         inside = bins == number
         weight = weights[inside].sum()
         if weight > 0:
-            told, answers = (
+            mean_confidence, mean_accepted = (
                 float(weights[inside] @ column[inside] / weight)
                 for column in (confidence, accepted)
             )
             share = float(weight / weights.sum())
-            found.append(ReliabilityBin(told, answers, share, int(inside.sum())))
+            found.append(ReliabilityBin(mean_confidence, mean_accepted, share, int(inside.sum())))
     return found
 
 

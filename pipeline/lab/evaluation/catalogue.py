@@ -74,10 +74,10 @@ MEASURES = {
         digits=1,
     ),
 }
-"""Every measure of a report, in its order. Of one shape: `of_shape(measure, shape)`."""
+"""Every measure of a report, in its order. Of one shape: `shape_key(measure, shape)`."""
 
 
-def of_shape(measure: str, shape: str) -> str:
+def shape_key(measure: str, shape: str) -> str:
     """Return the key of a measure at one shape."""
     return f"{measure} {shape}"
 

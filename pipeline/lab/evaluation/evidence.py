@@ -11,7 +11,7 @@ from pipeline.lab.datasets import Example
 
 # All thresholds are ours. A head counts if it has at least this share of the largest head's area;
 # smaller ones are a crowd in the background.
-HEAD_COUNTS = 0.25
+MIN_HEAD_AREA = 0.25
 # A main object has at least this score, as a share of the highest score of its label (scores of
 # different labels are not comparable), and fills at least this share of the photo.
 MAIN_SCORE, MAIN_AREA = 0.5, 0.01
@@ -67,7 +67,7 @@ def fault_evidence(
         gaze = gaze[((gaze >= 0) & (gaze < size_wh)).all(axis=1)]
     return FaultEvidence(
         size_wh,
-        heads=heads[area(heads) >= HEAD_COUNTS * area(heads[:1]).max(initial=0)],
+        heads=heads[area(heads) >= MIN_HEAD_AREA * area(heads[:1]).max(initial=0)],
         head_cut=DETECTED_CUT if drawn is None else DRAWN_CUT,
         drawn_heads=detected.boxes[:0] if drawn is None else drawn,
         objects=detected.boxes[_is_main(detected, size_wh)],

@@ -7,14 +7,14 @@ import numpy as np
 
 from pipeline.boxes import FloatArray
 
-INSIDE_PERCENT = 95  # of the figures of resamples
+INTERVAL_PERCENT = 95  # of the figures of resamples
 
 Interval: TypeAlias = dict[str, float]  # mean, low, high, photos
 IntervalOf: TypeAlias = Callable[[Iterable[float]], Interval]
 
 
 def percentile_interval(value: float, drawn: FloatArray, photos: int) -> Interval:
-    """Return a figure with the bounds that contain INSIDE_PERCENT of its resamples.
+    """Return a figure with the bounds that contain INTERVAL_PERCENT of its resamples.
 
     value: the figure on all photos. drawn: on each resample of them, [resamples]. photos: how many.
 
@@ -22,7 +22,7 @@ def percentile_interval(value: float, drawn: FloatArray, photos: int) -> Interva
     photos together, or on every resample, the bounds are NaN too.
     """
     known = drawn[~np.isnan(drawn)]
-    edges = (100 - INSIDE_PERCENT) / 2, (100 + INSIDE_PERCENT) / 2
+    edges = (100 - INTERVAL_PERCENT) / 2, (100 + INTERVAL_PERCENT) / 2
     undefined = np.isnan(value) or not len(known)
     low, high = (np.nan, np.nan) if undefined else np.percentile(known, edges)
     return {"mean": float(value), "low": float(low), "high": float(high), "photos": photos}

@@ -11,7 +11,7 @@ from pipeline.cropping.build import GIVEN
 from pipeline.cropping.weights import Weights, choose_weights
 from pipeline.errors import SettingError, UsageError
 from pipeline.lab.atomic_files import make_folder
-from pipeline.lab.datasets import Dataset, Example, load_dataset, tell_notes
+from pipeline.lab.datasets import Dataset, Example, load_dataset, log_notes
 from pipeline.lab.datasets.layout import missing_note
 from pipeline.lab.evaluation import baselines
 from pipeline.lab.evaluation.baselines.prior import fit_prior
@@ -50,7 +50,7 @@ def evaluate_dataset(job: EvaluationJob, log: Log) -> float:
             "weights": describe(setup.weights),
             "detector": job.detector,
             "judge": job.judge or job.detector,
-            **told_folds(setup.folds, setup.set_name),
+            **folds_entry(setup.folds, setup.set_name),
             "search": job.search,
             "rank by": job.rank_by,
             "backbone": setup.backbone_read(),
@@ -62,8 +62,8 @@ def evaluate_dataset(job: EvaluationJob, log: Log) -> float:
         "rows": rows,
     }
     figures, page = write_report(report, job.output)
-    tell(report, log)
-    tell_failures(rows, log)
+    log_measures(report, log)
+    log_failures(rows, log)
     log.say("report", f"report   {page}\nfigures  {figures}", report=str(page))
     failed = [row for row in rows if row["status"] != "ok"]
     return len(failed) / max(1, len(rows))
@@ -89,7 +89,7 @@ def folds_of(job: EvaluationJob, set_name: str) -> FoldWeights | None:
     return folds
 
 
-def told_folds(folds: FoldWeights | None, set_name: str) -> dict[str, str]:
+def folds_entry(folds: FoldWeights | None, set_name: str) -> dict[str, str]:
     """Return the report's entry on weights by fold; empty where there are none."""
     if folds is None:
         return {}
@@ -122,7 +122,7 @@ def people_of(groups: Path, dataset: Dataset) -> tuple[dict[str, FollowedBoxes],
     return people, missing_note(absent, groups.name, "the data set")
 
 
-def asked_baselines(text: str) -> list[str]:
+def parse_baselines(text: str) -> list[str]:
     """Parse the names of `--baselines`. Raises SettingError where there are none."""
     names = [name for part in text.split(",") if (name := part.strip())]
     if not names:
@@ -145,7 +145,7 @@ def prepare(job: EvaluationJob, log: Log) -> tuple[Dataset, EvaluationSetup]:
     dataset = load_dataset(job.dataset, job.data, job.split)
     examples = dataset.examples[: job.limit]
     check_given_boxes(job, examples)
-    names, notes = baselines.without_missing(asked_baselines(job.baselines))
+    names, notes = baselines.without_missing(parse_baselines(job.baselines))
     baselines.make_baselines(names)
     prior = None
     if "anchor_prior" in names:
@@ -155,7 +155,7 @@ def prepare(job: EvaluationJob, log: Log) -> tuple[Dataset, EvaluationSetup]:
             notes.append(f"left out: no anchor prior: {error}")
     followed, unknown = people_of(job.groups, dataset) if job.groups else ({}, [])
     notes += unknown
-    tell_notes([*dataset.notes, *notes], log)
+    log_notes([*dataset.notes, *notes], log)
     set_name = set_name_of(job.data) if dataset.name in OWN_SETS else dataset.name
     setup = EvaluationSetup(
         choose_weights(job.weights, job.preset, job.seed),
@@ -207,7 +207,7 @@ def evaluated_rows(
     )  # fmt: skip
 
 
-def tell(report: dict[str, Any], log: Log) -> None:
+def log_measures(report: dict[str, Any], log: Log) -> None:
     """Log every measure of every method."""
     table = glance(report)
     for line in table.lines:
@@ -221,7 +221,7 @@ def tell(report: dict[str, Any], log: Log) -> None:
         log.say("measure", f"{line.full_name:<22} {shown}", measure=line.full_name, values=values)
 
 
-def tell_failures(rows: Sequence[Row], log: Log) -> None:
+def log_failures(rows: Sequence[Row], log: Log) -> None:
     """Log why photos could not be judged, commonest reason first, each with its first photo."""
     statuses = Counter(row["status"] for row in rows if row["status"] != "ok")
     for status, count in statuses.most_common():

@@ -21,7 +21,7 @@ from pipeline.shapes import Shape
 MeasureValues = dict[str, float]
 
 
-def of_scores(mos: ArrayLike, predicted: ArrayLike) -> MeasureValues:
+def score_measures(mos: ArrayLike, predicted: ArrayLike) -> MeasureValues:
     """Compute srcc, pcc, acc5, acc10, Acc_K/N, rank-weighted means, and the best crop's MOS."""
     truth, guess = np.asarray(mos, np.float64), np.asarray(predicted, np.float64)
     values = {"srcc": srcc(truth, guess), "pcc": pcc(truth, guess)}
@@ -33,7 +33,7 @@ def of_scores(mos: ArrayLike, predicted: ArrayLike) -> MeasureValues:
     return values
 
 
-def of_crops(
+def overlap_measures(
     human: Boxes, crops: Sequence[Sequence[float]], width: int, height: int
 ) -> dict[str, list[float]]:
     """Compute IoU and boundary displacement of each crop with the person's crop it belongs to."""
@@ -44,13 +44,15 @@ def of_crops(
     }
 
 
-def of_free(human: Boxes, crop: NDArray[np.float64], width: int, height: int) -> MeasureValues:
+def free_crop_measures(
+    human: Boxes, crop: NDArray[np.float64], width: int, height: int
+) -> MeasureValues:
     """Compare a crop of free shape with the person's nearest to it, as usual for FCDB and FLMS."""
     best = float(np.max(iou(crop, human)))
     return {"free_iou": best, "free_bde": bde(crop, human, width, height)}
 
 
-def of_crop(
+def fault_measures(
     box: Sequence[float], shape: Shape, evidence: FaultEvidence, best: MeasureValues
 ) -> MeasureValues:
     """Measure a crop [4] of a shape by the evidence: gaze and heads kept, violations times 100.
@@ -63,7 +65,7 @@ def of_crop(
         values["gaze_kept"] = float(gaze_kept(crop, evidence.gaze, shape)[0])
     if len(evidence.drawn_heads):
         cut, lost = heads_cut_and_lost(crop, evidence.drawn_heads, shape)
-        values |= _of_heads(float(cut[0]), float(lost[0]))
+        values |= _head_measures(float(cut[0]), float(lost[0]))
     found = violations(crop[0], shape, evidence, best.get("gaze_kept"))
     values |= {kind: 100.0 * (kind in found) for kind in KINDS}
     return values | {"any violation": 100.0 * bool(found)}
@@ -75,15 +77,17 @@ def best_of_shape(shape: Shape, evidence: FaultEvidence) -> MeasureValues:
     if evidence.gaze is not None:
         values["gaze_kept"] = best_gaze_kept(shape, evidence.gaze, evidence.size_wh)
     if len(evidence.drawn_heads):
-        values |= _of_heads(*best_heads_cut_and_lost(shape, evidence.drawn_heads, evidence.size_wh))
+        values |= _head_measures(
+            *best_heads_cut_and_lost(shape, evidence.drawn_heads, evidence.size_wh)
+        )
     return values
 
 
-def _of_heads(cut: float, lost: float) -> MeasureValues:
+def _head_measures(cut: float, lost: float) -> MeasureValues:
     return {"heads_cut": cut, "heads_lost": lost, "heads_out": cut + lost}
 
 
-def of_people(
+def people_agreement(
     human: Boxes, width: int, height: int
 ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     """Measure agreement between people at each person's ratio, as a reference for methods.

@@ -77,7 +77,7 @@ class Evaluator:
             row["gaze"] = [] if evidence.gaze is None else np.round(evidence.gaze, 1).tolist()
             row["heads"] = np.round(evidence.drawn_heads, 1).tolist()
             row["shapes"] = self._shapes(crops, evidence)
-            row["acceptance"] += self._by_viewers(chosen, row["shapes"], evidence)
+            row["acceptance"] += self._acceptance_by_viewers(chosen, row["shapes"], evidence)
             row["kept"] = self._kept(crops, followed, photo) if followed else None
         except CropError as error:
             row |= {"status": error.status, "message": error.message}
@@ -102,7 +102,7 @@ class Evaluator:
         predicted: dict[str, NDArray[Any]] = {OURS: -places, NETWORK: scores}
         for name, baseline in self.baselines.items():
             predicted[name] = baseline.score(seen.photo, boxes)
-        values = {name: measures.of_scores(example.mos, of) for name, of in predicted.items()}
+        values = {name: measures.score_measures(example.mos, of) for name, of in predicted.items()}
         del values[OURS]["pcc"]  # an order has no distances
         return {
             "boxes": boxes.tolist(),
@@ -118,25 +118,30 @@ class Evaluator:
             shapes = [parse_shape(name) for name in example.asked]
             chosen = self.engine.choose(seen, shapes, 1).crops
             crops = self._crops(seen, shapes, chosen)
-            values = {name: measures.of_crops(human, own, *size) for name, own in crops.items()}
+            values = {
+                name: measures.overlap_measures(human, own, *size) for name, own in crops.items()
+            }
             row = {"boxes": human.tolist(), "crops": crops, "measures": values, "free": None}
-            return row, by_people(chosen, human, list(example.asked))
+            return row, acceptance_by_people(chosen, human, list(example.asked))
         ratios = [_own_ratio(box) for box in human]
         shapes = [*(Shape(f"{ratio:g}:1", ratio) for ratio in ratios), parse_shape("free")]
         chosen = self.engine.choose(seen, shapes, 1).crops
         crops = self._crops(seen, shapes, chosen)
         last = {name: boxes.pop() for name, boxes in crops.items()}
         free = np.array(last[OURS])
-        values = {name: measures.of_crops(human, own, *size) for name, own in crops.items()}
+        values = {name: measures.overlap_measures(human, own, *size) for name, own in crops.items()}
         if len(human) > 1 and example.drawn_by_people:
-            values[OTHER_PERSON], values[CONSENSUS] = measures.of_people(human, *size)
+            values[OTHER_PERSON], values[CONSENSUS] = measures.people_agreement(human, *size)
         row = {
             "boxes": human.tolist(),
             "crops": crops,
             "measures": values,
-            "free": {"box": free.tolist(), "measures": measures.of_free(human, free, *size)},
+            "free": {
+                "box": free.tolist(),
+                "measures": measures.free_crop_measures(human, free, *size),
+            },
         }
-        return row, by_people(chosen, human, ["own"] * len(human))
+        return row, acceptance_by_people(chosen, human, ["own"] * len(human))
 
     def _shapes(self, crops: CropsOfShapes, evidence: FaultEvidence) -> dict[str, dict[str, Row]]:
         """Map method -> shape -> box and measures; the best possible has only measures."""
@@ -144,13 +149,13 @@ class Evaluator:
         found: dict[str, dict[str, Row]] = {method: {} for method in crops}
         for method, boxes in crops.items():
             for shape, box in zip(self.shapes, boxes, strict=True):
-                values = measures.of_crop(box, shape, evidence, best[shape.name])
+                values = measures.fault_measures(box, shape, evidence, best[shape.name])
                 found[method][shape.name] = {"box": box, "measures": values}
         if any(best.values()):
             found[BEST] = {name: {"measures": values} for name, values in best.items()}
         return found
 
-    def _by_viewers(
+    def _acceptance_by_viewers(
         self, chosen: Sequence[ScoredCrop], judged: Row, evidence: FaultEvidence
     ) -> list[AcceptanceEntry]:
         """Judge the engine's crop of each shape by viewers. judged: the result of `_shapes`."""
@@ -190,7 +195,7 @@ class Evaluator:
         return crops
 
 
-def by_people(
+def acceptance_by_people(
     chosen: Sequence[ScoredCrop], human: Boxes, names: Sequence[str]
 ) -> list[AcceptanceEntry]:
     """Judge the crop of each person's shape by that person, and a last, free one by everybody."""

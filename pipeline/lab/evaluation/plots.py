@@ -84,19 +84,21 @@ def reliability_plot(bins: Sequence[Mapping[str, float]], colour: str) -> str:
     """
     figure = _figure(4.2)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(5, 1))
-    told = np.array([each["confidence"] for each in bins])
-    seen = np.array([each["accepted"] for each in bins])
+    confidence = np.array([each["confidence"] for each in bins])
+    accepted = np.array([each["accepted"] for each in bins])
     spread = [
         [max(0.0, each["accepted"] - each["low"]) for each in bins],
         [max(0.0, each["high"] - each["accepted"]) for each in bins],
     ]
     upper.axline((0.5, 0.5), slope=1, color="grey", linestyle="--", linewidth=1)
-    upper.errorbar(told, seen, yerr=spread, fmt="o-", color=colour, capsize=3, linewidth=1)
+    upper.errorbar(
+        confidence, accepted, yerr=spread, fmt="o-", color=colour, capsize=3, linewidth=1
+    )
     upper.set_xlim(0, 1)
     upper.set_ylim(0, 1)
     upper.set_ylabel("accepted by people")
     upper.grid(alpha=0.3)
-    edges = np.concatenate([[0.0], (told[1:] + told[:-1]) / 2, [1.0]])
+    edges = np.concatenate([[0.0], (confidence[1:] + confidence[:-1]) / 2, [1.0]])
     density = [each["share"] for each in bins] / np.maximum(np.diff(edges), 1e-6)
     lower.bar(edges[:-1], density, np.diff(edges), align="edge", color=colour, alpha=0.4)
     lower.set_ylabel("crops")

@@ -43,29 +43,29 @@ def confidence_figures(rows: Sequence[Any], resamples: int, seed: int) -> Calibr
 
     Empty where no crop has both a confidence and a known acceptance.
     """
-    told = [(row["id"], entry) for row in rows for entry in row.get("acceptance", ())]
-    if not told:
+    entries = [(row["id"], entry) for row in rows for entry in row.get("acceptance", ())]
+    if not entries:
         return {}
-    shapes = dict.fromkeys(entry["shape"] for _, entry in told)
-    parts = {ALL: told} | {
-        shape: [(photo, entry) for photo, entry in told if entry["shape"] == shape]
+    shapes = dict.fromkeys(entry["shape"] for _, entry in entries)
+    parts = {ALL: entries} | {
+        shape: [(photo, entry) for photo, entry in entries if entry["shape"] == shape]
         for shape in shapes
     }
-    shown = parts if len(shapes) > 1 else {ALL: told}
+    shown = parts if len(shapes) > 1 else {ALL: entries}
     figures = {name: _figures(part, resamples, seed) for name, part in shown.items()}
-    return {"parts": figures, "bins": _bins(told, resamples, seed)}
+    return {"parts": figures, "bins": _bins(entries, resamples, seed)}
 
 
 def _figures(
-    told: Sequence[tuple[str, AcceptanceEntry]], resamples: int, seed: int
+    entries: Sequence[tuple[str, AcceptanceEntry]], resamples: int, seed: int
 ) -> CalibrationFigures:
     """Measure the confidence's calibration, the margin's AUC, and a constant's Brier score."""
-    photos, confidence, accepted = _columns(told)
+    photos, confidence, accepted = _columns(entries)
     weights = photo_weights(photos)
-    margins = [entry["margin"] for _, entry in told]
+    margins = [entry["margin"] for _, entry in entries]
     widest = max((margin for margin in margins if margin is not None), default=0.0)
     margin = np.array([widest if each is None else each for each in margins])
-    constant = np.full(len(told), weights @ accepted / weights.sum())
+    constant = np.full(len(entries), weights @ accepted / weights.sum())
     measure = _interval_of(accepted, weights, photos, resamples, seed)
     return {
         **calibration_figures(confidence, accepted, photos, resamples, seed),
@@ -75,10 +75,10 @@ def _figures(
 
 
 def _bins(
-    told: Sequence[tuple[str, AcceptanceEntry]], resamples: int, seed: int
+    entries: Sequence[tuple[str, AcceptanceEntry]], resamples: int, seed: int
 ) -> list[CalibrationFigures]:
     """Return the bins of `reliability`, each with an interval of its acceptance over photos."""
-    photos, confidence, accepted = _columns(told)
+    photos, confidence, accepted = _columns(entries)
     weights = photo_weights(photos)
     bins, found = bins_of(confidence, weights), []
     numbers = sorted(set(bins.tolist()))
@@ -104,9 +104,9 @@ def _mean_accepted(_: FloatArray, accepted: FloatArray, weights: FloatArray) -> 
 
 
 def _columns(
-    told: Sequence[tuple[str, AcceptanceEntry]],
+    entries: Sequence[tuple[str, AcceptanceEntry]],
 ) -> tuple[list[str], FloatArray, FloatArray]:
     """Return the photos, confidence [N] and accepted [N]."""
-    confidence = np.array([entry["confidence"] for _, entry in told], np.float64)
-    accepted = np.array([entry["accepted"] for _, entry in told], np.float64)
-    return [photo for photo, _ in told], confidence, accepted
+    confidence = np.array([entry["confidence"] for _, entry in entries], np.float64)
+    accepted = np.array([entry["accepted"] for _, entry in entries], np.float64)
+    return [photo for photo, _ in entries], confidence, accepted

@@ -84,8 +84,8 @@ def plots(report: Report, shown_by: str | None) -> list[str]:
                 COLOURS[OURS], diagonal=True,
             )
         )  # fmt: skip
-    if told := report.get("confidence"):
-        drawn.append(reliability_plot(told["bins"], COLOURS[OURS]))
+    if confidence := report.get("confidence"):
+        drawn.append(reliability_plot(confidence["bins"], COLOURS[OURS]))
     if shown_by and report["slices"]:
         drawn.append(slice_bars(report["slices"], shown_by))
     return drawn

@@ -101,7 +101,7 @@ class EvaluationSetup:
         assert self.folds is not None
         chosen = choose_device(device)
         network = self.folds.scorer(fold, lambda: self.weights.load(chosen), chosen)
-        detector = self.folds.looking(fold)
+        detector = self.folds.detector_with_branch(fold)
         source = (
             make_source(self.detector, chosen)
             if detector is None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.lab.evaluation.catalogue import MEASURES, OURS, measure_of, of_shape
+from pipeline.lab.evaluation.catalogue import MEASURES, OURS, measure_of, shape_key
 from pipeline.lab.evaluation.fairness import fairness, integrity
 from pipeline.lab.evaluation.intervals import Interval, IntervalOf, percentile_interval
 from pipeline.lab.evaluation.photo import Row
@@ -101,7 +101,7 @@ def over_shapes(measured: Mapping[str, Mapping[str, float]]) -> dict[str, float]
     names = next(iter(measured.values()), {})
     means = {name: float(np.mean([of[name] for of in measured.values()])) for name in names}
     return means | {
-        of_shape(name, shape): of[name]
+        shape_key(name, shape): of[name]
         for name in names
         if MEASURES[name].per_shape
         for shape, of in measured.items()

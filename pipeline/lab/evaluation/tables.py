@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Any
 
-from pipeline.lab.evaluation.acceptance import LEAST_GAZE_SHARE, LEAST_IOU
+from pipeline.lab.evaluation.acceptance import MIN_GAZE_SHARE, MIN_IOU
 from pipeline.lab.evaluation.catalogue import (
     MEASURES,
     METHODS,
     OURS,
     measure_of,
-    of_shape,
+    shape_key,
     shape_of,
 )
-from pipeline.lab.evaluation.intervals import INSIDE_PERCENT
+from pipeline.lab.evaluation.intervals import INTERVAL_PERCENT
 from pipeline.lab.evaluation.published import published_for
 from pipeline.lab.evaluation.reliability import ALL as ALL_CROPS
 from pipeline.lab.evaluation.summary import keys_of
@@ -45,8 +45,8 @@ CALIBRATION = {  # figure: column header
 }
 CONFIDENCE_NOTE = (
     "Whether crops told to be accepted with a probability are accepted that often. Accepted: by "
-    f"a person's crop, an IoU of at least {LEAST_IOU} with it at that person's own ratio (for the "
-    f"free shape, the share of people); by gaze, at least {LEAST_GAZE_SHARE} of the fixations that "
+    f"a person's crop, an IoU of at least {MIN_IOU} with it at that person's own ratio (for the "
+    f"free shape, the share of people); by gaze, at least {MIN_GAZE_SHARE} of the fixations that "
     "the best crop of the shape keeps and, where heads were drawn, no head that counts cut by more "
     "than a tenth. Calibration error: mean distance of the plot's points from the line. AUC: the "
     "chance that an accepted crop has the higher confidence. Brier score: lower is better. Every "
@@ -107,10 +107,11 @@ def glance(report: Report) -> Table:
             for verdict in [report["verdicts"].get(method, {}).get(key, "")]
         ]
         name, kind = (shape, "shape") if shape else (measure.name, "")
-        lines.append(TableLine(name, cells, kind, below, of_shape(measure.name, shape).strip()))
+        lines.append(TableLine(name, cells, kind, below, shape_key(measure.name, shape).strip()))
     note = (
         "Means over photos. ▲: this run is better than that method; ▼: it is worse; the "
-        f"{INSIDE_PERCENT} % bootstrap interval of the difference, photo by photo, does not hold 0."
+        f"{INTERVAL_PERCENT} % bootstrap interval of the difference, photo by photo, does not hold "
+        "0."
     )
     return Table("All measures at a glance", note, [METHODS[method] for method in methods], lines)
 
@@ -126,7 +127,7 @@ def tables(report: Report) -> list[Table]:
     shapes = list(dict.fromkeys(shape_of(key) for key in keys if shape_of(key)))
     for name, (title, note) in QUESTIONS.items():
         if name in keys:
-            columns = {name: "mean"} | {of_shape(name, shape): shape for shape in shapes}
+            columns = {name: "mean"} | {shape_key(name, shape): shape for shape in shapes}
             made.append(_table(title, note, columns, report))
     if "any violation" in keys:
         columns = {key: key for key in (*KINDS, "any violation")}

@@ -30,8 +30,8 @@ KINDS = ("head cut", "face lost", "subject halved", "text cut", "wrong subject")
 
 # Our own thresholds: shares of an object, of the gaze that could be kept, of an object or the crop.
 HALVED = (0.25, 0.75)
-LEAST_GAZE = 0.5
-LEAST_SUBJECT = 0.25
+MIN_GAZE = 0.5
+MIN_SUBJECT = 0.25
 
 
 def violations(
@@ -68,10 +68,10 @@ def _wrong_subject(
     crop: NDArray[np.float32], shape: Shape, evidence: FaultEvidence, best_gaze: float | None
 ) -> bool:
     if evidence.gaze is not None and best_gaze is not None:
-        return float(gaze_kept(crop[None], evidence.gaze, shape)[0]) < LEAST_GAZE * best_gaze
+        return float(gaze_kept(crop[None], evidence.gaze, shape)[0]) < MIN_GAZE * best_gaze
     if evidence.subject is not None:
         return bool((evidence.subject < crop[:2]).any() or (evidence.subject > crop[2:]).any())
     if not len(evidence.objects):
         return False
     shared = float(intersection(crop[None], evidence.objects[:1])[0, 0])
-    return shared < LEAST_SUBJECT * min(float(area(evidence.objects[0])), float(area(crop)))
+    return shared < MIN_SUBJECT * min(float(area(evidence.objects[0])), float(area(crop)))

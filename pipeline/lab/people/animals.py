@@ -23,11 +23,11 @@ from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.errors import UsageError
 from pipeline.lab.atomic_files import make_folder, write_atomic
 from pipeline.lab.batches import batches_of_epochs
-from pipeline.lab.datasets import read_set, tell_notes
+from pipeline.lab.datasets import log_notes, read_set
 from pipeline.lab.datasets.layout import check_each_once, photos_of_set
 from pipeline.lab.fold_weights import network_of
-from pipeline.lab.people.branches import PeopleView, heads_loss, in_deviations
-from pipeline.lab.people.fitting import VIEWS_A_STEP, fit_branch, standard_of
+from pipeline.lab.people.branches import PeopleView, heads_loss, standardised_levels
+from pipeline.lab.people.fitting import VIEWS_PER_STEP, channel_stats, fit_branch
 from pipeline.lab.people.labels import PeopleLabels, labels_of
 from pipeline.lab.people.recipe import ALL, packaged_weights
 from pipeline.lab.people.settings import AnimalsJob
@@ -39,7 +39,7 @@ SET = "animals"
 EPOCHS, RATE, DECAY = 8, 2e-3, 0.05
 PASSES = 2  # of random parts of each photo with animals
 WHOLE_VIEWS = 2  # the first views of a photo show all of it
-DROPPED = 0.1  # share of the channels that are dropped out in training
+DROPOUT = 0.1  # share of the channels that are dropped out in training
 
 
 def write_animals(job: AnimalsJob, log: Log) -> None:
@@ -48,7 +48,7 @@ def write_animals(job: AnimalsJob, log: Log) -> None:
     Raises UsageError where there are no labels, or a folder has no photos.
     """
     examples, notes = read_set("labels", job.heads, "test")
-    tell_notes(notes, log)
+    log_notes(notes, log)
     labelled = [labels_of(one, SET) for one in examples if one.heads_px is not None]
     if not labelled:
         raise UsageError(f"{job.heads}: no photo has heads in the JSON file beside the folder")
@@ -85,18 +85,18 @@ def train_animals(views: Sequence[PeopleView], seed: int = 0, epochs: int = EPOC
     """Train a new branch; return it in evaluation mode. Weights are averaged over steps."""
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
-    standards = [standard_of([view.levels[i] for view in views]) for i in range(len(LEVELS))]
+    stats = [channel_stats([view.levels[i] for view in views]) for i in range(len(LEVELS))]
     branch = HeadBranch()
     sizes = [view.levels[0].shape for view in views]
-    plan = batches_of_epochs(sizes, VIEWS_A_STEP, epochs, random)
+    batches = batches_of_epochs(sizes, VIEWS_PER_STEP, epochs, random)
 
     def loss_of(batch: Sequence[int]) -> Tensor:
         seen = [views[i] for i in batch]
-        levels = in_deviations([view.levels for view in seen], standards)
-        fine, medium, coarse, pyramid = (functional.dropout2d(level, DROPPED) for level in levels)
+        levels = standardised_levels([view.levels for view in seen], stats)
+        fine, medium, coarse, pyramid = (functional.dropout2d(level, DROPOUT) for level in levels)
         heads = branch(fine, medium, coarse, pyramid)
-        return heads_loss(heads, [view.heads for view in seen]) / VIEWS_A_STEP
+        return heads_loss(heads, [view.heads for view in seen]) / VIEWS_PER_STEP
 
-    fit_branch(branch, plan, loss_of, RATE, DECAY)
-    fold_into(branch.lateral, standards)
+    fit_branch(branch, batches, loss_of, RATE, DECAY)
+    fold_into(branch.lateral, stats)
     return branch.eval()

@@ -17,15 +17,15 @@ from torch.nn import functional
 from pipeline.detectors.head_branch import LEVELS
 from pipeline.detectors.people_head import PeopleHead, fold_standardisation
 from pipeline.lab.batches import batches_of_epochs
-from pipeline.lab.people.fitting import VIEWS_A_STEP, Standard, fit_branch, standard_of
+from pipeline.lab.people.fitting import VIEWS_PER_STEP, ChannelStats, channel_stats, fit_branch
 from pipeline.lab.people.targets import HeadTarget, TargetMap
 
 # These were chosen on five folds; other training settings are the usual defaults.
 EPOCHS, RATE, DECAY = 3, 2e-3, 0.02
 KEPT_WEIGHT = 3.0  # of the cross-entropy of the map of keeping, a mean over cells
-# Of the divergence between the gaze maps of a photo and its worn copy. On two folds, 5 reduced the
-# difference between copies by a fifth (OSIE) to two fifths (FLMS) at no cost.
-STEADY_WEIGHT = 5.0
+# Of the divergence between the gaze maps of a photo and its degraded copy. On two folds, 5 reduced
+# the difference between copies by a fifth (OSIE) to two fifths (FLMS) at no cost.
+CONSISTENCY_WEIGHT = 5.0
 FEW_HEADS = 3.0  # a view with fewer heads counts as one with this many
 
 Features = list[Tensor]  # taps at strides 8, 16, 32 and the pyramid, [C, h, w] each
@@ -36,7 +36,7 @@ class PeopleView:
     """The frozen network's features of one view, and its targets; None where there is no label.
 
     gaze_weight: 1 for a whole photo, less for a part, whose fixations depend on the rest of it.
-    copy: features of a worn copy of the photo, whose gaze map should be the same; None for none.
+    copy: features of a degraded copy, whose gaze map should be the same; None for none.
     """
 
     levels: Features
@@ -51,49 +51,49 @@ def train_branches(views: Sequence[PeopleView], seed: int = 0, epochs: int = EPO
     """Train new branches; return them in evaluation mode. Weights are averaged over steps."""
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
-    standards = [standard_of([view.levels[i] for view in views]) for i in range(len(LEVELS))]
+    stats = [channel_stats([view.levels[i] for view in views]) for i in range(len(LEVELS))]
     head = PeopleHead()
     with torch.no_grad():
         head.map_out.weight *= 0.3  # starts with a nearly uniform map
     sizes = [view.levels[0].shape for view in views]
-    plan = batches_of_epochs(sizes, VIEWS_A_STEP, epochs, random)
+    batches = batches_of_epochs(sizes, VIEWS_PER_STEP, epochs, random)
 
     def loss_of(batch: Sequence[int]) -> Tensor:
-        return branch_loss(head, [views[i] for i in batch], standards) / VIEWS_A_STEP
+        return branch_loss(head, [views[i] for i in batch], stats) / VIEWS_PER_STEP
 
-    fit_branch(head, plan, loss_of, RATE, DECAY)
-    fold_standardisation(head, standards)
+    fit_branch(head, batches, loss_of, RATE, DECAY)
+    fold_standardisation(head, stats)
     return head.eval()
 
 
-def branch_loss(head: PeopleHead, views: Sequence[PeopleView], standards: list[Standard]) -> Tensor:
+def branch_loss(head: PeopleHead, views: Sequence[PeopleView], stats: list[ChannelStats]) -> Tensor:
     """Sum all losses that views of the same size have labels for."""
-    heads, gaze, kept = head(*in_deviations([view.levels for view in views], standards))
+    heads, gaze, kept = head(*standardised_levels([view.levels for view in views], stats))
     loss = heads_loss(heads, [view.heads for view in views])
-    for view, gaze_told, kept_told in zip(views, gaze, kept, strict=True):
+    for view, gaze_logits, kept_logits in zip(views, gaze, kept, strict=True):
         if view.gaze is not None:
-            loss = loss + view.gaze_weight * _divergence(gaze_told, torch.from_numpy(view.gaze))
+            loss = loss + view.gaze_weight * _divergence(gaze_logits, torch.from_numpy(view.gaze))
         if view.kept is not None:
             entropy = functional.binary_cross_entropy_with_logits(
-                kept_told[0], torch.from_numpy(view.kept)
+                kept_logits[0], torch.from_numpy(view.kept)
             )
             loss = loss + KEPT_WEIGHT * entropy
     copied = [view for view in views if view.copy is not None]
     if copied:
-        loss = loss + STEADY_WEIGHT * _unsteadiness(head, copied, standards)
+        loss = loss + CONSISTENCY_WEIGHT * _consistency_loss(head, copied, stats)
     return loss
 
 
-def in_deviations(levels: Sequence[Features], standards: list[Standard]) -> list[Tensor]:
+def standardised_levels(levels: Sequence[Features], stats: list[ChannelStats]) -> list[Tensor]:
     """Batch the four levels of views of the same size, each channel in standard deviations."""
     return [
         (torch.stack([of_view[i] for of_view in levels]).float() - mean) / deviation
-        for i, (mean, deviation) in enumerate(standards)
+        for i, (mean, deviation) in enumerate(stats)
     ]
 
 
-def _unsteadiness(
-    head: PeopleHead, views: Sequence[PeopleView], standards: list[Standard]
+def _consistency_loss(
+    head: PeopleHead, views: Sequence[PeopleView], stats: list[ChannelStats]
 ) -> Tensor:
     """Sum the Jeffreys divergence between the gaze maps of views and of their copies over views.
 
@@ -102,7 +102,7 @@ def _unsteadiness(
     originals = [view.levels for view in views]
     copies = [view.copy for view in views if view.copy is not None]
     head.eval()
-    gaze, _ = head.maps(*in_deviations([*originals, *copies], standards))
+    gaze, _ = head.maps(*standardised_levels([*originals, *copies], stats))
     head.train()
     first, second = functional.log_softmax(gaze.flatten(1), 1).chunk(2)
     return ((first.exp() - second.exp()) * (first - second)).sum()
@@ -110,8 +110,8 @@ def _unsteadiness(
 
 def _divergence(logits: Tensor, shares: Tensor) -> Tensor:
     """Compute the KL divergence of the softmax of logits [1, h, w] from shares [h, w], sum 1."""
-    told = functional.log_softmax(logits.flatten(), 0)
-    return (shares.flatten() * (shares.flatten().clamp_min(1e-9).log() - told)).sum()
+    log_predicted = functional.log_softmax(logits.flatten(), 0)
+    return (shares.flatten() * (shares.flatten().clamp_min(1e-9).log() - log_predicted)).sum()
 
 
 def heads_loss(output: Tensor, targets: Sequence[HeadTarget]) -> Tensor:
@@ -119,18 +119,18 @@ def heads_loss(output: Tensor, targets: Sequence[HeadTarget]) -> Tensor:
 
     output: [B, 5, h, w]
     """
-    centres, denied, offsets, weights = (
+    centres, negative_weights, offsets, weights = (
         torch.from_numpy(np.stack([getattr(target, name) for target in targets]))
-        for name in ("centres", "denied", "offsets", "offset_weights")
+        for name in ("centres", "negative_weights", "offsets", "offset_weights")
     )
     likely = output[:, 0].sigmoid().clamp(1e-4, 1 - 1e-4)
     at = (centres >= 0.999).float()
     missed = at * (1 - likely) ** 2 * likely.log()
-    elsewhere = (1 - at) * denied * (1 - centres) ** 4 * likely**2 * (1 - likely).log()
+    elsewhere = (1 - at) * negative_weights * (1 - centres) ** 4 * likely**2 * (1 - likely).log()
     focal = -(missed + elsewhere).sum((1, 2)) / at.sum((1, 2)).clamp_min(FEW_HEADS)
-    told = functional.softplus(output[:, 1:])
-    shared = torch.minimum(told, offsets)
-    areas = [(r[:, 0] + r[:, 2]) * (r[:, 1] + r[:, 3]) for r in (told, offsets, shared)]
+    predicted = functional.softplus(output[:, 1:])
+    shared = torch.minimum(predicted, offsets)
+    areas = [(r[:, 0] + r[:, 2]) * (r[:, 1] + r[:, 3]) for r in (predicted, offsets, shared)]
     overlap = (areas[2] + 0.1) / (areas[0] + areas[1] - areas[2] + 0.1)
     edges = (-overlap.log() * weights).sum((1, 2)) / weights.sum((1, 2)).clamp_min(FEW_HEADS + 1)
     return focal.sum() / 2 + edges.sum()

@@ -21,10 +21,10 @@ from pipeline.lab.people.confidence_rows import JudgedCrop
 
 RIDGE = 1.0  # against a total weight of one per photo; .1 to 10 give the same figures
 STEPS = 50
-SETTLED = 1e-10
+TOLERANCE = 1e-10
 RESAMPLES = 400
 TINY = 1e-3  # for the calibration line: confidences' distance from 0 and 1, and its ridge
-LEAST_SPREAD = 0.05  # range of confidence for a calibration line; a constant has a few hundredths
+MIN_SPREAD = 0.05  # range of confidence for a calibration line; a constant has a few hundredths
 
 
 def fit_logistic(
@@ -46,7 +46,7 @@ def fit_logistic(
         curve = (x * (weights * likely * (1 - likely))[:, None]).T @ x + penalty
         step = np.linalg.solve(curve, slope)
         fitted += step
-        if np.abs(step).max() < SETTLED:
+        if np.abs(step).max() < TOLERANCE:
             own = fitted[:-1] / scale
             return ConfidenceModel(own, float(fitted[-1] - own @ mean))
     raise ValueError(f"the regression did not settle in {STEPS} steps")
@@ -123,8 +123,8 @@ def out_of_fold_figures(crops: Sequence[JudgedCrop]) -> CalibrationFigures:
     is_chosen = np.array([crop.rank == 0 for crop in crops])
     chosen = [crop for crop in crops if crop.rank == 0]
     later = [crop for crop in crops if crop.rank > 0]
-    confidence, alone = of_all[is_chosen], TERMS.index("lead")
-    margin = out_of_fold(chosen, terms_of(chosen)[:, alone : alone + 1])
+    confidence, lead = of_all[is_chosen], TERMS.index("lead")
+    margin = out_of_fold(chosen, terms_of(chosen)[:, lead : lead + 1])
     constant = out_of_fold(chosen, np.zeros((len(chosen), 1)))
     found: CalibrationFigures = {
         "confidence": calibration_of(chosen, confidence),
@@ -154,7 +154,7 @@ def calibration_line(
     They are 1 and 0 where the confidence is calibrated; a slope below 1 means overconfidence. Empty
     where the confidence hardly varies, or where people accept all crops or none.
     """
-    if np.ptp(confidence) < LEAST_SPREAD or not 0 < weights @ accepted < weights.sum():
+    if np.ptp(confidence) < MIN_SPREAD or not 0 < weights @ accepted < weights.sum():
         return {}
     likely = np.clip(confidence, TINY, 1 - TINY)
     odds = np.log(likely / (1 - likely))[:, None]

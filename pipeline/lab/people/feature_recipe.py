@@ -27,7 +27,7 @@ from pipeline.lab.fold_weights import FoldWeights, fold_metadata, network_of
 from pipeline.lab.folds import FOLDS, check_folds, fold_name, fold_of, set_name_of
 from pipeline.lab.people.feature_scores import score_loss
 from pipeline.lab.people.feature_views import FeatureView, feature_views
-from pipeline.lab.people.fitting import VIEWS_A_STEP, Standard, fit_branch, standard_of
+from pipeline.lab.people.fitting import VIEWS_PER_STEP, ChannelStats, channel_stats, fit_branch
 from pipeline.lab.people.recipe import packaged_weights
 from pipeline.lab.people.settings import FeaturesJob
 from pipeline.report.progress import Log
@@ -36,7 +36,7 @@ from s2cnet import S2CNet, load_model
 
 ALL = "features.safetensors"
 EPOCHS, RATE, DECAY = 6, 3e-3, 0.01
-STEADY = 1.0  # weight of the difference between the maps of a view and its copy
+CONSISTENCY_WEIGHT = 1.0  # weight of the difference between the maps of a view and its copy
 SCORE_STEPS, SCORE_VIEWS, SCORE_RATE = 700, 10, 7e-4  # of the second part
 SCORE_WEIGHT, MAP_WEIGHT = 2.0, 0.5  # in its loss
 
@@ -71,8 +71,8 @@ def write_features(job: FeaturesJob, log: Log) -> None:
         head, loss = train_features(views, scorer, job.seed, device=choose_device())
         name = ALL if held is None else fold_name(held)
         state = {name: value.half().contiguous() for name, value in head.state_dict().items()}
-        told = None if held is None else fold_metadata(sets.values())
-        write_atomic(job.output / name, safetensors.torch.save(state, told))
+        metadata = None if held is None else fold_metadata(sets.values())
+        write_atomic(job.output / name, safetensors.torch.save(state, metadata))
         log.say("features", f"{name} is written; {loss:.3f} of the variance is lost")
 
 
@@ -106,33 +106,33 @@ def train_features(
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
     scorer.to(device)
-    levels = [standard_of([view.levels[level] for view in views]) for level in range(len(READ))]
-    target = standard_of([view.target for view in views])
+    levels = [channel_stats([view.levels[level] for view in views]) for level in range(len(READ))]
+    target = channel_stats([view.target for view in views])
     on_device = [(mean.to(device), scale.to(device)) for mean, scale in (*levels, target)]
     head = FeatureHead().to(device)
     sizes = [view.sizes for view in views]
 
     def loss_of(batch: Sequence[int]) -> Tensor:
         seen = [views[i] for i in batch]
-        return feature_loss(*_told(head, seen, on_device), seen, on_device[-1])
+        return feature_loss(*_predicted_maps(head, seen, on_device), seen, on_device[-1])
 
     def scored_loss_of(batch: Sequence[int]) -> Tensor:
         seen = [views[i] for i in batch]
-        told, copied = _told(head, seen, on_device)
-        maps = torch.cat([told, copied])
+        predicted, copied = _predicted_maps(head, seen, on_device)
+        maps = torch.cat([predicted, copied])
         of_scores = score_loss(scorer, seen, maps, random)
         return SCORE_WEIGHT * of_scores + MAP_WEIGHT * feature_loss(
-            told, copied, seen, on_device[-1]
+            predicted, copied, seen, on_device[-1]
         )
 
-    plan = batches_of_epochs(sizes, VIEWS_A_STEP, epochs, random)
-    losses = fit_branch(head, plan, loss_of, RATE, DECAY)
+    batches = batches_of_epochs(sizes, VIEWS_PER_STEP, epochs, random)
+    losses = fit_branch(head, batches, loss_of, RATE, DECAY)
     scored = _batches(sizes, SCORE_STEPS if score_steps is None else score_steps, random)
     if scored:
         fit_branch(head, scored, scored_loss_of, SCORE_RATE, DECAY)
     head.cpu()
-    fold_standards(head, levels, target)
-    return head.eval(), float(np.mean(losses[-len(plan) // epochs :]))
+    fold_channel_stats(head, levels, target)
+    return head.eval(), float(np.mean(losses[-len(batches) // epochs :]))
 
 
 def _batches(sizes: Sequence[Hashable], steps: int, random: np.random.Generator) -> list[list[int]]:
@@ -144,33 +144,35 @@ def _batches(sizes: Sequence[Hashable], steps: int, random: np.random.Generator)
 
 
 def feature_loss(
-    told: Tensor, copied: Tensor, views: Sequence[FeatureView], target: Standard
+    predicted: Tensor, copied: Tensor, views: Sequence[FeatureView], target: ChannelStats
 ) -> Tensor:
     """Compute the mean squared error of the maps of views and copies, in standard deviations.
 
-    told, copied: maps of the views and of their copies, [B, 8, H, W]. The mean squared distance
-    between the two is added, times STEADY.
+    predicted, copied: maps of the views and of their copies, [B, 8, H, W]. The mean squared
+    distance between the two is added, times CONSISTENCY_WEIGHT.
     """
-    wanted = torch.stack([view.target for view in views]).to(told.device).float()
-    told, copied, wanted = ((maps - target[0]) / target[1] for maps in (told, copied, wanted))
-    error = functional.mse_loss(told, wanted) + functional.mse_loss(copied, wanted)
-    return error / 2 + STEADY * functional.mse_loss(copied, told)
+    wanted = torch.stack([view.target for view in views]).to(predicted.device).float()
+    predicted, copied, wanted = (
+        (maps - target[0]) / target[1] for maps in (predicted, copied, wanted)
+    )
+    error = functional.mse_loss(predicted, wanted) + functional.mse_loss(copied, wanted)
+    return error / 2 + CONSISTENCY_WEIGHT * functional.mse_loss(copied, predicted)
 
 
-def _told(
-    head: FeatureHead, views: Sequence[FeatureView], standards: Sequence[Standard]
+def _predicted_maps(
+    head: FeatureHead, views: Sequence[FeatureView], stats: Sequence[ChannelStats]
 ) -> tuple[Tensor, Tensor]:
-    """Predict maps [B, 8, H, W] of views and of copies. standards: of levels and of the target.
+    """Predict maps [B, 8, H, W] of views and of copies. stats: of levels and of the target.
 
     The head's input and output are in standard deviations.
     """
-    mean, deviation = standards[-1]
+    mean, deviation = stats[-1]
     found = []
     for of_views in ([view.levels for view in views], [view.copy for view in views]):
         levels = Levels(
             *(
                 (torch.stack([one[i] for one in of_views]).to(shift.device).float() - shift) / scale
-                for i, (shift, scale) in enumerate(standards[:-1])
+                for i, (shift, scale) in enumerate(stats[:-1])
             )
         )
         maps = in_cells(head(levels), views[0].target.shape[-2:])
@@ -178,7 +180,9 @@ def _told(
     return found[0], found[1]
 
 
-def fold_standards(head: FeatureHead, levels: Sequence[Standard], target: Standard) -> None:
+def fold_channel_stats(
+    head: FeatureHead, levels: Sequence[ChannelStats], target: ChannelStats
+) -> None:
     """Fold the levels' standardisation and the target's mean and deviation into the weights."""
     out = head.out.bias
     assert out is not None, "the last convolution has a bias"

@@ -18,9 +18,9 @@ from s2cnet import S2CNet
 CROPS = 48  # of each view, drawn again in every step
 # Ratios of drawn crops: those of thumbnails, and multiples of the view's own.
 RATIOS, OWN_RATIOS = (1, 9 / 16, 16 / 9, 3 / 4, 4 / 3), (1, 1.15, 1 / 1.15)
-LARGEST, LEAST_SHARE = 0.4, 0.55  # share of crops of the largest size; sides of the others
+LARGEST, MIN_SHARE = 0.4, 0.55  # share of crops of the largest size; sides of the others
 LEVEL_WEIGHT = 0.3  # of errors of the scores themselves; errors about their mean have weight 1
-LEAST_VARIANCE = 1e-4  # of a view's scores
+MIN_VARIANCE = 1e-4  # of a view's scores
 
 
 def drawn_crops(width: int, height: int, count: int, random: np.random.Generator) -> Tensor:
@@ -28,7 +28,7 @@ def drawn_crops(width: int, height: int, count: int, random: np.random.Generator
     own = width / height
     ratios = random.choice([*RATIOS, *(own * times for times in OWN_RATIOS)], count)
     tall = np.minimum(height, width / ratios)
-    share = np.where(random.random(count) < LARGEST, 1, random.uniform(LEAST_SHARE, 1, count))
+    share = np.where(random.random(count) < LARGEST, 1, random.uniform(MIN_SHARE, 1, count))
     sides = np.stack([tall * ratios, tall], axis=1) * share[:, None]
     low = random.random((count, 2)) * ((width, height) - sides)
     high = np.minimum(np.ceil(low + sides), (width, height))
@@ -49,10 +49,12 @@ def score_loss(
     own = torch.stack([view.target for view in views]).to(device).float()
     with torch.no_grad():
         wanted = network.judge(own, _rois(drawn, device), objects, height, width)
-    told = network.judge(maps, _rois([*drawn, *drawn], device), [*objects, *objects], height, width)
+    predicted = network.judge(
+        maps, _rois([*drawn, *drawn], device), [*objects, *objects], height, width
+    )
     of_views = wanted.view(len(views), CROPS)
-    error = told.view(2, len(views), CROPS) - of_views
-    spread = of_views.var(dim=1, keepdim=True) + LEAST_VARIANCE
+    error = predicted.view(2, len(views), CROPS) - of_views
+    spread = of_views.var(dim=1, keepdim=True) + MIN_VARIANCE
     about_mean = error - error.mean(dim=2, keepdim=True)
     squared = about_mean.square() + LEVEL_WEIGHT * error.square()
     loss: Tensor = (squared / spread).mean()

@@ -2,8 +2,8 @@
 
 No labels are needed: the target is the output of S2CNet's backbone for a view. The views of a photo
 are the photo itself and two parts of it; parts are mirrored half of the time and have changed
-brightness. Each view has a worn copy with the same target as the view itself, so that a photo keeps
-its map when it is encoded again.
+brightness. Each view has a degraded copy with the same target as the view itself, so that a photo
+keeps its map when it is encoded again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pipeline.detectors.feature_head import at_stride_16
 from pipeline.detectors.postprocess import postprocess
 from pipeline.detectors.subject_network import Levels, SubjectNetwork
 from pipeline.lab.datasets.layout import pixels_shown
-from pipeline.lab.people.views import PARTS, encoded_copy, in_other_light, part_of
+from pipeline.lab.people.views import PARTS, jitter_brightness, part_of, reencoded_copy
 from s2cnet import boxes_to_input, prepare_image
 
 BLURRED = 0.3  # share of the copies that are blurred
@@ -37,8 +37,8 @@ class FeatureView:
 
     levels: of the detector, at stride 16 and 32 (`at_stride_16`), [C, h, w] each.
     target: the feature map of S2CNet's own backbone, [8, H, W].
-    copy: levels of a worn copy of the view; the view's own where the detector's input for the copy
-        has another size.
+    copy: levels of a degraded copy of the view; the view's own where the detector's input for the
+        copy has another size.
     objects: boxes that the detector finds, [D, 4] xyxy in pixels of S2CNet's input.
     size_wh: size of that input, in pixels.
     """
@@ -66,16 +66,16 @@ def feature_views(
         for shares, _ in PARTS:
             _, part = part_of(pixels, shares, random)
             part = part[:, ::-1] if random.random() < 0.5 else part
-            seen.append(in_other_light(np.ascontiguousarray(part), random))
-        yield [feature_view(network, backbone, one, worn(one, random)) for one in seen]
+            seen.append(jitter_brightness(np.ascontiguousarray(part), random))
+        yield [feature_view(network, backbone, one, reuploaded_copy(one, random)) for one in seen]
 
 
-def worn(pixels: Pixels, random: np.random.Generator) -> Pixels:
-    """Make a copy like a re-uploaded photo: sometimes blurred a little, then `encoded_copy`."""
+def reuploaded_copy(pixels: Pixels, random: np.random.Generator) -> Pixels:
+    """Make a copy like a re-uploaded photo: sometimes blurred a little, then `reencoded_copy`."""
     if random.random() < BLURRED:
         blurred = cv2.GaussianBlur(pixels, (0, 0), random.uniform(*BLUR))
-        return encoded_copy(np.asarray(blurred, np.uint8), random)
-    return encoded_copy(pixels, random)
+        return reencoded_copy(np.asarray(blurred, np.uint8), random)
+    return reencoded_copy(pixels, random)
 
 
 @torch.inference_mode()

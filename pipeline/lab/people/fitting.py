@@ -1,4 +1,4 @@
-"""The training steps and standards that the detector's branches on stored features share.
+"""The training steps and channel statistics that the detector's branches on stored features share.
 
 The frozen network's features of each view are computed once. A branch is small, so a step on
 sixteen views takes some 20 ms of one core.
@@ -11,48 +11,48 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from pipeline.lab.training.schedule import descend
+from pipeline.lab.training.schedule import optimizer_step
 
-VIEWS_A_STEP, AVERAGE = 16, 0.995
+VIEWS_PER_STEP, EMA_DECAY = 16, 0.995
 CLIP = 2.0  # norm of a step's gradient
 CELLS = 7  # stride of the cells sampled for mean and deviation
 MAPS = 400  # about how many maps are sampled for them
 
-Standard = tuple[Tensor, Tensor]  # mean and deviation [C, 1, 1]
+ChannelStats = tuple[Tensor, Tensor]  # mean and deviation [C, 1, 1]
 
 
 def fit_branch(
     module: nn.Module,
-    plan: Sequence[Sequence[int]],
+    batches: Sequence[Sequence[int]],
     loss_of: Callable[[Sequence[int]], Tensor],
     rate: float,
     decay: float,
 ) -> list[float]:
     """Train a module with AdamW and a one-cycle rate; its weights become their running mean.
 
-    plan: indices of the views of each step; loss_of: returns the loss of such a step
+    batches: indices of the views of each step; loss_of: returns the loss of such a step
 
     Returns the loss of each step.
     """
     optimizer = torch.optim.AdamW(module.parameters(), lr=rate, weight_decay=decay)
-    steps = len(plan) + 1
+    steps = len(batches) + 1
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, rate, total_steps=steps, pct_start=max(0.1, 2 / steps)
     )
     averaged = {name: value.clone() for name, value in module.state_dict().items()}
     losses = []
-    for step, batch in enumerate(plan):
+    for step, batch in enumerate(batches):
         loss = loss_of(batch)
-        descend(loss, module.parameters(), CLIP, optimizer, schedule)
+        optimizer_step(loss, module.parameters(), CLIP, optimizer, schedule)
         losses.append(loss.item())
-        keep = min(AVERAGE, step / (step + 10))
+        keep = min(EMA_DECAY, step / (step + 10))
         for name, value in module.state_dict().items():
             averaged[name].lerp_(value, 1 - keep)
     module.load_state_dict(averaged)
     return losses
 
 
-def standard_of(maps: Sequence[Tensor]) -> Standard:
+def channel_stats(maps: Sequence[Tensor]) -> ChannelStats:
     """Estimate mean and deviation of each channel on some cells of some maps [C, h, w]."""
     some = maps[:: max(1, len(maps) // MAPS)]
     cells = torch.cat([one.float().flatten(1)[:, ::CELLS] for one in some], dim=1)

@@ -22,11 +22,11 @@ from pipeline.detectors import Detections
 from pipeline.detectors.embedded import detect_with
 from pipeline.errors import UsageError
 from pipeline.lab.atomic_files import make_parent_folder
-from pipeline.lab.datasets import Example, load_dataset, tell_notes
+from pipeline.lab.datasets import Example, load_dataset, log_notes
 from pipeline.lab.datasets.layout import decoded_photo
 from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.folds import FOLDS, fold_of
-from pipeline.lab.people.held_out_cache import fingerprint, read_kept, write_kept
+from pipeline.lab.people.held_out_cache import cache_key, read_cached, write_cached
 from pipeline.lab.people.labels import check_inside, layout_of
 from pipeline.lab.people.settings import LabelsJob
 from pipeline.report.progress import Log
@@ -36,7 +36,7 @@ from s2cnet import FastS2CNet, load_model
 SETS = ("flms", "osie", "eyecrowd")
 OWN = "own"  # the name of a shape that has a person's own ratio
 GAZE_SHAPES = ("1:1", "4:3", "16:9", "9:16", "3:4")  # at which photos with fixations are cropped
-LEAST_CROP_PX = 4.0  # a person's crop with a side this small is a slip of the mouse: left out
+MIN_CROP_PX = 4.0  # a person's crop with a side this small is a slip of the mouse: left out
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +48,9 @@ class PeoplePhoto:
 
     @classmethod
     def of(cls, set_name: str, example: Example) -> PeoplePhoto:
-        """Make a photo without people's crops that have a side of LEAST_CROP_PX or less."""
+        """Make a photo without people's crops that have a side of MIN_CROP_PX or less."""
         human = example.human_px
-        kept = ((human[:, 2:] - human[:, :2]) > LEAST_CROP_PX).all(axis=1)
+        kept = ((human[:, 2:] - human[:, :2]) > MIN_CROP_PX).all(axis=1)
         return cls(set_name, replace(example, human_px=human[kept]))
 
     @property
@@ -99,12 +99,12 @@ def labelled_photos(job: LabelsJob, log: Log | None = None) -> list[PeoplePhoto]
     found = []
     for name, folder in folders:
         dataset = load_dataset(layout_of(name, folder), folder)
-        tell_notes(dataset.notes, log)
+        log_notes(dataset.notes, log)
         found += [PeoplePhoto.of(name, example) for example in dataset.examples]
     asked = [one for one in found if shapes_of(one.example)]
     if not asked:
-        told = ", ".join(str(folder) for _, folder in folders)
-        raise UsageError(f"{told}: no photo has people's crops or fixations to measure by")
+        names = ", ".join(str(folder) for _, folder in folders)
+        raise UsageError(f"{names}: no photo has people's crops or fixations to measure by")
     return asked
 
 
@@ -123,25 +123,25 @@ def held_out_photos(
     if cache is not None:
         make_parent_folder(cache, "cache")
     weights.files({one.set_name for one in photos})
-    mark = fingerprint(weights, [(one.set_name, one.example) for one in photos])
-    if (kept := read_kept(cache, mark, log)) is not None:
+    key = cache_key(weights, [(one.set_name, one.example) for one in photos])
+    if (cached := read_cached(cache, key, log)) is not None:
         log.say("held_out", f"{len(photos)} photos as kept in {cache}")
-        return list(kept)
+        return list(cached)
     weights.check()
     seen: dict[int, HeldOutPhoto] = {}
     for fold in range(FOLDS):
         places = [place for place, one in enumerate(photos) if one.fold == fold]
-        detector = weights.looking(fold)
+        detector = weights.detector_with_branch(fold)
         assert detector is not None, "held-out photos are seen by detectors of their fold"
         network = weights.scorer(fold, lambda: load_model("starter"))
-        seen |= {place: see(photos[place], detector, network) for place in places}
+        seen |= {place: run_networks(photos[place], detector, network) for place in places}
         log.say("held_out", f"fold {fold} is seen")
     found = [seen[place] for place in range(len(photos))]
-    write_kept(cache, mark, found)
+    write_cached(cache, key, found)
     return found
 
 
-def see(labels: PeoplePhoto, detector: nn.Module, network: FastS2CNet) -> HeldOutPhoto:
+def run_networks(labels: PeoplePhoto, detector: nn.Module, network: FastS2CNet) -> HeldOutPhoto:
     """Run these networks on a photo, in the same way as the product's engine."""
     photo = decoded_photo(labels.example.image)
     check_inside(labels.example, (photo.width_px, photo.height_px))

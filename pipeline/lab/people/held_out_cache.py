@@ -1,8 +1,7 @@
 """The file that keeps the outputs of held-out networks for the next run.
 
-It is used only for the same networks, photos, labels and code: it begins with a fingerprint of all
-of them. The fingerprint reads the contents of every photo, which takes a second for a thousand of
-them.
+It is used only for the same networks, photos, labels and code: it begins with a key, a hash of all
+of them. Computing the key reads every photo, which takes a second for a thousand of them.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from s2cnet.checkpoints.files import STARTER, read_weights
 
 DIGEST_BYTES = 32
 # The code between a photo's file and its kept outputs, below pipeline/: rooms and single files.
-SEEING = (
+HASHED_SOURCES = (
     "photo",
     "detectors",
     "cropping/candidates.py",
@@ -39,7 +38,7 @@ SEEING = (
 )
 
 
-def fingerprint(weights: FoldWeights, labelled: Sequence[tuple[str, Example]]) -> bytes:
+def cache_key(weights: FoldWeights, labelled: Sequence[tuple[str, Example]]) -> bytes:
     """Hash everything that determines the kept outputs of photos: 32 bytes.
 
     labelled: the photos, each with its set's name.
@@ -53,27 +52,27 @@ def fingerprint(weights: FoldWeights, labelled: Sequence[tuple[str, Example]]) -
     return digest.digest()
 
 
-def read_kept(cache: Path | None, mark: bytes, log: Log) -> Any:
-    """Read the outputs kept under this fingerprint; None where there are none or it is damaged."""
+def read_cached(cache: Path | None, key: bytes, log: Log) -> Any:
+    """Read the outputs kept under this key; None where there are none or it is damaged."""
     if cache is None or not cache.is_file():
         return None
     data = cache.read_bytes()
-    if not data.startswith(mark):
+    if not data.startswith(key):
         return None
-    start = len(mark) + DIGEST_BYTES
-    kept = data[start:]
-    if hashlib.sha256(kept).digest() != data[len(mark) : start]:
+    start = len(key) + DIGEST_BYTES
+    outputs = data[start:]
+    if hashlib.sha256(outputs).digest() != data[len(key) : start]:
         log.say("held_out", f"{cache} is damaged: the photos are seen anew")
         return None
-    return pickle.loads(kept)
+    return pickle.loads(outputs)
 
 
-def write_kept(cache: Path | None, mark: bytes, found: Any) -> None:
-    """Write the outputs under this fingerprint, atomically, if there is a cache."""
+def write_cached(cache: Path | None, key: bytes, found: Any) -> None:
+    """Write the outputs under this key, atomically, if there is a cache."""
     if cache is None:
         return
-    kept = pickle.dumps(found)
-    write_atomic(cache, mark + hashlib.sha256(kept).digest() + kept)
+    outputs = pickle.dumps(found)
+    write_atomic(cache, key + hashlib.sha256(outputs).digest() + outputs)
 
 
 def _parts(weights: FoldWeights, labelled: Iterable[tuple[str, Example]]) -> Iterator[bytes]:
@@ -84,8 +83,8 @@ def _parts(weights: FoldWeights, labelled: Iterable[tuple[str, Example]]) -> Ite
     for path in _sources():
         yield path.read_bytes()
     for set_name, example in labelled:
-        told = (example.human_px, example.fixations_px, example.heads_px)
-        labels = [b"" if array is None else array.tobytes() for array in told]
+        arrays = (example.human_px, example.fixations_px, example.heads_px)
+        labels = [b"" if array is None else array.tobytes() for array in arrays]
         yield repr((set_name, example.id, example.image.name, *labels)).encode()
         yield example.image.read_bytes()
 
@@ -93,5 +92,5 @@ def _parts(weights: FoldWeights, labelled: Iterable[tuple[str, Example]]) -> Ite
 def _sources() -> Iterator[Path]:
     """List the files of the code that processes photos, by name within each room."""
     line = Path(__file__).parents[2]  # pipeline/
-    for place in (Path(s2cnet.__file__).parent, *(line / name for name in SEEING)):
+    for place in (Path(s2cnet.__file__).parent, *(line / name for name in HASHED_SOURCES)):
         yield from [place] if place.is_file() else sorted(place.rglob("*.py"))

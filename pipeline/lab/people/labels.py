@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.boxes import FloatArray
 from pipeline.errors import UsageError
-from pipeline.lab.datasets import Example, read_set, tell_notes
+from pipeline.lab.datasets import Example, log_notes, read_set
 from pipeline.lab.datasets.gaze import FIRST_WEIGHT
 from pipeline.lab.datasets.labels import labels_file
 from pipeline.lab.datasets.layout import size_shown
@@ -58,7 +58,7 @@ def read_people_labels(
     for name, root in (("osie", osie), ("eyecrowd", eyecrowd), ("flms", flms)):
         if root is not None:
             examples, notes = read_set(layout_of(name, root), root, "test")
-            tell_notes(notes, log)
+            log_notes(notes, log)
             found += [labels_of(example, name) for example in examples]
     return found
 

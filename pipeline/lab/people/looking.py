@@ -18,15 +18,16 @@ from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.lab.people.branches import DECAY, KEPT_WEIGHT
 from pipeline.lab.people.labels import PeopleLabels
 from pipeline.lab.people.looking_views import LookingView, batches_of_views
-from pipeline.lab.training.schedule import descend
+from pipeline.lab.training.schedule import optimizer_step
 
-VIEWS = 26  # per step
+VIEWS_PER_STEP = 26
 # Rates of stages and branch. For the stages, .0005 was better than .00015 on two of three folds,
 # and less stable on the third.
-STAGE_RATE, BRANCH_RATE, WARM_STEPS, AVERAGE = 5e-4, 1e-3, 30, 0.99
-STEADY_WEIGHT = 1.0  # of the Jeffreys divergence between the gaze maps of a view and its worn copy
+STAGE_RATE, BRANCH_RATE, WARMUP_STEPS, EMA_DECAY = 5e-4, 1e-3, 30, 0.99
+# Of the Jeffreys divergence between the gaze maps of a view and its degraded copy.
+CONSISTENCY_WEIGHT = 1.0
 
-Standards = list[tuple[Tensor, Tensor]]  # mean and deviation [1, C, 1, 1] of each level
+LevelStats = list[tuple[Tensor, Tensor]]  # mean and deviation [1, C, 1, 1] of each level
 
 
 def train_looking(
@@ -46,54 +47,54 @@ def train_looking(
     stages = list(network.looking.parameters())
     branch = [v for name, v in network.people.named_parameters() if name.startswith("map_")]
     untouched = {n: v.clone() for n, v in network.people.state_dict().items() if n[:4] != "map_"}
-    learning = [value.requires_grad_() for value in (*stages, *branch)]
+    trained = [value.requires_grad_() for value in (*stages, *branch)]
     optimizer = torch.optim.AdamW(
         [{"params": stages, "lr": STAGE_RATE}, {"params": branch, "lr": BRANCH_RATE}],
         weight_decay=DECAY,
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer,
-        lambda step: min(1, (step + 1) / WARM_STEPS) * (1 + np.cos(np.pi * step / steps)) / 2,
+        lambda step: min(1, (step + 1) / WARMUP_STEPS) * (1 + np.cos(np.pi * step / steps)) / 2,
     )
-    averaged = [value.detach().clone() for value in learning]
-    standards: Standards = []
-    for step, views in enumerate(batches_of_views(photos, steps, VIEWS, random)):
+    averaged = [value.detach().clone() for value in trained]
+    stats: LevelStats = []
+    for step, views in enumerate(batches_of_views(photos, steps, VIEWS_PER_STEP, random)):
         levels = levels_of(network, views, device)
-        if not standards:
-            standards = [_standards(level) for level in levels]
-            _fold(network.people, _undo(standards))
-        standard = [(x - mean) / scale for x, (mean, scale) in zip(levels, standards, strict=True)]
-        loss = looking_loss(network.people, views, standard) / VIEWS
-        descend(loss, learning, 5.0, optimizer, schedule)
-        keep = min(AVERAGE, step / (step + 10))
-        for mean, value in zip(averaged, learning, strict=True):
+        if not stats:
+            stats = [_level_stats(level) for level in levels]
+            _fold(network.people, _undo(stats))
+        standardised = [(x - mean) / scale for x, (mean, scale) in zip(levels, stats, strict=True)]
+        loss = looking_loss(network.people, views, standardised) / VIEWS_PER_STEP
+        optimizer_step(loss, trained, 5.0, optimizer, schedule)
+        keep = min(EMA_DECAY, step / (step + 10))
+        for mean, value in zip(averaged, trained, strict=True):
             mean.lerp_(value.detach(), 1 - keep)
     network.requires_grad_(False)
-    for mean, value in zip(averaged, learning, strict=True):
+    for mean, value in zip(averaged, trained, strict=True):
         value.copy_(mean)
-    _fold(network.people, standards)
+    _fold(network.people, stats)
     # Folding and undoing it rounds the weights of the heads' branch, which must not change.
     network.people.load_state_dict({**network.people.state_dict(), **untouched})
     network.cpu()
 
 
 def levels_of(network: SubjectNetwork, views: Sequence[LookingView], device: str) -> list[Tensor]:
-    """Compute the levels that the maps' branch reads, of all views, then of worn copies, float."""
-    pixels = np.stack([view.pixels for view in views] + [view.worn for view in views])
+    """Compute the levels that the maps' branch reads, of views, then of degraded copies, float."""
+    pixels = np.stack([view.pixels for view in views] + [view.degraded for view in views])
     images = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float()
     levels = network.levels(images)  # gradients reach only the maps' own stages, which are trained
     return [levels.fine, levels.looked_medium, levels.looked_coarse, levels.pyramid]
 
 
 def looking_loss(head: PeopleHead, views: Sequence[LookingView], levels: list[Tensor]) -> Tensor:
-    """Sum the loss over views of the same size, a mean over each view and its worn copy."""
+    """Sum the loss over views of the same size, a mean over each view and its degraded copy."""
     gaze, kept = head.maps(levels[0], levels[1], levels[2], levels[3])
     first, second = functional.log_softmax(gaze.flatten(1), 1).chunk(2)
-    loss = STEADY_WEIGHT * ((first.exp() - second.exp()) * (first - second)).sum()
+    loss = CONSISTENCY_WEIGHT * ((first.exp() - second.exp()) * (first - second)).sum()
     for index, view in enumerate(views):
         if view.gaze is not None:
-            told = torch.from_numpy(view.gaze).flatten().to(gaze.device)
-            loss = loss - view.gaze_weight * (told * (first[index] + second[index])).sum() / 2
+            target = torch.from_numpy(view.gaze).flatten().to(gaze.device)
+            loss = loss - view.gaze_weight * (target * (first[index] + second[index])).sum() / 2
         if view.kept is not None:
             both = torch.stack([kept[index, 0], kept[index + len(views), 0]])
             share = torch.from_numpy(view.kept).to(kept.device).expand_as(both)
@@ -102,22 +103,22 @@ def looking_loss(head: PeopleHead, views: Sequence[LookingView], levels: list[Te
     return loss
 
 
-def _standards(level: Tensor) -> tuple[Tensor, Tensor]:
+def _level_stats(level: Tensor) -> tuple[Tensor, Tensor]:
     cells = level.detach().transpose(0, 1).flatten(1)
     shape = (1, -1, 1, 1)
     return cells.mean(dim=1).view(shape), cells.std(dim=1).view(shape) + 1e-3
 
 
-def _undo(standards: Standards) -> Standards:
-    """Return standards whose folding undoes the folding of these.
+def _undo(stats: LevelStats) -> LevelStats:
+    """Return statistics whose folding undoes the folding of these.
 
     With them, (level - mean) / deviation of a standardised level is the original level again.
     """
-    return [(-mean / deviation, 1 / deviation) for mean, deviation in standards]
+    return [(-mean / deviation, 1 / deviation) for mean, deviation in stats]
 
 
-def _fold(head: PeopleHead, standards: Standards) -> None:
+def _fold(head: PeopleHead, stats: LevelStats) -> None:
     device = next(head.parameters()).device
     head.cpu()
-    fold_standardisation(head, [(mean[0].cpu(), scale[0].cpu()) for mean, scale in standards])
+    fold_standardisation(head, [(mean[0].cpu(), scale[0].cpu()) for mean, scale in stats])
     head.to(device)

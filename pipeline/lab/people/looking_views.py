@@ -1,8 +1,8 @@
 """Augmented views of labelled photos, to train the maps of gaze and of keeping.
 
 Views are parts at any place, of three ratios, mirrored, with changed brightness, contrast and
-colours. Each comes twice: as it is, and worn (moved a little, at half size, compressed as a JPEG),
-because both should have the same maps.
+colours. Each comes twice: as it is, and degraded (moved a little, at half size, compressed as a
+JPEG), because both should have the same maps.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pipeline.lab.datasets.layout import pixels_shown
 from pipeline.lab.people.labels import PeopleLabels
 from pipeline.lab.people.targets import TargetMap, gaze_map, kept_map
 from pipeline.lab.people.views import (
-    LEAST_FIXATIONS,
+    MIN_FIXATIONS,
     as_jpeg,
     at_half_size,
     boxes_in_view,
@@ -35,31 +35,31 @@ NEAR_PART, FAR_PART = (0.85, 1.0), (0.5, 0.9)
 RATIOS, RATIO_SHARES = (1.0, 1.26, 0.64), (0.7, 0.18, 0.12)
 # A part with less of the photo's area than this counts half: its fixations depend on the rest.
 LARGE_PART, SMALL_WEIGHT = 0.6, 0.5
-MOVED = 0.002  # deviation of a worn view's edges, shares of the photo's sides
-# Probabilities of half size and of JPEG compression, for a view and for its worn copy.
-HALF_AND_JPEG, WORN_HALF_AND_JPEG = (0.1, 0.3), (0.45, 0.8)
+MOVED = 0.002  # deviation of a degraded view's edges, shares of the photo's sides
+# Probabilities of half size and of JPEG compression, for a view and for its degraded copy.
+HALF_AND_JPEG, DEGRADED_HALF_AND_JPEG = (0.1, 0.3), (0.45, 0.8)
 
 
 @dataclass(frozen=True, eq=False)
 class LookingView:
-    """The network's inputs for a view and its worn copy, of the same size, and its targets.
+    """The network's inputs for a view and its degraded copy, of the same size, and its targets.
 
     gaze_weight: 1, less for a small part, whose fixations depend on the rest of the photo.
     """
 
     pixels: Pixels
-    worn: Pixels
+    degraded: Pixels
     gaze: TargetMap | None
     kept: TargetMap | None
     gaze_weight: float
 
 
 def batches_of_views(
-    photos: Sequence[PeopleLabels], steps: int, size: int, random: np.random.Generator
+    photos: Sequence[PeopleLabels], steps: int, batch_size: int, random: np.random.Generator
 ) -> Iterator[list[LookingView]]:
-    """Yield `steps` batches of `size` views of one input size, cycling through all photos.
+    """Yield `steps` batches of `batch_size` views of one input size, cycling through all photos.
 
-    photos: `can_teach` must be true for at least one, or the loop never ends.
+    photos: `has_targets` must be true for at least one, or the loop never ends.
     """
     waiting: dict[tuple[int, ...], list[LookingView]] = {}
     order: list[int] = []
@@ -71,20 +71,20 @@ def batches_of_views(
             continue
         batch = waiting.setdefault(view.pixels.shape, [])
         batch.append(view)
-        if len(batch) == size:
+        if len(batch) == batch_size:
             yield waiting.pop(view.pixels.shape)
             made += 1
 
 
-def can_teach(labels: PeopleLabels) -> bool:
+def has_targets(labels: PeopleLabels) -> bool:
     """Return whether a photo has enough gaze or crops for targets, at least in whole views."""
-    return len(labels.crops) > 0 or len(labels.fixations) >= LEAST_FIXATIONS
+    return len(labels.crops) > 0 or len(labels.fixations) >= MIN_FIXATIONS
 
 
 def random_view(labels: PeopleLabels, random: np.random.Generator) -> LookingView | None:
     """Make a view of a photo; None where it has too few fixations and no people's crops.
 
-    It is also None where the worn copy has another size.
+    It is also None where the degraded copy has another size.
     """
     pixels = pixels_shown(labels.photo)
     part, mirrored = random_part(random, near=len(labels.crops) > 0), bool(random.random() < 0.5)
@@ -93,9 +93,9 @@ def random_view(labels: PeopleLabels, random: np.random.Generator) -> LookingVie
     colours = int(random.integers(2**32))
     moved = np.clip(part + random.normal(0, MOVED, 4), 0, 1)
     first = _pixels(pixels, part, mirrored, colours, HALF_AND_JPEG, random)
-    worn = _pixels(pixels, moved, mirrored, colours, WORN_HALF_AND_JPEG, random)
-    looked_at = inside.sum() >= LEAST_FIXATIONS
-    if first.shape != worn.shape or not (looked_at or len(labels.crops)):
+    degraded = _pixels(pixels, moved, mirrored, colours, DEGRADED_HALF_AND_JPEG, random)
+    looked_at = inside.sum() >= MIN_FIXATIONS
+    if first.shape != degraded.shape or not (looked_at or len(labels.crops)):
         return None
     height, width = first.shape[0] // STRIDE, first.shape[1] // STRIDE
     gaze = kept = None
@@ -105,7 +105,7 @@ def random_view(labels: PeopleLabels, random: np.random.Generator) -> LookingVie
         crops = np.clip(boxes_in_view(labels.crops, part, mirrored), 0, 1)
         kept = kept_map(crops, height // FINER, width // FINER)
     area = float(np.prod(part[2:] - part[:2]))
-    return LookingView(first, worn, gaze, kept, 1.0 if area > LARGE_PART else SMALL_WEIGHT)
+    return LookingView(first, degraded, gaze, kept, 1.0 if area > LARGE_PART else SMALL_WEIGHT)
 
 
 def random_part(random: np.random.Generator, near: bool) -> FloatArray:
@@ -133,7 +133,7 @@ def _pixels(
     x0, y0 = (part[:2] * (width, height)).round().astype(int)
     x1, y1 = np.maximum((part[2:] * (width, height)).round().astype(int), (x0 + 1, y0 + 1))
     found = photo[y0:y1, x0:x1]
-    found = other_colours(found[:, ::-1] if mirrored else found, np.random.default_rng(colours))
+    found = jitter_colours(found[:, ::-1] if mirrored else found, np.random.default_rng(colours))
     if random.random() < shares[0]:
         found = at_half_size(found)
     if random.random() < shares[1]:
@@ -141,7 +141,7 @@ def _pixels(
     return detector_input(np.ascontiguousarray(found))
 
 
-def other_colours(pixels: Pixels, random: np.random.Generator) -> Pixels:
+def jitter_colours(pixels: Pixels, random: np.random.Generator) -> Pixels:
     """Change the tone curve, brightness, saturation and contrast of pixels uint8 RGB."""
     curve, bright = np.exp(random.uniform(-0.3, 0.3)), random.uniform(0.8, 1.15)
     saturation, contrast = random.uniform(0.5, 1.4), random.uniform(0.75, 1.25)

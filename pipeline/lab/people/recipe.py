@@ -39,11 +39,11 @@ from pipeline.lab.folds import FOLDS, check_folds, fold_name
 from pipeline.lab.people.branches import train_branches
 from pipeline.lab.people.labels import PeopleLabels, by_fold, read_people_labels
 from pipeline.lab.people.looking import train_looking
-from pipeline.lab.people.looking_views import can_teach
-from pipeline.lab.people.rule_fit import LabelledList, as_json, fit_linear
+from pipeline.lab.people.looking_views import has_targets
+from pipeline.lab.people.rule_fit import LabelledList, as_rule_json, fit_linear
 from pipeline.lab.people.rule_lists import KINDS, lists_of
 from pipeline.lab.people.settings import BranchesJob, LookingJob, RuleJob
-from pipeline.lab.people.views import LEAST_FIXATIONS, people_views
+from pipeline.lab.people.views import MIN_FIXATIONS, people_views
 from pipeline.report.progress import Log
 from pipeline.report.words import counted
 from s2cnet import FastS2CNet, load_model
@@ -77,8 +77,10 @@ def write_branches(job: BranchesJob, log: Log) -> None:
         kept = [view for fold, of_photo in views if fold != held for view in of_photo]
         head = train_branches(kept + unlabelled, seed=job.seed)
         name = ALL if held is None else fold_name(held)
-        told = None if held is None else fold_metadata(one.set_name for one in labels)
-        write_atomic(job.output / name, safetensors.torch.save(with_branches(state, head), told))
+        metadata = None if held is None else fold_metadata(one.set_name for one in labels)
+        write_atomic(
+            job.output / name, safetensors.torch.save(with_branches(state, head), metadata)
+        )
         log.say("branches", f"{name} is written")
 
 
@@ -93,10 +95,10 @@ def write_looking(job: LookingJob, log: Log) -> None:
     labels = read_people_labels(job.osie, job.eyecrowd, job.flms, log)
     if not labels:
         raise UsageError("give at least one of --osie, --eyecrowd and --flms")
-    teaching = [one.fold for one in labels if can_teach(one)]
+    teaching = [one.fold for one in labels if has_targets(one)]
     if not teaching:
         raise UsageError(
-            f"no photo has people's crops or {LEAST_FIXATIONS} fixations: the maps learn from these"
+            f"no photo has people's crops or {MIN_FIXATIONS} fixations: the maps learn from these"
         )
     check_folds(teaching)
     names = {held: ALL if held is None else fold_name(held) for held in (None, *range(FOLDS))}
@@ -112,8 +114,8 @@ def write_looking(job: LookingJob, log: Log) -> None:
         made = as_differences(state) if held is None else state
         made = {key: tensor.contiguous() for key, tensor in made.items()}
         sets = (one.set_name for one in labels)
-        told = None if held is None else fold_metadata(sets, job.detectors / name)
-        write_atomic(job.output / name, safetensors.torch.save(made, told))
+        metadata = None if held is None else fold_metadata(sets, job.detectors / name)
+        write_atomic(job.output / name, safetensors.torch.save(made, metadata))
         log.say("looking", f"{name} is written")
 
 
@@ -129,7 +131,7 @@ def fit_rule(job: RuleJob, log: Log) -> None:
     weights.check({one.set_name for one in labels})
     lists: dict[str, list[LabelledList]] = {kind: [] for kind in KINDS}
     for fold, held_out in by_fold(labels):
-        detector = weights.looking(fold)
+        detector = weights.detector_with_branch(fold)
         assert detector is not None, "a fit has detectors of every fold"
         network = weights.scorer(fold, lambda: load_model("starter"))
         for one in held_out:
@@ -140,7 +142,7 @@ def fit_rule(job: RuleJob, log: Log) -> None:
         raise UsageError(f"no labels for {', '.join(missing)}: FLMS tells overlap, OSIE gaze")
     packaged = json.loads(files("pipeline.cropping").joinpath("choice.json").read_text())
     overlap, gaze, free = (np.asarray(fit_linear(lists[kind])) for kind in KINDS)
-    fitted = as_json(overlap, gaze, free)
+    fitted = as_rule_json(overlap, gaze, free)
     job.output.write_text(json.dumps({**packaged, **fitted}, indent=2) + "\n")
 
 

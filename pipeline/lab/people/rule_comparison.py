@@ -29,10 +29,10 @@ from pipeline.lab.people.held_out_choice import choose_held_out
 from pipeline.lab.people.settings import CompareJob
 from pipeline.report.progress import Log
 
-COUNTED_HEAD = 0.5  # least likelihood of a detected head that is counted
-MOST_HEADS = 2  # photos with more of these are left out of "heads outside"
-SHOWN = 0.9  # a head is outside where a crop shows a smaller share of its box
-CHANGED = 0.9  # a crop has changed where the IoU of both rules' crops is lower
+MIN_HEAD_LIKELIHOOD = 0.5  # least likelihood of a detected head that is counted
+MAX_HEADS = 2  # photos with more of these are left out of "heads outside"
+MIN_SHOWN = 0.9  # a head is outside where a crop shows a smaller share of its box
+CHANGED_IOU = 0.9  # a crop has changed where the IoU of both rules' crops is lower
 MEAN = "mean"  # in the name of a measure: over all shapes that have a ratio
 
 
@@ -47,7 +47,7 @@ def compare_rules(job: CompareJob, log: Log) -> None:
     photos = labelled_photos(job, log)
     make_parent_folder(job.output, "output")
     seen = held_out_photos(photos, weights, job.cache, log)
-    report = compared(seen, packaged_rule(), other, job.resamples)
+    report = comparison_report(seen, packaged_rule(), other, job.resamples)
     for name, part in report.items():
         log.say("compared", comparison_line(name, part))
     job.output.write_text(json_text(report, 1) + "\n")
@@ -73,7 +73,7 @@ def read_rule(path: Path) -> Rule:
     return rule
 
 
-def compared(
+def comparison_report(
     photos: Sequence[HeldOutPhoto], packaged: Rule, other: Rule, resamples: int, seed: int = 0
 ) -> dict[str, dict[str, Interval]]:
     """Map measure -> `packaged`, `other` and `difference`: means over photos with intervals.
@@ -88,7 +88,7 @@ def compared(
         measured = [measures_of(photo, of_rule) for of_rule in crops]
         for name, value in measured[0].items():
             found.setdefault(name, []).append((value, measured[1][name]))
-        changed.append(float((iou(np.stack(crops[0]), np.stack(crops[1])) < CHANGED).mean()))
+        changed.append(float((iou(np.stack(crops[0]), np.stack(crops[1])) < CHANGED_IOU).mean()))
     interval = bootstrap(resamples, seed)
     report = {
         name: {
@@ -134,10 +134,10 @@ def _of_shape(crop: Box, evidence: FaultEvidence, heads: Boxes) -> Iterator[tupl
     if len(evidence.drawn_heads):
         cut, lost = heads_cut_and_lost(crop[None], evidence.drawn_heads)
         yield "heads cut or lost", float(cut[0] + lost[0])
-    if 1 <= len(heads) <= MOST_HEADS:
+    if 1 <= len(heads) <= MAX_HEADS:
         shown = shares_inside(crop, heads)
         few = "one head outside" if len(heads) == 1 else "two heads outside"
-        yield few, float((shown < SHOWN).mean())
+        yield few, float((shown < MIN_SHOWN).mean())
 
 
 def counted_heads(photo: HeldOutPhoto) -> Boxes:
@@ -145,7 +145,7 @@ def counted_heads(photo: HeldOutPhoto) -> Boxes:
     attention = photo.objects.attention
     if attention is None or photo.labels.example.heads_px is not None:
         return np.zeros((0, 4), np.float32)
-    counted = attention.heads_rel[attention.likelihood >= COUNTED_HEAD]
+    counted = attention.heads_rel[attention.likelihood >= MIN_HEAD_LIKELIHOOD]
     return np.asarray(counted * np.tile(photo.size_wh, 2), np.float32)
 
 
@@ -153,8 +153,8 @@ def comparison_line(name: str, part: dict[str, Interval]) -> str:
     """Format one line of figures."""
     change = part["difference"]
     means = [part[rule]["mean"] for rule in ("packaged", "other") if rule in part]
-    told = " to ".join(f"{mean:.4f}" for mean in means)
+    both = " to ".join(f"{mean:.4f}" for mean in means)
     # A difference is shown with its sign; the share of changed crops has none.
-    mean, low, high = (f"{change[key]:{'+' if told else ''}.4f}" for key in ("mean", "low", "high"))
+    mean, low, high = (f"{change[key]:{'+' if both else ''}.4f}" for key in ("mean", "low", "high"))
     interval = f"{mean} ({low} to {high})"
-    return f"{name:<36} {change['photos']:>5} photos, {told + ': ' if told else ''}{interval}"
+    return f"{name:<36} {change['photos']:>5} photos, {both + ': ' if both else ''}{interval}"

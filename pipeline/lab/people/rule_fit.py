@@ -79,7 +79,7 @@ def fit_linear(lists: Sequence[LabelledList], ridge: float = RIDGE) -> FloatArra
     return fitted if lists[0].distance is None else fitted.reshape(2, -1)
 
 
-def as_json(overlap: FloatArray, gaze: FloatArray, free: FloatArray) -> dict[str, object]:
+def as_rule_json(overlap: FloatArray, gaze: FloatArray, free: FloatArray) -> dict[str, object]:
     """Build the fitted part of `choice.json`, see `Rule.from_json`."""
 
     def named(row: FloatArray, names: Sequence[str]) -> dict[str, float]:

@@ -17,7 +17,7 @@ from pipeline.lab.people.rule_fit import LabelledList, overlap_target
 from pipeline.shapes import Shape
 
 RATIOS = (1.0, 9 / 16, 16 / 9, 3 / 4)  # of thumbnails, for photos with fixations
-LEAST_SIDE = 0.01  # share of the photo's side; a smaller crop is a slip of the mouse
+MIN_SIDE = 0.01  # share of the photo's side; a smaller crop is a slip of the mouse
 KINDS = ("overlap", "gaze", "free")
 
 
@@ -47,7 +47,7 @@ def _shapes(
     labels: PeopleLabels, size_wh: tuple[int, int]
 ) -> Iterator[tuple[str, float | None, Callable[[FloatArray], FloatArray]]]:
     """Yield kind, ratio in pixels, and the target function of boxes, for each list of a photo."""
-    crops = labels.crops[(labels.crops[:, 2:] - labels.crops[:, :2] > LEAST_SIDE).all(axis=1)]
+    crops = labels.crops[(labels.crops[:, 2:] - labels.crops[:, :2] > MIN_SIDE).all(axis=1)]
     for crop in crops:
         own = float((crop[2] - crop[0]) / (crop[3] - crop[1]))
         yield "overlap", own * size_wh[0] / size_wh[1], _overlap(crops, own)

@@ -22,13 +22,13 @@ class HeadTarget:
     """Targets of heads on h × w cells.
 
     centres: 1 at a head's centre, falling off around it. [h, w]
-    denied: weight of "no head here". [h, w]
+    negative_weights: weight of "no head here". [h, w]
     offsets: from the cell's centre to the head's edges, in cells. [4, h, w]
     offset_weights: where offsets are learnt. [h, w]
     """
 
     centres: TargetMap
-    denied: TargetMap
+    negative_weights: TargetMap
     offsets: TargetMap
     offset_weights: TargetMap
 
@@ -64,15 +64,17 @@ def kept_map(crops: FloatArray, height: int, width: int) -> TargetMap:
 
 
 def head_target(
-    heads: FloatArray, height: int, width: int, denied: TargetMap | None = None
+    heads: FloatArray, height: int, width: int, negative_weights: TargetMap | None = None
 ) -> HeadTarget:
     """Make the targets of heads [H, 4], shares of the view's sides, which may be partly outside.
 
-    denied: weight of "no head here", [h, w]; None where all heads are known.
+    negative_weights: weight of "no head here", [h, w]; None where all heads are known.
     """
     target = HeadTarget(
         np.zeros((height, width), np.float32),
-        np.ones((height, width), np.float32) if denied is None else denied.copy(),
+        np.ones((height, width), np.float32)
+        if negative_weights is None
+        else negative_weights.copy(),
         np.zeros((4, height, width), np.float32),
         np.zeros((height, width), np.float32),
     )
@@ -86,7 +88,7 @@ def head_target(
             continue
         if seen < SEEN_SHARES[1]:
             x0, y0, x1, y1 = np.floor(box).astype(int)
-            target.denied[y0 : y1 + 1, x0 : x1 + 1] = 0
+            target.negative_weights[y0 : y1 + 1, x0 : x1 + 1] = 0
             continue
         _draw(box, size, target, smallest)
     return target

@@ -4,7 +4,7 @@ A labelled photo gives four views: itself, its mirror image, and two parts of it
 brighter or darker, at half size half of the time, and compressed as JPEGs, so that maps stay the
 same when a photo is encoded again. Photos without labelled heads are used for heads too: a clear
 face, enlarged, is a head; where the detector sees no person there is none; elsewhere nothing is
-learnt. A photo without any label gives only itself. The unmirrored whole photo has a worn copy,
+learnt. A photo without any label gives only itself. The unmirrored whole photo has a degraded copy,
 trimmed by up to TRIMMED pixels, whose gaze map should be the same.
 """
 
@@ -34,7 +34,7 @@ from pipeline.lab.people.targets import TargetMap, gaze_map, head_target, kept_m
 # Range of a part's sides, shares of the photo's, and the weight of its fixations: far, near part.
 PARTS = (((0.38, 0.85), 0.5), ((0.85, 1.0), 1.0))
 TRIMMED = 2  # pixels, from the right and from the bottom
-LEAST_FIXATIONS = 30  # a part with fewer has no gaze target
+MIN_FIXATIONS = 30  # a part with fewer has no gaze target
 CLEAR_FACE, ANY_PERSON, NO_HEAD_WEIGHT, ROOM = 0.5, 0.12, 0.3, 0.15
 
 
@@ -60,7 +60,9 @@ def people_views(
             mirrored = bool(random.random() < 0.5)
             if mirrored:
                 pixels_of_part = np.ascontiguousarray(pixels_of_part[:, ::-1])
-            yield _view(network, labels, worn_copy(pixels_of_part, random), part, mirrored, weight)
+            yield _view(
+                network, labels, degraded_copy(pixels_of_part, random), part, mirrored, weight
+            )
 
 
 def _view(
@@ -77,7 +79,7 @@ def _view(
     points = in_view(labels.fixations, part, mirrored)
     inside = ((points >= 0) & (points < 1)).all(axis=1)
     gaze = kept = None
-    if inside.sum() >= LEAST_FIXATIONS:
+    if inside.sum() >= MIN_FIXATIONS:
         weights = labels.fixation_weights[inside]
         gaze = gaze_map(points[inside], weights, height, width)
     if len(labels.crops) and gaze_weight == 1.0:
@@ -93,8 +95,8 @@ def _view(
 def _copy(
     network: SubjectNetwork, pixels: Pixels, levels: Features, random: np.random.Generator
 ) -> Features | None:
-    """Compute the levels of a worn copy of the whole photo; None where their size differs."""
-    copied, _ = trunk_features(network, encoded_copy(pixels, random))
+    """Compute the levels of a degraded copy of the whole photo; None where their size differs."""
+    copied, _ = trunk_features(network, reencoded_copy(pixels, random))
     return copied if copied[0].shape == levels[0].shape else None
 
 
@@ -123,18 +125,18 @@ def _heads_of_faces(output: torch.Tensor) -> tuple[FloatArray, int, int, TargetM
     """Derive heads from clear faces; return them, the map's size, and "no head here" weights."""
     height, width = output.shape[-2:]
     limit = np.array([width, height, width, height])
-    denied = np.full((height, width), NO_HEAD_WEIGHT, np.float32)
+    negative_weights = np.full((height, width), NO_HEAD_WEIGHT, np.float32)
     for box, _ in zip(*_objects(output, "person"), strict=True):
         room = ROOM * np.tile(box[2:] - box[:2], 2) * (-1, -1, 1, 1)
-        _ignore(denied, np.clip(box + room, 0, limit))
+        _ignore(negative_weights, np.clip(box + room, 0, limit))
     heads = []
     for box, likely in zip(*_objects(output, "face"), strict=True):
         head = np.clip(box + HEAD_OF_FACE * np.tile(box[2:] - box[:2], 2), 0, limit)
         if likely >= CLEAR_FACE:
             heads.append(head / limit)
         else:
-            _ignore(denied, head)
-    return np.array(heads).reshape(-1, 4), height, width, denied
+            _ignore(negative_weights, head)
+    return np.array(heads).reshape(-1, 4), height, width, negative_weights
 
 
 def _objects(output: torch.Tensor, kind: str) -> tuple[Boxes, NDArray[np.float32]]:
@@ -142,10 +144,10 @@ def _objects(output: torch.Tensor, kind: str) -> tuple[Boxes, NDArray[np.float32
     return HeatMaps(output).objects(KINDS.index(kind), OFFSETS_OF[kind], ANY_PERSON)
 
 
-def _ignore(denied: TargetMap, box: FloatArray) -> None:
+def _ignore(negative_weights: TargetMap, box: FloatArray) -> None:
     x0, y0 = np.floor(box[:2]).astype(int)
     x1, y1 = np.ceil(box[2:]).astype(int)
-    denied[y0:y1, x0:x1] = 0
+    negative_weights[y0:y1, x0:x1] = 0
 
 
 def part_of(
@@ -161,30 +163,30 @@ def part_of(
     return box, pixels[y : y + part_h, x : x + part_w]
 
 
-def worn_copy(pixels: Pixels, random: np.random.Generator) -> Pixels:
+def degraded_copy(pixels: Pixels, random: np.random.Generator) -> Pixels:
     """Change brightness, halve the size half of the time, make a JPEG of quality 40 to 95."""
-    return _encoded(in_other_light(pixels, random), random)
+    return _reencoded(jitter_brightness(pixels, random), random)
 
 
-def in_other_light(pixels: Pixels, random: np.random.Generator) -> Pixels:
+def jitter_brightness(pixels: Pixels, random: np.random.Generator) -> Pixels:
     """Change the brightness and contrast of pixels."""
     curve = (pixels / 255.0) ** random.uniform(0.8, 1.25) * random.uniform(0.85, 1.15)
     return np.clip(255 * curve, 0, 255).astype(np.uint8)
 
 
-def encoded_copy(pixels: Pixels, random: np.random.Generator) -> Pixels:
-    """Trim up to TRIMMED pixels from the right and bottom, then encode as `_encoded` does."""
+def reencoded_copy(pixels: Pixels, random: np.random.Generator) -> Pixels:
+    """Trim up to TRIMMED pixels from the right and bottom, then encode as `_reencoded` does."""
     height, width = pixels.shape[:2]
     below, right = random.integers(0, TRIMMED + 1, 2)
-    return _encoded(pixels[: max(height - below, 1), : max(width - right, 1)], random)
+    return _reencoded(pixels[: max(height - below, 1), : max(width - right, 1)], random)
 
 
-def _encoded(pixels: Pixels, random: np.random.Generator) -> Pixels:
+def _reencoded(pixels: Pixels, random: np.random.Generator) -> Pixels:
     """Halve the size half of the time, and make a JPEG of quality 40 to 95."""
-    worn = pixels
+    degraded = pixels
     if random.random() < 0.5:
-        worn = at_half_size(worn)
-    return as_jpeg(worn, int(random.uniform(40, 95)))
+        degraded = at_half_size(degraded)
+    return as_jpeg(degraded, int(random.uniform(40, 95)))
 
 
 def at_half_size(pixels: Pixels) -> Pixels:

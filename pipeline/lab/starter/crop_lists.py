@@ -71,8 +71,8 @@ def far_list(
     crops = random.permutation(candidates.for_ratio(width, height, ratio))
     areas = area(crops)
     large = areas > LARGE_AREA * areas.max()
-    most = round(LARGE_SHARE * count)
-    drawn = np.concatenate([crops[large][:most], crops[~large][: count - most]])
+    large_count = round(LARGE_SHARE * count)
+    drawn = np.concatenate([crops[large][:large_count], crops[~large][: count - large_count]])
     overlap = expected_iou(
         drawn / np.array([width, height, width, height]), people, ratio * height / width
     )

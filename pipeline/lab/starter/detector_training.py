@@ -23,13 +23,14 @@ from pipeline.detectors.subject_network import (
 )
 from pipeline.lab.batches import batches_of_epochs
 from pipeline.lab.starter.views import View
-from pipeline.lab.training.schedule import descend, moving_average
+from pipeline.lab.training.schedule import moving_average, optimizer_step
 
 # Set by hand, unless a source is given.
-EPOCHS, VIEWS_A_STEP, RATE, TRUNK_RATE, DECAY, AVERAGE = 3, 8, 2e-3, 2.5e-4, 0.02, 0.998
-WARM, CLIP_NORM = 0.1, 2.0  # share of the steps in which the rate rises; norm of a step's gradient
-RARE, FIRST_OFFSET = -4.0, 1.5  # initial biases of the heat maps' logits and of the offsets
-LEAST_LIKELIHOOD = 0.45  # less likely objects are neither positives nor negatives
+EPOCHS, VIEWS_PER_STEP, RATE, TRUNK_RATE, DECAY, EMA_DECAY = 3, 8, 2e-3, 2.5e-4, 0.02, 0.998
+WARMUP_SHARE = 0.1  # of the steps, in which the rate rises
+CLIP_NORM = 2.0  # of a step's gradient
+HEATMAP_BIAS, OFFSET_BIAS = -4.0, 1.5  # initial biases of the heat maps' logits and of the offsets
+MIN_LIKELIHOOD = 0.45  # less likely objects are neither positives nor negatives
 OFFSETS_FROM, IGNORED_FROM = 0.4, 0.2  # Gaussian above which cells learn offsets, or are ignored
 GROUPS = sorted(set(OFFSETS_OF.values()))  # first channel of each group of kinds with own offsets
 FOCAL_POWER, NEAR_POWER = 2, 4  # alpha and beta of Zhou et al., "Objects as Points", 2019
@@ -37,11 +38,11 @@ HEATMAP_WEIGHT, SUBJECT_WEIGHT = 0.5, 2  # in the loss
 
 
 @dataclass(frozen=True, eq=False)
-class HeadTargets:
+class DetectorTargets:
     """Training targets for one view on h × w cells."""
 
     heatmaps: Tensor  # [4, h, w], 1 at an object's centre
-    negatives: Tensor  # [4, h, w], 0 where a cell is neither positive nor negative
+    negative_weights: Tensor  # [4, h, w], 0 where a cell is neither positive nor negative
     ltrb_offsets: Tensor  # [3, 4, h, w], left, top, right, bottom in cells, by GROUPS
     offset_weights: Tensor  # [3, h, w]
     subject: Tensor  # [h, w]
@@ -63,28 +64,28 @@ def train_detector(
     network.head = SubjectHead()
     network.to(memory_format=torch.channels_last)  # takes half the time
     bias = network.head.out.state_dict()["bias"]
-    bias[: len(KINDS)] = RARE
-    bias[len(KINDS) : -1] = FIRST_OFFSET
+    bias[: len(KINDS)] = HEATMAP_BIAS
+    bias[len(KINDS) : -1] = OFFSET_BIAS
     features = [_lower_features(network, view.pixels(folder)) for view in views]
     groups = [list(network.head.parameters()), list(network.stages[UPPER:].parameters())]
-    learnt = [parameter for group in groups for parameter in group]
+    trained = [parameter for group in groups for parameter in group]
     shapes = [each.shape for each in features]
-    batches = batches_of_epochs(shapes, VIEWS_A_STEP, epochs, random)
+    batches = batches_of_epochs(shapes, VIEWS_PER_STEP, epochs, random)
     optimizer = torch.optim.AdamW([{"params": group} for group in groups], weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, [RATE, TRUNK_RATE], total_steps=len(batches) + 1, pct_start=WARM
+        optimizer, [RATE, TRUNK_RATE], total_steps=len(batches) + 1, pct_start=WARMUP_SHARE
     )
-    averaged = moving_average(network, AVERAGE)
+    averaged = moving_average(network, EMA_DECAY)
     for batch in batches:
         fine = torch.cat([features[index] for index in batch]).float()
         fine = fine.contiguous(memory_format=torch.channels_last)
         outputs = network.head(fine, *network.upper(fine))
         losses = [
-            head_loss(output[None], head_targets(views[index], *output.shape[-2:]))
+            detector_loss(output[None], detector_targets(views[index], *output.shape[-2:]))
             for index, output in zip(batch, outputs, strict=True)
         ]
-        loss = torch.stack(losses).sum() / VIEWS_A_STEP
-        descend(loss, learnt, CLIP_NORM, optimizer, schedule)
+        loss = torch.stack(losses).sum() / VIEWS_PER_STEP
+        optimizer_step(loss, trained, CLIP_NORM, optimizer, schedule)
         averaged.update_parameters(network)
     network.load_state_dict(averaged.module.state_dict())
     network.eval()
@@ -98,10 +99,10 @@ def _lower_features(network: SubjectNetwork, pixels: NDArray[np.uint8]) -> Tenso
     return network.lower(images).half().clone()
 
 
-def head_targets(view: View, height: int, width: int) -> HeadTargets:
+def detector_targets(view: View, height: int, width: int) -> DetectorTargets:
     """Make the targets of a view on a map of height × width cells."""
     heatmaps = np.zeros((len(KINDS), height, width), np.float32)
-    negatives = np.ones_like(heatmaps)
+    negative_weights = np.ones_like(heatmaps)
     offsets = np.zeros((len(GROUPS), 4, height, width), np.float32)
     weights = np.zeros((len(GROUPS), height, width), np.float32)
     smallest = np.full((len(GROUPS), height, width), np.inf)
@@ -112,10 +113,10 @@ def head_targets(view: View, height: int, width: int) -> HeadTargets:
         side = np.maximum(LEAST_BUMP, BUMP_SHARE * (box[2:] - box[:2]))
         at = np.clip(np.rint((box[:2] + box[2:]) / 2 - 0.5), 0, [width - 1, height - 1])
         bump = np.exp(-(((x - at[0]) / side[0]) ** 2 + ((y - at[1]) / side[1]) ** 2) / 2)
-        if found.likelihood >= LEAST_LIKELIHOOD:
+        if found.likelihood >= MIN_LIKELIHOOD:
             heatmaps[kind] = np.maximum(heatmaps[kind], bump)
         else:
-            negatives[kind][bump > IGNORED_FROM] = 0
+            negative_weights[kind][bump > IGNORED_FROM] = 0
         size = float(np.prod(box[2:] - box[:2]))
         near = (bump > OFFSETS_FROM) & (size < smallest[group])  # the smaller object keeps a cell
         smallest[group][near] = size
@@ -124,11 +125,11 @@ def head_targets(view: View, height: int, width: int) -> HeadTargets:
             offsets[group, side_index][near] = np.maximum(gap, 0)[near]
         weights[group][near] = found.likelihood
     subject = cv2.resize(view.labels.subject_map, (width, height), interpolation=cv2.INTER_AREA)
-    arrays = (heatmaps, negatives, offsets, weights, subject)
-    return HeadTargets(*(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays))
+    arrays = (heatmaps, negative_weights, offsets, weights, subject)
+    return DetectorTargets(*(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays))
 
 
-def head_loss(output: Tensor, target: HeadTargets) -> Tensor:
+def detector_loss(output: Tensor, target: DetectorTargets) -> Tensor:
     """Sum the focal loss of heat maps, IoU loss of offsets, cross-entropy of the subject map.
 
     output: [1, 17, h, w] of a head. The focal loss is that of Zhou et al., 2019.
@@ -136,7 +137,7 @@ def head_loss(output: Tensor, target: HeadTargets) -> Tensor:
     likely = output[0, : len(KINDS)].sigmoid().clamp(1e-4, 1 - 1e-4)
     at = (target.heatmaps >= 0.999).float()
     missed = at * (1 - likely) ** FOCAL_POWER * likely.log()
-    elsewhere = (1 - at) * target.negatives * (1 - target.heatmaps) ** NEAR_POWER
+    elsewhere = (1 - at) * target.negative_weights * (1 - target.heatmaps) ** NEAR_POWER
     false = elsewhere * likely**FOCAL_POWER * (1 - likely).log()
     loss = -HEATMAP_WEIGHT * (missed + false).sum() / at.sum().clamp_min(1)
     for group, first in enumerate(GROUPS):

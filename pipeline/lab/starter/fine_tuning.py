@@ -35,18 +35,18 @@ from pipeline.lab.starter.list_samples import sample_lists
 from pipeline.lab.starter.scored_crops import ScoredLayout
 from pipeline.lab.starter.semantic_map import CHANNELS, GAZE, SUBJECT, position_map
 from pipeline.lab.starter.synthetic_map import add_gaze, perturbed_detections, synthetic_map
-from pipeline.lab.training.schedule import descend, moving_average
+from pipeline.lab.training.schedule import moving_average, optimizer_step
 from s2cnet import S2CNet
 from s2cnet.inputs import input_size
 
 # Set by hand.
-STEPS, PHOTOS_A_STEP, SCORED_A_STEP, SCORED_CROPS = 600, 4, 2, 24
-BACKBONE_RATE, GRAPH_RATE, WARM = 2.5e-4, 5e-4, 0.1
-BACKBONE_DECAY, GRAPH_DECAY, AVERAGE = 0.01, 0.02, 0.99
+STEPS, PHOTOS_PER_STEP, SCORED_PER_STEP, SCORED_CROPS = 600, 4, 2, 24
+BACKBONE_RATE, GRAPH_RATE, WARMUP_SHARE = 2.5e-4, 5e-4, 0.1
+BACKBONE_DECAY, GRAPH_DECAY, EMA_DECAY = 0.01, 0.02, 0.99
 BETAS, CLIP_NORM = (0.9, 0.98), 1.0
 GAZE_WEIGHT, KEEP_WEIGHT = 2.0, 0.5  # in the loss: of the gaze channel, of the other channels
 CHANNEL_WEIGHTS = (0.3, 0.3, 1.0, 1.0, 1.0, 1.5, 0.6, 0.0)  # of the squared errors
-READING_PHOTOS, RIDGE = 240, 3e-3  # for the ridge regression of gaze
+REGRESSION_PHOTOS, RIDGE = 240, 3e-3  # for the ridge regression of gaze
 GAZE_FROM_SUBJECT = 0.3  # initial weight of gaze in the graph, as a share of the subject's
 POSITIONS_ONLY = 0.12  # probability of a map of only positions, with the published boxes
 
@@ -81,15 +81,15 @@ def fine_tune(
         betas=BETAS,
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, [BACKBONE_RATE, GRAPH_RATE], total_steps=steps, pct_start=WARM
+        optimizer, [BACKBONE_RATE, GRAPH_RATE], total_steps=steps, pct_start=WARMUP_SHARE
     )
-    averaged = moving_average(network, AVERAGE)
+    averaged = moving_average(network, EMA_DECAY)
     batches = _batches(photos, random)
     for _ in range(steps):
         loss = batch_loss(network, next(batches), random)
-        for index in random.integers(len(layouts), size=SCORED_A_STEP):
+        for index in random.integers(len(layouts), size=SCORED_PER_STEP):
             loss = loss + human_score_loss(network, layouts[index], subjects[index], random)
-        descend(loss, [*backbone, *graph], CLIP_NORM, optimizer, schedule)
+        optimizer_step(loss, [*backbone, *graph], CLIP_NORM, optimizer, schedule)
         averaged.update_parameters(network)
     network.load_state_dict(averaged.module.state_dict())
     network.requires_grad_(True).eval()
@@ -106,7 +106,7 @@ def fit_gaze_channel(
     reduce = network.backbone.reduce
     count = reduce.in_channels + 1
     power, product = torch.zeros(count, count).double(), torch.zeros(count).double()
-    for index in random.permutation(len(with_gaze))[:READING_PHOTOS]:
+    for index in random.permutation(len(with_gaze))[:REGRESSION_PHOTOS]:
         photo = with_gaze[index]
         joined = joined_features(network, photo.fine[:1].float(), photo.middle[:1].float())
         channels = joined[0].double().flatten(1)
@@ -116,10 +116,10 @@ def fit_gaze_channel(
         product += rows @ wanted / rows.shape[1]
     penalty = RIDGE * power.diag()
     penalty[-1] = 0  # the constant is not penalised
-    reading = torch.linalg.solve(power + torch.diag(penalty + 1e-9), product).float()
-    reduce.weight[GAZE] = reading[:-1, None, None]
+    coefficients = torch.linalg.solve(power + torch.diag(penalty + 1e-9), product).float()
+    reduce.weight[GAZE] = coefficients[:-1, None, None]
     assert reduce.bias is not None
-    reduce.bias[GAZE] = reading[-1]
+    reduce.bias[GAZE] = coefficients[-1]
     samples = network.embedding.linear.in_features // len(CHANNELS)
     by_channel = network.embedding.linear.weight.view(-1, len(CHANNELS), samples)
     by_channel[:, GAZE] = GAZE_FROM_SUBJECT * by_channel[:, SUBJECT]
@@ -131,7 +131,7 @@ def _batches(
     """Yield batches of photos of one input size, endlessly; an epoch has each photo once."""
     sizes = [photo.size_wh for photo in photos]
     while True:
-        for batch in batches_of(sizes, PHOTOS_A_STEP, random):
+        for batch in batches_of(sizes, PHOTOS_PER_STEP, random):
             yield [photos[index] for index in batch]
 
 

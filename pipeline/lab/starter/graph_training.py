@@ -33,13 +33,13 @@ from pipeline.lab.starter.simulated_crops import (
 )
 from pipeline.lab.starter.synthetic_map import perturbed_detections, synthetic_map
 from pipeline.lab.training.losses import crop_loss
-from pipeline.lab.training.schedule import descend, moving_average
+from pipeline.lab.training.schedule import moving_average, optimizer_step
 from s2cnet import S2CNet
 from s2cnet.inputs import input_size
 
 # Set by hand, unless a source is given.
-STEPS, PHOTOS_A_STEP, RATE, DECAY, AVERAGE = 4500, 3, 1e-3, 0.02, 0.998
-BETAS, WARM, CLIP_NORM = (0.9, 0.98), 0.05, 1.0
+STEPS, PHOTOS_PER_STEP, RATE, DECAY, EMA_DECAY = 4500, 3, 1e-3, 0.02, 0.998
+BETAS, WARMUP_SHARE, CLIP_NORM = (0.9, 0.98), 0.05, 1.0
 GRID_CROPS, SCORED_CROPS, RATIO_CROPS = 12, 24, 20
 RATIO_CROPS_SCORED = 10  # in a list of a photo of the human scores
 FAR_SHARE = 0.3  # probability that a photo of the human scores has a list of a far ratio
@@ -55,7 +55,8 @@ SCORED_WEIGHT, LISTS_WEIGHT, CHOICE_WEIGHT, CHOICE_SHARPNESS = 2, 0.5, 0.3, 2
 # simulated people's crops with the largest centred crop, less its mean. This lowers the mean
 # overlap of sampled photos from .74 to .65; that of real people's crops is .6425.
 OFF_CENTRE, SAMPLING_BOUNDS = 0.08, (0.3, 3.5)
-MIDDLE, UNFORESEEN = np.array([0.3, 0.3, 0.7, 0.7]), 0.1  # a further subject, and its probability
+MIDDLE = np.array([0.3, 0.3, 0.7, 0.7])  # a further subject
+MIDDLE_PROBABILITY = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,22 +87,22 @@ def train_graph(
     probabilities = sampling_probabilities(photos, random)
     torch.manual_seed(seed)
     network.backbone.requires_grad_(False)
-    learnt = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(learnt, lr=RATE, weight_decay=DECAY, betas=BETAS)
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=RATE, weight_decay=DECAY, betas=BETAS)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, RATE, total_steps=steps, pct_start=WARM
+        optimizer, RATE, total_steps=steps, pct_start=WARMUP_SHARE
     )
-    averaged = moving_average(network, AVERAGE)
+    averaged = moving_average(network, EMA_DECAY)
     network.train()
     for _ in range(steps):
-        drawn = random.choice(len(photos), PHOTOS_A_STEP, p=probabilities)
+        drawn = random.choice(len(photos), PHOTOS_PER_STEP, p=probabilities)
         losses = [photo_loss(network, photos[i], teachers, random) for i in drawn]
         scored = int(random.integers(len(layouts)))
         losses.append(
             SCORED_WEIGHT * layout_loss(network, layouts[scored], subjects[scored], random)
         )
         loss = torch.stack(losses).sum() / len(losses)
-        descend(loss, learnt, CLIP_NORM, optimizer, schedule)
+        optimizer_step(loss, trained, CLIP_NORM, optimizer, schedule)
         averaged.update_parameters(network)
     network.load_state_dict(averaged.module.state_dict())
     network.eval()
@@ -156,7 +157,9 @@ def layout_loss(
     features, objects = synthetic_map(layout, subject, width, height, random)
     drawn = random.permutation(len(layout.scores))[:SCORED_CROPS]
     boxes = np.stack([subject.astype(float), MIDDLE])
-    people = simulate_crops(boxes, np.array([1 - UNFORESEEN, UNFORESEEN]), PEOPLE, random)
+    people = simulate_crops(
+        boxes, np.array([1 - MIDDLE_PROBABILITY, MIDDLE_PROBABILITY]), PEOPLE, random
+    )
     truth = layout.scores[drawn].astype(np.float64)
     scored = CropList(layout.crops[drawn] * size, truth, choice=False)
     human = lists_loss(network, features, objects * size, [scored], (width, height))

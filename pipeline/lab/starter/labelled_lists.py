@@ -23,7 +23,7 @@ RATIOS = (*USUAL, 1 / 2, 2.0)
 # Standard deviation of the truth within a list of one ratio. The network's scores had about this
 # spread before this training (1.6 to 1.7), so a temperature that was fitted to them stays valid.
 SPREAD = 1.65
-LEAST_SPREAD = 0.03  # of overlaps or shares: a list with less is not stretched to SPREAD
+MIN_SPREAD = 0.03  # of overlaps or shares: a list with less is not stretched to SPREAD
 # A person's weight in a list depends on the ratio of their crop: exp(-d² / 2 SHARPNESS²), with d
 # the difference of logarithms, plus a small constant for everyone.
 SHARPNESS, EVERYONE_OWN, EVERYONE_USUAL = 0.3, 0.02, 0.05
@@ -94,7 +94,7 @@ def _lists_of_gaze(example: Example, width: int, height: int) -> list[TargetList
 
 def standardised(values: FloatArray) -> FloatArray:
     """Scale values [N] to mean 0 and standard deviation SPREAD, or less if all are alike."""
-    return np.asarray((values - values.mean()) * SPREAD / max(float(values.std()), LEAST_SPREAD))
+    return np.asarray((values - values.mean()) * SPREAD / max(float(values.std()), MIN_SPREAD))
 
 
 def fixations_inside(example: Example, width: int, height: int) -> tuple[FloatArray, FloatArray]:

@@ -18,13 +18,14 @@ from pipeline.boxes import Boxes, mirror
 from pipeline.cropping.search import Scores
 from pipeline.lab.starter.scored_crops import ScoredLayout
 from pipeline.lab.training.losses import crop_loss
-from pipeline.lab.training.schedule import descend
+from pipeline.lab.training.schedule import optimizer_step
 
 # Set by hand.
 ROUNDS, EPOCHS, LAST_EPOCHS = 4, 5, 10
-PHOTOS_A_STEP, CROPS_A_PHOTO = 16, 48
+PHOTOS_PER_STEP, CROPS_PER_PHOTO = 16, 48
 RATE, DECAY = 2e-3, 0.02
-WARM = 0.11  # of the steps; OneCycleLR divides by share x steps - 1, which is 0 for .1 of ten steps
+# Of the steps; OneCycleLR divides by share x steps - 1, which is 0 for .1 of ten steps.
+WARMUP_SHARE = 0.11
 LARGEST, SMALLEST = 0.75, 0.004  # share of the photo that a subject may fill
 FIRST_CANDIDATES = 6  # of a photo; its first subject is drawn from them
 KEPT_EDGE_SLOPE = 12  # of the sigmoid that maps a margin to 1, edge kept, or 0, edge cut
@@ -138,17 +139,17 @@ def fit_teacher(
     random = np.random.default_rng(seed)
     teacher = LayoutTeacher()
     optimizer = torch.optim.AdamW(teacher.parameters(), lr=RATE, weight_decay=DECAY)
-    steps = epochs * (len(layouts) // PHOTOS_A_STEP)
+    steps = epochs * (len(layouts) // PHOTOS_PER_STEP)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, RATE, total_steps=max(steps, 2), pct_start=WARM
+        optimizer, RATE, total_steps=max(steps, 2), pct_start=WARMUP_SHARE
     )
     for _ in range(epochs):
         order = random.permutation(len(layouts))
-        for first in range(0, len(order) - PHOTOS_A_STEP + 1, PHOTOS_A_STEP):
-            drawn = order[first : first + PHOTOS_A_STEP]
+        for first in range(0, len(order) - PHOTOS_PER_STEP + 1, PHOTOS_PER_STEP):
+            drawn = order[first : first + PHOTOS_PER_STEP]
             losses = [_photo_loss(teacher, layouts[i], subjects[i], random) for i in drawn]
             loss = torch.stack(losses).mean()
-            descend(loss, teacher.parameters(), 1.0, optimizer, schedule)
+            optimizer_step(loss, teacher.parameters(), 1.0, optimizer, schedule)
     return teacher.eval()
 
 
@@ -157,7 +158,7 @@ def _photo_loss(
 ) -> Tensor:
     if random.random() < 0.5:
         layout, subject = layout.mirrored(), mirror(subject[None], 1)[0]
-    drawn = random.permutation(len(layout.scores))[:CROPS_A_PHOTO]
+    drawn = random.permutation(len(layout.scores))[:CROPS_PER_PHOTO]
     (scores,) = teacher(*_tensors(layout.crops[drawn], subject[None], layout.aspect))
     return crop_loss(scores, torch.from_numpy(layout.scores[drawn]), rank_weight=1.0)
 

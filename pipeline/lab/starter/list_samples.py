@@ -26,7 +26,7 @@ GAZE_LISTS = 2  # of ratios far from the photo's own
 # and 16:9 do; for a 3:2 one, 4:3 does not.
 OTHER_RATIO = 0.25
 SIZES = SCALES[2:5]  # of crops compared by gaze: shares of the largest crop's sides
-SAME_SIZE, FEWEST = 0.02, 3  # tolerance of shares of one size; fewest crops of a list
+SAME_SIZE, MIN_CROPS = 0.02, 3  # tolerance of shares of one size; fewest crops of a list
 
 
 def sample_lists(
@@ -64,7 +64,7 @@ def _of_gaze(
     chosen = (near or far)[random.integers(len(near or far))]
     shares = np.sqrt(area(chosen.boxes) / area(chosen.boxes).max())
     (alike,) = np.nonzero(np.abs(shares - random.choice(SIZES)) < SAME_SIZE)
-    if len(alike) >= FEWEST:
+    if len(alike) >= MIN_CROPS:
         sampled.append(_some(chosen, random.permutation(alike)[:SIZE], SIZE_WEIGHT))
     return sampled
 

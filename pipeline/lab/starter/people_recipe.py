@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipeline.detectors.embedded import EmbeddedDetector
 from pipeline.errors import UsageError
 from pipeline.lab.atomic_files import make_folder
-from pipeline.lab.datasets import read_set, tell_notes
+from pipeline.lab.datasets import log_notes, read_set
 from pipeline.lab.datasets.example import Example
 from pipeline.lab.datasets.layout import check_each_once
 from pipeline.lab.fold_weights import fold_metadata
@@ -49,8 +49,8 @@ def fine_tune_starter(job: FineTuneJob, log: Log) -> None:
     _, subjects = find_subjects(layouts, job.seed)
     log.say("subjects", f"subjects found in {len(subjects)} scored photos")
     fine_tune(network, photos, layouts, subjects, job.seed, steps)
-    told = None if job.fold is None else fold_metadata(map(set_name_of, job.people))
-    write_half(to_published_state_dict(network), job.output / job.file_name, told)
+    metadata = None if job.fold is None else fold_metadata(map(set_name_of, job.people))
+    write_half(to_published_state_dict(network), job.output / job.file_name, metadata)
 
 
 def read_examples(
@@ -65,7 +65,7 @@ def read_examples(
     examples: list[Example] = []
     for folder in folders:
         found, notes = read_set("labels", folder, "test")
-        tell_notes(notes, log)
+        log_notes(notes, log)
         examples += [
             example
             for example in found

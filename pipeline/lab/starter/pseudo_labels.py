@@ -36,7 +36,7 @@ OFF_CENTRE, FACE_OFF_CENTRE, NOT_SALIENT = 0.35, 0.4, 0.25
 WITH_FACE = 1.25  # factor for a person whose face is visible
 IN_PERSON = 0.7  # a face belongs to a person if more than this share of it is in the person's box
 
-LEAST_AREA = 0.0004  # share of the photo; smaller objects are dropped
+MIN_AREA = 0.0004  # share of the photo; smaller objects are dropped
 FACE_SCORE, DUPLICATE_IOU = 0.5, 0.6
 # nanodet and centernet: least score to be matched; overlap of duplicates of one detector; overlap
 # above which both found the same object. Of an object that only one found: least score, its factor.
@@ -46,7 +46,7 @@ NANODET_ALONE, CENTERNET_ALONE = (0.35, 0.8), (0.4, 0.7)
 # Probabilities of the subjects given by objects, where the best one is important enough. Of a
 # group: its probability, and the least importance of its members as a share of the best one's.
 BEST_OBJECT, GROUPS, BEST_FACE = 0.4, ((0.2, 0.45), (0.04, 0.2)), 0.12
-SURE_IMPORTANCE, MAP_IMPORTANCE, LEAST_BEST = 0.5, 0.45, 0.3
+SURE_IMPORTANCE, MAP_IMPORTANCE, MIN_BEST_IMPORTANCE = 0.5, 0.45, 0.3
 FOREGROUND_SHARE = 0.45  # of the objects' probability, moved to a decisive saliency map
 MIDDLE = np.array([0.25, 0.25, 0.75, 0.75], np.float32)
 # Weight of objects in the subject map, and of an object where nothing in it is salient.
@@ -115,7 +115,7 @@ def merged_objects(outputs: TeacherOutputs) -> list[LabelledObject]:
         if row[4] >= FACE_SCORE:
             objects.append(LabelledObject(row[:4], "face", float(row[4])))
     objects += [LabelledObject(row[:4], "text", float(row[4])) for row in outputs.text]
-    return [each for each in objects if area_rel(each.box) > LEAST_AREA]
+    return [each for each in objects if area_rel(each.box) > MIN_AREA]
 
 
 def _merged_detections(outputs: TeacherOutputs) -> NDArray[np.float32]:
@@ -192,7 +192,9 @@ def _subject_map(main: list[LabelledObject], salient: SaliencyMap) -> SaliencyMa
     for each in main:
         x0, y0, x1, y1 = each.box
         inside = (x > x0) & (x < x1) & (y > y0) & (y < y1)
-        objects = np.maximum(objects, inside * min(1.0, each.importance / max(best, LEAST_BEST)))
+        objects = np.maximum(
+            objects, inside * min(1.0, each.importance / max(best, MIN_BEST_IMPORTANCE))
+        )
     share = OBJECTS_IN_MAP * min(1.0, best / MAP_IMPORTANCE)
     drawn = (1 - share) * salient + share * objects * (IN_OBJECT + (1 - IN_OBJECT) * salient)
     return np.asarray(drawn / max(float(drawn.max()), 1e-3), np.float32)

@@ -21,7 +21,7 @@ CONTRAST_PERCENTILES = [5, 99]  # of class activation, which become 0 and 1
 # Probability of a region, and its level in the map. The levels make regions as large as the
 # subjects that human scores imply: the second one fills a fifth to a third of a photo.
 REGION_LEVELS, ALL_REGIONS_LEVEL = ((0.3, 0.78), (0.45, 0.65)), (0.1, 0.5)
-LEAST_MASS = 0.3  # of a region, as a share of the main one's
+MIN_MASS = 0.3  # of a region, as a share of the main one's
 
 
 def saliency(outputs: TeacherOutputs) -> SaliencyMap:
@@ -63,4 +63,4 @@ def _regions(salient: SaliencyMap, level: float) -> list[Box]:
     corners = np.concatenate([stats[1:, :2], stats[1:, :2] + stats[1:, 2:4]], axis=1)
     boxes = (corners / len(salient)).astype(np.float32)
     order = np.argsort(-mass, kind="stable")
-    return [boxes[i] for i in order if mass[i] > LEAST_MASS * mass[order[0]]]
+    return [boxes[i] for i in order if mass[i] > MIN_MASS * mass[order[0]]]

@@ -33,7 +33,7 @@ JOINED = 448  # channels that the backbone joins
 GAZE_SCALE = 1 / 6  # of the gaze density over its mean: peaks are then about 1
 CHANNEL_WEIGHTS = (0.3, 0.3, 0.0, 1.0, 1.0, 1.5, 0.6, 0.0)  # of the squared errors
 RIDGE = 1e-3  # of each channel's own power
-STEPS, VIEWS_A_STEP, RATE, DECAY, WARM = 2100, 6, 2.5e-4, 0.01, 0.02
+STEPS, VIEWS_PER_STEP, RATE, DECAY, WARMUP_SHARE = 2100, 6, 2.5e-4, 0.01, 0.02
 CONTRAST, BRIGHTNESS = (0.8, 1.2), (-20, 20)  # range of changes of a view's pixels
 ELLIPSE = 1.1  # squared relative radius to which an object is drawn: a little beyond its ellipse
 
@@ -143,30 +143,30 @@ def train_backbone(
     """
     random = np.random.default_rng(seed)
     backbone = network.backbone.eval()  # batch-norms are folded and must not change
-    learnt = [
+    trained = [
         parameter
         for part in (backbone.stage4, backbone.stage5, backbone.reduce)
         for parameter in part.parameters()
     ]
-    optimizer = torch.optim.AdamW(learnt, lr=RATE, weight_decay=DECAY)
+    optimizer = torch.optim.AdamW(trained, lr=RATE, weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, RATE, total_steps=steps, pct_start=WARM
+        optimizer, RATE, total_steps=steps, pct_start=WARMUP_SHARE
     )
     weights = torch.tensor(CHANNEL_WEIGHTS)[:, None, None]
     fixed = [ONE, GAZE]
     kept = {name: tensor[fixed].clone() for name, tensor in backbone.reduce.state_dict().items()}
     for _ in range(steps):
         optimizer.zero_grad()
-        for index in random.integers(len(views), size=VIEWS_A_STEP):
+        for index in random.integers(len(views), size=VIEWS_PER_STEP):
             pixels = views[index].pixels(folder).astype(np.float32)
             contrast, brightness = random.uniform(*CONTRAST), random.uniform(*BRIGHTNESS)
             pixels = (pixels - 127) * contrast + 127 + brightness
             image = prepare_image(np.clip(pixels, 0, 255).astype(np.uint8))[0]
             drawn = backbone(image[None])[0]
             wanted = torch.from_numpy(target_map(views[index], *drawn.shape[-2:]))
-            loss = (weights * (drawn - wanted).square()).mean() * len(CHANNELS) / VIEWS_A_STEP
+            loss = (weights * (drawn - wanted).square()).mean() * len(CHANNELS) / VIEWS_PER_STEP
             loss.backward()
-        nn.utils.clip_grad_norm_(learnt, 1.0)
+        nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         schedule.step()
         for name, tensor in backbone.reduce.state_dict().items():

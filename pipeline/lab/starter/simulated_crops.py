@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.boxes import FloatArray, area, iou
 
-LEAST_SIDES = 1.05  # sides of the smallest crop around a subject, in the subject's
+MIN_SIDES = 1.05  # sides of the smallest crop around a subject, in the subject's
 TRIM = (1.85, 2.2)  # parameters of the beta distribution of the share of a gap that is removed
 KEPT_EDGE = 0.04  # probability that an edge stays at the photo's edge
 ONE_TIGHTNESS = 0.4  # probability that an edge has the person's common share, not one of its own
@@ -89,7 +89,7 @@ def reshape_crops(crops_rel: FloatArray, subjects_rel: FloatArray, ratio_rel: fl
     """
     sides = subjects_rel[:, 2:] - subjects_rel[:, :2]
     areas = area(crops_rel)
-    least = LEAST_SIDES * np.maximum(sides[:, 0], sides[:, 1] * ratio_rel)
+    least = MIN_SIDES * np.maximum(sides[:, 0], sides[:, 1] * ratio_rel)
     width = np.minimum(np.maximum(np.sqrt(areas * ratio_rel), least), min(1.0, ratio_rel))
     size = np.stack([width, width / ratio_rel], axis=1)
     centre = (crops_rel[:, :2] + crops_rel[:, 2:]) / 2

@@ -64,11 +64,11 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
 
 
 def run_teachers(
-    folder: Path, objects: Path, files: TeacherFiles, most: int | None = None
+    folder: Path, objects: Path, files: TeacherFiles, limit: int | None = None
 ) -> list[TeacherOutputs]:
     """Run the teachers on every photo of `<folder>/index.json` that has a line in `objects`.
 
-    most: only this many photos, the first ones; None for all. Raises UsageError for an unreadable
+    limit: only this many photos, the first ones; None for all. Raises UsageError for an unreadable
     photo.
     """
     listed = {row["file"]: row for row in map(json.loads, objects.read_text().splitlines())}
@@ -76,7 +76,7 @@ def run_teachers(
     foreground, text = ForegroundSegmenter(files.isnet), TextDetector()
     outputs: list[TeacherOutputs] = []
     for entry in json.loads((folder / "index.json").read_text()):
-        if len(outputs) == most:
+        if len(outputs) == limit:
             break
         row = listed.get(entry["file"])
         if row is None:

@@ -21,7 +21,7 @@ from pipeline.lab.starter.teacher_outputs import TeacherOutputs, read_photo
 
 # Set by hand.
 PARTS, PART_SIDES = 3, (0.55, 0.95)  # parts of a photo, and their sides as shares of its sides
-LEAST_SHOWN = 0.25  # share of an object that a part must show for the object to count there
+MIN_SHOWN = 0.25  # share of an object that a part must show for the object to count there
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ def _in_view(found: LabelledObject, part: Box, mirrored: bool) -> LabelledObject
     low, high = np.maximum(found.box[:2], part[:2]), np.minimum(found.box[2:], part[2:])
     box = np.concatenate([low, high])
     share = area_rel(box) / area_rel(found.box) if (high > low).all() else 0.0
-    if share < LEAST_SHOWN:
+    if share < MIN_SHOWN:
         return None
     sides = part[2:] - part[:2]
     x0, y0, x1, y1 = (box - np.tile(part[:2], 2)) / np.tile(sides, 2)

@@ -22,8 +22,8 @@ def train_folder(job: TrainJob, log: Log, stop: Stop | None = None) -> None:
     Raises UsageError for unusable data, WeightsError for unusable weights, and Drained once a
     training that was asked to stop has saved its state.
     """
-    by_place = is_of_earlier_version(job.output)
-    split = read_split(job.data, job.layout, job.limit, job.settings, by_place)
+    by_position = is_of_earlier_version(job.output)
+    split = read_split(job.data, job.layout, job.limit, job.settings, by_position)
     counts = ", ".join(f"{len(part)} {name}" for name, part in vars(split).items())
     make_folder(job.output, "output")
     log.say("start", f"photos: {counts}")

@@ -16,10 +16,10 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from pipeline.errors import UsageError
 from pipeline.lab.evaluation.metrics import mean_acc, srcc
+from pipeline.lab.training.epoch_state import EpochState
 from pipeline.lab.training.history import Epoch, History
 from pipeline.lab.training.losses import crop_loss
-from pipeline.lab.training.parameters import choose_learnt, parameter_groups, set_training_mode
-from pipeline.lab.training.partway import Partway
+from pipeline.lab.training.parameters import parameter_groups, set_trainable, set_training_mode
 from pipeline.lab.training.resume import (
     ORIGIN,
     check_same_run,
@@ -62,12 +62,12 @@ class Trainer:
         """
         self.settings, self.workers, self.origin = settings, workers, origin
         self.network = network.to(workers.device)
-        choose_learnt(self.network, settings)  # before `wrap`, which depends on requires_grad
+        set_trainable(self.network, settings)  # before `wrap`, which depends on requires_grad
         self.wrapped = workers.wrap(self.network)
         self.optimizer = torch.optim.AdamW(parameter_groups(self.network, settings))
         self.averaged = moving_average(self.network, settings.ema)
         self.history = History()
-        self.partway: Partway | None = None
+        self.epoch_state: EpochState | None = None
 
     def train(
         self,
@@ -84,7 +84,7 @@ class Trainer:
         watch = watch or Watch()
         steps = self.steps_per_epoch(len(photos))
         done = len(self.history.epochs)
-        first = self.partway.steps if self.partway else 0
+        first = self.epoch_state.steps if self.epoch_state else 0
         schedule = LambdaLR(
             self.optimizer,
             partial(
@@ -97,7 +97,7 @@ class Trainer:
         for epoch in range(done, self.settings.epochs):
             loss = self._epoch(photos, epoch, schedule, watch)
             measures = self.validate(validation, watch)
-            self.partway = None
+            self.epoch_state = None
             rate = self.optimizer.param_groups[-1]["lr"]
             self.history.epochs.append(Epoch(epoch, rate, loss, *measures))
             after_epoch(self, self.history.epochs[-1])
@@ -118,7 +118,7 @@ class Trainer:
         torch.manual_seed(settings.seed * 1_000_003 + epoch * 1_009 + workers.rank)
         steps = self.steps_per_epoch(len(photos))
         device = workers.device
-        done, total = self.partway.resume(random, device) if self.partway else (0, 0.0)
+        done, total = self.epoch_state.resume(random, device) if self.epoch_state else (0, 0.0)
         for step in range(done, steps):
             first = (step * workers.count + workers.rank) * settings.photos_per_step
             drawn = [order[(first + i) % len(order)] for i in range(settings.photos_per_step)]
@@ -126,8 +126,8 @@ class Trainer:
             if not math.isfinite(total):
                 raise self._diverged("the loss")
             schedule.step()
-            watch.tell(f"epoch {epoch + 1} of {settings.epochs}, steps", step + 1, steps)
-            self.partway = Partway.at(epoch, step + 1, total, random, device)
+            watch.on_progress(f"epoch {epoch + 1} of {settings.epochs}, steps", step + 1, steps)
+            self.epoch_state = EpochState.at(epoch, step + 1, total, random, device)
             watch.check()
         return total / steps
 
@@ -200,7 +200,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "epochs": [vars(epoch) for epoch in self.history.epochs],
             "settings": vars(self.settings),
-            "partway": None if self.partway is None else vars(self.partway),
+            "partway": None if self.epoch_state is None else vars(self.epoch_state),
         }
         write_state(path, state)
 
@@ -222,9 +222,9 @@ class Trainer:
             ) from error
         self.optimizer.load_state_dict(state["optimizer"])
         self.history = History([Epoch(**epoch) for epoch in state["epochs"]])
-        partway = state.get("partway")
-        self.partway = None if partway is None else Partway(**partway)
-        if self.partway and self.workers.count > 1:
+        epoch_state = state.get("partway")
+        self.epoch_state = None if epoch_state is None else EpochState(**epoch_state)
+        if self.epoch_state and self.workers.count > 1:
             raise UsageError(
                 f"{path} is of a run that one process stopped within an epoch; go on with one, "
                 "without --workers, or give another folder"

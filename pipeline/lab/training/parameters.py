@@ -7,7 +7,7 @@ from torch import nn
 from pipeline.lab.training.settings import TrainSettings
 
 
-def choose_learnt(network: nn.Module, settings: TrainSettings) -> None:
+def set_trainable(network: nn.Module, settings: TrainSettings) -> None:
     """Let all parameters require gradients, except those of frozen batch-norms."""
     frozen = {
         id(parameter) for norm in _frozen(network, settings) for parameter in norm.parameters()

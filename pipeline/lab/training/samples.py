@@ -83,10 +83,10 @@ def random_sample(
 
 
 def recoloured(
-    pixels: NDArray[np.uint8], most: float, random: np.random.Generator
+    pixels: NDArray[np.uint8], max_change: float, random: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Change brightness, contrast and saturation by random factors from 1 - most to 1 + most."""
-    brightness, contrast, saturation = 1 + random.uniform(-most, most, 3)
+    """Change brightness, contrast and saturation by random factors within 1 ± `max_change`."""
+    brightness, contrast, saturation = 1 + random.uniform(-max_change, max_change, 3)
     changed = pixels.astype(np.float32)
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
     changed = grey + saturation * (changed - grey)

@@ -17,20 +17,20 @@ def rate_at(step: int, steps: int, warmup_share: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
-def descend(
+def optimizer_step(
     loss: Tensor,
-    learnt: Iterable[Tensor],
-    most_norm: float,
+    parameters: Iterable[Tensor],
+    max_norm: float,
     optimizer: Optimizer,
     schedule: LRScheduler,
 ) -> None:
     """Take one step of the optimizer on a loss, and one of the learning rate.
 
-    learnt: the parameters whose joint gradient is clipped to the norm `most_norm`.
+    parameters: those whose joint gradient is clipped to the norm `max_norm`.
     """
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(learnt, most_norm)
+    nn.utils.clip_grad_norm_(parameters, max_norm)
     optimizer.step()
     schedule.step()
 

@@ -37,37 +37,37 @@ def hash_of_photos(examples: Iterable[Example]) -> str:
 
 
 def read_split(
-    folder: Path, layout: str, limit: int | None, settings: TrainSettings, by_place: bool = False
+    folder: Path, layout: str, limit: int | None, settings: TrainSettings, by_position: bool = False
 ) -> Split:
     """Read the splits train and test of a data set, and val or, without it, a part of train.
 
-    by_place: see `split_off`. Raises UsageError.
+    by_position: see `split_off`. Raises UsageError.
     """
     rest = _examples(folder, layout, "train", limit)
     if (folder / "images" / "val").is_dir():
         validation = _examples(folder, layout, "val", limit)
     else:
-        rest, validation = split_off(rest, settings.validation_share, settings.seed, by_place)
+        rest, validation = split_off(rest, settings.validation_share, settings.seed, by_position)
     has_test = (folder / "images" / "test").is_dir()
     return Split(rest, validation, _examples(folder, layout, "test", limit) if has_test else [])
 
 
 def split_off(
-    examples: Sequence[Example], share: float, seed: int, by_place: bool = False
+    examples: Sequence[Example], share: float, seed: int, by_position: bool = False
 ) -> tuple[list[Example], list[Example]]:
     """Split whole photos at random, the same way for a seed: (rest, part of `share`).
 
     Photos are drawn by their ids. If a data set grows by one photo, at most one photo of the rest
     moves into the part, so weights of an earlier training have seen hardly any of the part.
 
-    by_place: draw by position in the list, as trainings of earlier versions did.
+    by_position: draw by position in the list, as trainings of earlier versions did.
 
     Raises UsageError for fewer than two photos.
     """
     if len(examples) < 2:
         raise UsageError("training needs at least two scored photos: one is for validation")
     count = min(len(examples) - 1, max(1, round(share * len(examples))))
-    if by_place:
+    if by_position:
         order = np.random.default_rng(seed).permutation(len(examples)).tolist()
     else:
         drawn = [hashlib.sha256(f"{seed}/{one.id}".encode()).digest() for one in examples]

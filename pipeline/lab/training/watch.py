@@ -8,20 +8,20 @@ from pipeline.report.progress import Log, duration
 from pipeline.stop import Drained, Stop
 
 T = TypeVar("T")
-EVERY_S = 10.0  # between two lines; the first line comes with the first photo
+INTERVAL_S = 10.0  # between two lines; the first line comes with the first photo
 
-Tell = Callable[[str, int, int], None]  # the current activity, items done, items in all
+ProgressCallback = Callable[[str, int, int], None]  # the current activity, items done, items in all
 
 
 @dataclass(frozen=True)
 class Watch:
     """The receiver of a training's progress, and the request to stop it.
 
-    tell: called with the current activity, the number of items done, and the number in all.
+    on_progress: called with the current activity, the number of items done, and the number in all.
     stop: requests an early end.
     """
 
-    tell: Tell = lambda what, done, of: None
+    on_progress: ProgressCallback = lambda what, done, of: None
     stop: Stop = field(default_factory=Stop)
 
     def each(self, what: str, items: Sequence[T]) -> Iterator[T]:
@@ -29,7 +29,7 @@ class Watch:
         for done, item in enumerate(items):
             self.check()
             yield item
-            self.tell(what, done + 1, len(items))
+            self.on_progress(what, done + 1, len(items))
 
     def check(self) -> None:
         """Raise Drained if the training is asked to stop."""
@@ -38,20 +38,20 @@ class Watch:
 
 
 class Ticker:
-    """Writes a line about the current activity, at once and then every EVERY_S seconds."""
+    """Writes a line about the current activity, at once and then every INTERVAL_S seconds."""
 
     def __init__(self, log: Log) -> None:
         self.log = log
-        self.what, self.first, self.began_s, self.told_s = "", 0, 0.0, 0.0
+        self.what, self.first, self.began_s, self.last_report_s = "", 0, 0.0, 0.0
 
     def __call__(self, what: str, done: int, of: int) -> None:
-        """See `Tell`."""
+        """See `ProgressCallback`."""
         now = self.log.clock()
         if what != self.what:
             self.what, self.first, self.began_s = what, done - 1, now
-        elif now - self.told_s < EVERY_S or done == of:
+        elif now - self.last_report_s < INTERVAL_S or done == of:
             return
-        self.told_s = now
+        self.last_report_s = now
         rate = (done - self.first) / (now - self.began_s) if now > self.began_s else 0.0
         left = f", {duration((of - done) / rate)} left of it" if rate else ""
         self.log.say("progress", f"{what}: {done:,} of {of:,}{left}", what=what, done=done, of=of)

@@ -161,4 +161,4 @@ def test_what_is_no_detector_is_told(folder: Path, tmp_path: Path) -> None:
         Evaluators(setup, "cpu").evaluate(examples(folder)[0])
     wrong = FoldWeights(folder / "detectors", features=folder / "networks")
     with pytest.raises(WeightsError, match=r"fold0\.safetensors: no branch for S2CNet"):
-        wrong.looking(0)
+        wrong.detector_with_branch(0)

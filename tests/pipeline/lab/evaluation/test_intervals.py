@@ -30,7 +30,7 @@ def test_resamples_without_a_figure_do_not_count() -> None:
 
 def test_all_figures_have_intervals_of_one_share(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of nothing but the middle both edges are the median of what was drawn."""
-    monkeypatch.setattr(intervals, "INSIDE_PERCENT", 0)
+    monkeypatch.setattr(intervals, "INTERVAL_PERCENT", 0)
     values = np.arange(9.0)
     mean = bootstrap(resamples=99, seed=1)(values)
     weighted = with_interval(
@@ -42,6 +42,6 @@ def test_all_figures_have_intervals_of_one_share(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_page_tells_the_share() -> None:
-    assert intervals.INSIDE_PERCENT == 95
+    assert intervals.INTERVAL_PERCENT == 95
     report = {"measures": {}, "verdicts": {}}
     assert "the 95 % bootstrap interval of the difference" in glance(report).note

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from pipeline.lab.evaluation.measures import of_crops, of_free, of_people, of_scores, to_ratio
+from pipeline.lab.evaluation.measures import (
+    free_crop_measures,
+    overlap_measures,
+    people_agreement,
+    score_measures,
+    to_ratio,
+)
 
 
 def boxes(*rows: list[float]) -> np.ndarray:
@@ -12,7 +18,7 @@ def boxes(*rows: list[float]) -> np.ndarray:
 
 def test_scores_of_a_perfect_and_a_reversed_order() -> None:
     mos = np.arange(12.0)
-    perfect, reverse = of_scores(mos, mos * 2 + 1), of_scores(mos, -mos)
+    perfect, reverse = score_measures(mos, mos * 2 + 1), score_measures(mos, -mos)
     assert perfect["srcc"] == perfect["pcc"] == 1
     assert perfect["acc5"] == perfect["acc10"] == perfect["accw5"] == perfect["acc4_5"] == 1
     assert perfect["mos_of_best"] == 11
@@ -27,17 +33,17 @@ def test_scores_of_a_perfect_and_a_reversed_order() -> None:
 
 def test_crops_pair_up_with_people() -> None:
     human = boxes([0, 0, 100, 100], [0, 0, 200, 100])
-    values = of_crops(human, [[50, 0, 150, 100], [0, 0, 200, 100]], 200, 100)
+    values = overlap_measures(human, [[50, 0, 150, 100], [0, 0, 200, 100]], 200, 100)
     assert values["iou"] == pytest.approx([1 / 3, 1])
     # x edges are off by 50 of 200, y edges by nothing.
     assert values["bde"] == pytest.approx([0.125, 0])
     with pytest.raises(ValueError, match="zip"):
-        of_crops(human, [[0, 0, 1, 1]], 200, 100)
+        overlap_measures(human, [[0, 0, 1, 1]], 200, 100)
 
 
 def test_a_free_crop_is_held_against_the_nearest_person() -> None:
     human = boxes([0, 0, 100, 100], [0, 0, 200, 100])
-    values = of_free(human, np.array([0.0, 0, 180, 100]), 200, 100)
+    values = free_crop_measures(human, np.array([0.0, 0, 180, 100]), 200, 100)
     assert values == pytest.approx({"free_iou": 0.9, "free_bde": 20 / 200 / 4})
 
 
@@ -51,14 +57,14 @@ def test_to_ratio_keeps_centre_and_area_while_it_fits() -> None:
 
 def test_people_agree_with_themselves() -> None:
     same = boxes(*[[10, 20, 110, 70]] * 3)
-    one, mean = of_people(same, 200, 100)
+    one, mean = people_agreement(same, 200, 100)
     assert one["iou"] == mean["iou"] == pytest.approx([1, 1, 1])
     assert one["bde"] == mean["bde"] == pytest.approx([0, 0, 0], abs=1e-9)
 
 
 def test_people_leave_themselves_out() -> None:
     human = boxes([0, 0, 100, 100], [20, 0, 120, 100], [60, 0, 160, 100])
-    one, mean = of_people(human, 200, 100)
+    one, mean = people_agreement(human, 200, 100)
     # For the first: IoU with the second 80/120, with the third 40/160; the others' mean is
     # [40, 0, 140, 100], IoU 60/140.
     assert one["iou"][0] == pytest.approx((80 / 120 + 40 / 160) / 2)

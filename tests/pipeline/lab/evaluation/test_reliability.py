@@ -13,7 +13,7 @@ from PIL import Image
 from pipeline.cropping.results import ScoredCrop
 from pipeline.cropping.weights import choose_weights
 from pipeline.lab.datasets import Example
-from pipeline.lab.evaluation.photo import Evaluator, by_people
+from pipeline.lab.evaluation.photo import Evaluator, acceptance_by_people
 from pipeline.lab.evaluation.plots import reliability_plot
 from pipeline.lab.evaluation.reliability import ALL, confidence_figures, entry_of
 from pipeline.lab.evaluation.setup import EvaluationSetup
@@ -43,7 +43,7 @@ def test_nobody_is_asked_without_a_confidence_or_a_label() -> None:
 def test_each_person_is_asked_about_the_crop_at_the_own_ratio_and_all_about_the_free_one() -> None:
     people = np.array([[0, 0, 10, 10], [10, 0, 20, 10]], np.float32)
     chosen = [crop((0, 0, 10, 10), 0.7), crop((0, 0, 10, 10), 0.6), crop((0, 0, 10, 9), 0.5)]
-    own, other, free = by_people(chosen, people, ["own", "own"])
+    own, other, free = acceptance_by_people(chosen, people, ["own", "own"])
     assert (own["accepted"], other["accepted"]) == (1.0, 0.0)
     assert (free["shape"], free["accepted"], free["confidence"]) == ("free", 0.5, 0.5)
 

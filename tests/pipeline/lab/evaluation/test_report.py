@@ -12,7 +12,7 @@ from PIL import Image
 
 from pipeline.lab.evaluation.cards import best_and_worst
 from pipeline.lab.evaluation.catalogue import OURS
-from pipeline.lab.evaluation.job import tell
+from pipeline.lab.evaluation.job import log_measures
 from pipeline.lab.evaluation.plots import Bar, bars, scatter
 from pipeline.lab.evaluation.report import render_report, write_report
 from pipeline.lab.evaluation.summary import summarise
@@ -122,7 +122,7 @@ def test_a_line_of_the_terminal_names_measure_and_shape(report: dict[str, Any]) 
         }
     told, said = StringIO(), StringIO()
     made = {**report, **summarise(report["rows"], 50, 0)}
-    tell(made, Log("json", told))
+    log_measures(made, Log("json", told))
     values = {
         line["measure"]: line["values"] for line in map(json.loads, told.getvalue().splitlines())
     }
@@ -130,7 +130,7 @@ def test_a_line_of_the_terminal_names_measure_and_shape(report: dict[str, Any]) 
     assert values["heads cut or lost 1:1"] == {"this run's choice": "0.250"}
     assert values["IoU"] == {"this run's choice": "0.483", "centre crop": "0.500"}
     assert not any(name.startswith("1:1") for name in values)
-    tell(made, Log(stream=said))
+    log_measures(made, Log(stream=said))
     assert "\ngaze kept 1:1 " in said.getvalue()
 
 

@@ -80,9 +80,9 @@ def test_views_of_animals_and_of_photos_without(tmp_path: Path) -> None:
               for one in views[:2]]  # fmt: skip
     assert places == pytest.approx([0.4, 0.6], abs=0.1)
     assert not views[-1].heads.centres.any()
-    assert (views[-1].heads.denied == 1).all()
+    assert (views[-1].heads.negative_weights == 1).all()
     unsure = replace(labels, heads=None)  # heads that nobody looked for: the faces tell them
-    assert (next(iter(animal_views(network, [unsure], [], 0))).heads.denied != 1).any()
+    assert (next(iter(animal_views(network, [unsure], [], 0))).heads.negative_weights != 1).any()
 
 
 def test_the_command_changes_this_branch_alone(

@@ -18,16 +18,16 @@ from pipeline.lab.cli.learn_from_people import main
 from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.people import feature_recipe, feature_scores
 from pipeline.lab.people.feature_recipe import (
-    STEADY,
+    CONSISTENCY_WEIGHT,
     feature_loss,
-    fold_standards,
+    fold_channel_stats,
     networks_without,
     train_features,
     write_features,
 )
 from pipeline.lab.people.feature_scores import CROPS, drawn_crops, score_loss
-from pipeline.lab.people.feature_views import FeatureView, feature_view, worn
-from pipeline.lab.people.fitting import standard_of
+from pipeline.lab.people.feature_views import FeatureView, feature_view, reuploaded_copy
+from pipeline.lab.people.fitting import channel_stats
 from pipeline.lab.people.recipe import packaged_weights
 from pipeline.lab.people.settings import FeaturesJob
 from pipeline.report.progress import Log
@@ -137,8 +137,8 @@ def test_drawn_crops_lie_in_the_view_and_have_the_ratios_of_thumbnails() -> None
 def test_folded_weights_read_levels_as_they_are(views: list[FeatureView]) -> None:
     torch.manual_seed(0)
     head = FeatureHead()
-    levels = [standard_of([view.levels[i] for view in views]) for i in range(len(READ))]
-    target = standard_of([view.target for view in views])
+    levels = [channel_stats([view.levels[i] for view in views]) for i in range(len(READ))]
+    target = channel_stats([view.target for view in views])
     wanted, copied = (
         head(
             Levels(
@@ -153,16 +153,16 @@ def test_folded_weights_read_levels_as_they_are(views: list[FeatureView]) -> Non
         for of in (views[0].levels, views[0].copy)
     )
     loss = feature_loss(wanted, copied, views[:1], target)
-    fold_standards(head, levels, target)
+    fold_channel_stats(head, levels, target)
     torch.testing.assert_close(told(head, views[0].levels), wanted[0], atol=2e-4, rtol=1e-4)
     pairs = ((wanted, views[0].target), (copied, views[0].target), (copied, wanted))
     of_view, of_copy, apart = (((a - b) / target[1]).square().mean() for a, b in pairs)
-    torch.testing.assert_close(loss, (of_view + of_copy) / 2 + STEADY * apart)
+    torch.testing.assert_close(loss, (of_view + of_copy) / 2 + CONSISTENCY_WEIGHT * apart)
     assert apart > 0.001
 
 
 @torch.no_grad()
-def test_copies_are_worn_and_the_target_is_the_views_own() -> None:
+def test_copies_are_degraded_and_the_target_is_the_views_own() -> None:
     """A view is told as it is, its copy as that is, both by the detector as the product runs it."""
     random = np.random.default_rng(0)
     pixels, copied = random.integers(0, 256, (2, 192, 256, 3)).astype(np.uint8)
@@ -183,10 +183,10 @@ def test_copies_are_worn_and_the_target_is_the_views_own() -> None:
     assert torch.equal(long.copy.medium, long.levels.medium)  # read in another size: no copy
 
 
-def test_worn_copies_differ_from_the_photo_and_from_one_another() -> None:
+def test_reuploaded_copies_differ_from_the_photo_and_from_one_another() -> None:
     random = np.random.default_rng(0)
     noise = np.repeat(random.integers(0, 256, (128, 96, 1)).astype(np.uint8), 3, axis=2)
-    copies = [worn(noise, random) for _ in range(300)]
+    copies = [reuploaded_copy(noise, random) for _ in range(300)]
     heights = {len(copy) for copy in copies}
     assert heights == {128, 127, 126, 64, 63}  # up to two rows less, every second at half size
     assert len({copy.tobytes() for copy in copies}) > 250

@@ -38,14 +38,14 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The photos that networks looked at; what they tell of one is how many it was before."""
     calls: list[str] = []
 
-    def see(labels: PeoplePhoto, detector: object, network: object) -> str:
+    def run_networks(labels: PeoplePhoto, detector: object, network: object) -> str:
         calls.append(labels.example.id)
         return f"look {len(calls)}"
 
-    monkeypatch.setattr(held_out, "see", see)
-    monkeypatch.setattr(FoldWeights, "looking", lambda self, fold: object())
+    monkeypatch.setattr(held_out, "run_networks", run_networks)
+    monkeypatch.setattr(FoldWeights, "detector_with_branch", lambda self, fold: object())
     monkeypatch.setattr(FoldWeights, "network", lambda self, fold: object())
-    monkeypatch.setattr(FoldWeights, "scorer", lambda self, fold, otherwise: object())
+    monkeypatch.setattr(FoldWeights, "scorer", lambda self, fold, load_default: object())
     return calls
 
 

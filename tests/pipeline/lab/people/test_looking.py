@@ -16,7 +16,7 @@ from pipeline.lab.fold_weights import fold_metadata, held_out_sets, network_of
 from pipeline.lab.people import looking, recipe
 from pipeline.lab.people.labels import PeopleLabels
 from pipeline.lab.people.looking import train_looking
-from pipeline.lab.people.looking_views import other_colours, random_part, random_view
+from pipeline.lab.people.looking_views import jitter_colours, random_part, random_view
 from pipeline.lab.people.recipe import packaged_weights
 
 
@@ -33,8 +33,8 @@ def labels(tmp_path: Path) -> PeopleLabels:
 def test_only_what_tells_maps_is_trained(
     labels: PeopleLabels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(looking, "VIEWS", 2)
-    monkeypatch.setattr(looking, "WARM_STEPS", 1)
+    monkeypatch.setattr(looking, "VIEWS_PER_STEP", 2)
+    monkeypatch.setattr(looking, "WARMUP_STEPS", 1)
     network = network_of(packaged_weights())
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     train_looking(network, [labels], steps=3)
@@ -53,7 +53,7 @@ def test_a_view_shows_fixations_where_its_part_has_them(labels: PeopleLabels) ->
     seen = [view for view in views if view is not None]
     assert len(seen) > 6
     for view in seen:
-        assert view.pixels.shape == view.worn.shape
+        assert view.pixels.shape == view.degraded.shape
         assert view.gaze is not None
         assert view.kept is not None
         # fixations lie in the middle of the kept half, mirrored or not
@@ -75,9 +75,9 @@ def test_parts_lie_inside_and_near_ones_show_nearly_all() -> None:
 
 def test_other_colours_keep_an_even_grey_even() -> None:
     grey = np.full((4, 4, 3), 128, np.uint8)
-    changed = {int(other_colours(grey, np.random.default_rng(seed))[0, 0, 0]) for seed in range(5)}
+    changed = {int(jitter_colours(grey, np.random.default_rng(seed))[0, 0, 0]) for seed in range(5)}
     assert len(changed) > 1
-    assert np.ptp(other_colours(grey, np.random.default_rng(0))) == 0
+    assert np.ptp(jitter_colours(grey, np.random.default_rng(0))) == 0
 
 
 def test_differences_tell_the_stages_to_half_a_step() -> None:

@@ -25,7 +25,12 @@ from pipeline.lab.people.held_out import (
     shapes_of,
 )
 from pipeline.lab.people.held_out_choice import choose_held_out
-from pipeline.lab.people.rule_comparison import compared, comparison_line, measures_of, read_rule
+from pipeline.lab.people.rule_comparison import (
+    comparison_line,
+    comparison_report,
+    measures_of,
+    read_rule,
+)
 from pipeline.shapes import parse_shape
 
 SIZE_WH = (400, 300)
@@ -115,9 +120,9 @@ def test_a_rule_beside_itself_and_beside_one_that_shuns_gaze() -> None:
     rule = packaged_rule()
     away = replace(rule, gaze=-rule.gaze, overlap=-rule.overlap, gaze_pull=-5.0, heads=0.0)
     photos = [photo(column=column, **looked_at(50 + 100 * column)) for column in (0, 3)]
-    same = compared(photos, rule, rule, resamples=50)
+    same = comparison_report(photos, rule, rule, resamples=50)
     assert {part["difference"]["mean"] for part in same.values()} == {0.0}
-    other = compared(photos, rule, away, resamples=50)
+    other = comparison_report(photos, rule, away, resamples=50)
     kept = other["osie, gaze kept, 9:16"]
     assert kept["difference"]["photos"] == 2
     assert kept["packaged"] == same["osie, gaze kept, 9:16"]["packaged"]

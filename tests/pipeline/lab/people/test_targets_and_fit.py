@@ -31,10 +31,10 @@ def test_kept_cells_count_by_the_share_inside() -> None:
 def test_a_head_half_outside_is_unknown_and_one_mostly_outside_is_none() -> None:
     half = head_target(np.array([[-0.15, 0.25, 0.1, 0.5]]), 8, 8)
     assert half.centres.max() == 0
-    assert half.denied[2, 0] == 0
+    assert half.negative_weights[2, 0] == 0
     gone = head_target(np.array([[-0.24, 0.25, 0.01, 0.5]]), 8, 8)
     assert gone.centres.max() == 0
-    assert gone.denied.min() == 1
+    assert gone.negative_weights.min() == 1
 
 
 def test_a_head_is_told_at_its_middle_with_its_offsets() -> None:
@@ -65,27 +65,27 @@ def test_targets_of_the_fit() -> None:
 def test_standardisation_folds_into_the_branches() -> None:
     torch.manual_seed(0)
     head = PeopleHead().eval()
-    standards = [(torch.randn(c, 1, 1), torch.rand(c, 1, 1) + 0.5) for c in LEVELS]
+    stats = [(torch.randn(c, 1, 1), torch.rand(c, 1, 1) + 0.5) for c in LEVELS]
     levels = [torch.randn(1, c, side, side) for c, side in zip(LEVELS, (8, 4, 2, 8), strict=True)]
     with torch.no_grad():
-        wanted = head(*[(x - m) / d for x, (m, d) in zip(levels, standards, strict=True)])
-        fold_standardisation(head, standards)
+        wanted = head(*[(x - m) / d for x, (m, d) in zip(levels, stats, strict=True)])
+        fold_standardisation(head, stats)
         folded = head(*levels)
     for a, b in zip(wanted, folded, strict=True):
         assert torch.allclose(a, b, atol=1e-4)
 
 
-def test_a_photo_and_its_copy_of_the_same_features_are_steady() -> None:
+def test_a_photo_and_its_copy_of_the_same_features_are_consistent() -> None:
     torch.manual_seed(0)
     levels = [torch.randn(c, side, side) for c, side in zip(LEVELS, (8, 4, 2, 8), strict=True)]
     other = [level + 0.5 * torch.randn(level.shape) for level in levels]
     nothing = head_target(np.zeros((0, 4)), 8, 8)
     plain = PeopleView(levels, nothing)
-    standards = [(torch.zeros(c, 1, 1), torch.ones(c, 1, 1)) for c in LEVELS]
+    stats = [(torch.zeros(c, 1, 1), torch.ones(c, 1, 1)) for c in LEVELS]
     head = PeopleHead()
     views = plain, replace(plain, copy=levels), replace(plain, copy=other)
     with torch.no_grad():
-        alone, same, changed = (float(branch_loss(head, [one], standards)) for one in views)
+        alone, same, changed = (float(branch_loss(head, [one], stats)) for one in views)
     assert same == pytest.approx(alone, abs=1e-5)
     assert changed > alone + 1e-3
     assert head.training

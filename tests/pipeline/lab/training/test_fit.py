@@ -72,7 +72,7 @@ def test_a_run_of_an_earlier_version_goes_on(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its checkpoint says nothing of its photos; those that validate are drawn as they were."""
-    rest, held_out = _drawn_by_place(4, seed=1)
+    rest, held_out = _drawn_by_position(4, seed=1)
     photos = []
 
     def recorded(split: Split, *more: object) -> None:
@@ -90,7 +90,7 @@ def test_a_run_of_an_earlier_version_goes_on(
     assert photos[0] != (rest, held_out), "the test would show nothing"
 
 
-def _drawn_by_place(count: int, seed: int) -> tuple[list[str], list[str]]:
+def _drawn_by_position(count: int, seed: int) -> tuple[list[str], list[str]]:
     """Photos of the split train: the rest, and the one that validates, by the first version."""
     drawn = np.random.default_rng(seed).permutation(count)[0]
     names = [f"train{number:03}" for number in range(count)]

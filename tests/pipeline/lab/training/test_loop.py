@@ -10,10 +10,10 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.errors import UsageError
+from pipeline.lab.training.epoch_state import EpochState
 from pipeline.lab.training.history import Epoch
 from pipeline.lab.training.loop import Trainer, Workers
 from pipeline.lab.training.parameters import set_training_mode
-from pipeline.lab.training.partway import Partway
 from pipeline.lab.training.samples import Sample, ScoredPhoto
 from pipeline.lab.training.settings import TrainSettings
 from s2cnet import S2CNet
@@ -60,7 +60,7 @@ def test_several_processes_do_not_go_on_within_one_process_s_epoch(tmp_path: Pat
     settings = TrainSettings(network="gaic")
     trainer = Trainer(GAIC.untrained(0), settings, Workers())
     trainer.save(tmp_path / "whole.pt")
-    trainer.partway = Partway.at(0, 3, 1.0, np.random.default_rng(0), "cpu")
+    trainer.epoch_state = EpochState.at(0, 3, 1.0, np.random.default_rng(0), "cpu")
     trainer.save(tmp_path / "last.pt")
     two = Trainer(GAIC.untrained(0), settings, Workers(count=2))
     two.restore(tmp_path / "whole.pt")

@@ -53,7 +53,7 @@ def test_trainings_of_earlier_versions_keep_their_photos(tmp_path: Path) -> None
     write_data_set(tmp_path, train=10, test=0)
     settings = TrainSettings(validation_share=0.3)
     drawn = np.random.default_rng(0).permutation(10)[:3]
-    earlier = read_split(tmp_path, "gaicv1", None, settings, by_place=True)
+    earlier = read_split(tmp_path, "gaicv1", None, settings, by_position=True)
     assert names(earlier.validation) == {f"train{number:03}" for number in drawn}
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Partway:
+class EpochState:
     """An interrupted epoch, from which training continues as if it had not been stopped.
 
     epoch: its number, from 0. steps: those done in it. total: sum of their losses.
@@ -28,7 +28,7 @@ class Partway:
     @classmethod
     def at(
         cls, epoch: int, steps: int, total: float, random: np.random.Generator, device: str
-    ) -> "Partway":
+    ) -> "EpochState":
         """Record the current state, including the generators'. device: the network's."""
         order = json.dumps(random.bit_generator.state)
         cuda_state = torch.cuda.get_rng_state(device) if _is_gpu(device) else None

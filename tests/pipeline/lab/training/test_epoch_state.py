@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.lab.training.partway import Partway
+from pipeline.lab.training.epoch_state import EpochState
 
 
 class FakeGpus:
@@ -35,25 +35,25 @@ def drawn(random: np.random.Generator) -> list[float]:
 def test_a_gpu_goes_on_as_if_it_had_not_been_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     gpus, random = FakeGpus(monkeypatch), np.random.default_rng(0)
     gpus.draw("cuda:1")
-    partway = Partway.at(2, 7, 3.5, random, "cuda:1")
+    state = EpochState.at(2, 7, 3.5, random, "cuda:1")
     ahead = [*drawn(random), gpus.draw("cuda:1")]
     other = gpus.draw("cuda:0")
     later = np.random.default_rng(9)
-    assert Partway(**vars(partway)).resume(later, "cuda:1") == (7, 3.5)
+    assert EpochState(**vars(state)).resume(later, "cuda:1") == (7, 3.5)
     assert [*drawn(later), gpus.draw("cuda:1")] == ahead
     assert gpus.draw("cuda:0") != other, "the other GPU's generator is not touched"
 
 
 def test_without_a_gpu_and_with_earlier_files(monkeypatch: pytest.MonkeyPatch) -> None:
     gpus, random = FakeGpus(monkeypatch), np.random.default_rng(0)
-    partway = Partway.at(0, 1, 0.5, random, "cpu")
-    assert partway.cuda_state is None
+    state = EpochState.at(0, 1, 0.5, random, "cpu")
+    assert state.cuda_state is None
     ahead = drawn(random)
-    entries = {name: value for name, value in vars(partway).items() if name != "cuda_state"}
+    entries = {name: value for name, value in vars(state).items() if name != "cuda_state"}
     before = gpus.state("cuda:0")
     for device in ("cpu", "cuda:0"):
         later = np.random.default_rng(9)
-        Partway(**entries).resume(later, device)
+        EpochState(**entries).resume(later, device)
         assert drawn(later) == ahead
     assert torch.equal(gpus.state("cuda:0"), before)
-    Partway(**entries, cuda_state=before).resume(later, "cpu")  # made on a GPU, none here
+    EpochState(**entries, cuda_state=before).resume(later, "cpu")  # made on a GPU, none here
