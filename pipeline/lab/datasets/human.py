@@ -24,7 +24,7 @@ from pipeline.lab.datasets.layout import (
     photos,
     read_entries,
     read_mat,
-    size_shown,
+    read_upright_size,
 )
 from pipeline.shapes import parse_shape
 
@@ -139,7 +139,7 @@ def read_gnmc(root: Path, split: str) -> tuple[list[Example], list[str]]:
             absent.append(name)
             continue
         try:
-            size = np.array(size_shown(image) * 2)
+            size = np.array(read_upright_size(image) * 2)
         except UsageError as error:
             notes.append(f"left out: {error}")
             continue
@@ -234,7 +234,7 @@ def _outside(images: Path, listed: dict[str, NDArray[np.float64]], order: list[i
     """Count the crops that leave their photo when read in this column order."""
     count = 0
     for name, rows in listed.items():
-        width, height = size_shown(images / name)
+        width, height = read_upright_size(images / name)
         crops = rows[:, order]
         count += int(((crops[:, 2] > width) | (crops[:, 3] > height)).sum())
     return count

@@ -11,7 +11,12 @@ from pipeline.boxes import Boxes
 from pipeline.errors import UsageError, did_you_mean
 from pipeline.lab.datasets.box_files import boxes, finite
 from pipeline.lab.datasets.example import Example
-from pipeline.lab.datasets.layout import check_only_split, missing_note, read_json, size_shown
+from pipeline.lab.datasets.layout import (
+    check_only_split,
+    missing_note,
+    read_json,
+    read_upright_size,
+)
 from pipeline.report.words import counted
 
 KEYS = ("size_wh", "crops", "viewers", "heads")
@@ -81,7 +86,7 @@ def _check_size(image: Path, labels: Mapping[str, Any], where: str) -> None:
     if size.shape != (2,):
         raise UsageError(f'{where}: expected "size_wh": [w, h]')
     try:
-        shown = size_shown(image)
+        shown = read_upright_size(image)
     except UsageError:
         return  # reported where the photo is read
     if size.tolist() != [*shown]:

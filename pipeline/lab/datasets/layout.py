@@ -70,7 +70,7 @@ def photos_of_set(folder: Path) -> list[Path]:
     raise UsageError(f"no photos in {folder}, nor in its folders {', '.join(PHOTO_FOLDERS)}")
 
 
-def size_shown(path: Path) -> tuple[int, int]:
+def read_upright_size(path: Path) -> tuple[int, int]:
     """Read a photo's width and height as shown, upright, from its header. Raises UsageError."""
     try:
         with Image.open(path) as photo:
@@ -81,7 +81,7 @@ def size_shown(path: Path) -> tuple[int, int]:
     return (height, width) if on_its_side else (width, height)
 
 
-def pixels_shown(path: Path) -> NDArray[np.uint8]:
+def read_upright_pixels(path: Path) -> NDArray[np.uint8]:
     """Read a photo as it is shown, upright, [h, w, 3] RGB. Raises UsageError."""
     try:
         with Image.open(path) as photo:

@@ -21,7 +21,7 @@ from pipeline.lab.evaluation.calibration import (
     with_interval,
 )
 
-ALL = "all crops"
+ALL_CROPS = "all crops"
 
 AcceptanceEntry = dict[str, Any]
 CalibrationFigures = dict[str, Any]
@@ -47,11 +47,11 @@ def confidence_figures(rows: Sequence[Any], resamples: int, seed: int) -> Calibr
     if not entries:
         return {}
     shapes = dict.fromkeys(entry["shape"] for _, entry in entries)
-    parts = {ALL: entries} | {
+    parts = {ALL_CROPS: entries} | {
         shape: [(photo, entry) for photo, entry in entries if entry["shape"] == shape]
         for shape in shapes
     }
-    shown = parts if len(shapes) > 1 else {ALL: entries}
+    shown = parts if len(shapes) > 1 else {ALL_CROPS: entries}
     figures = {name: _figures(part, resamples, seed) for name, part in shown.items()}
     return {"parts": figures, "bins": _bins(entries, resamples, seed)}
 

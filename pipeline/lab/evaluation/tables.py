@@ -16,7 +16,7 @@ from pipeline.lab.evaluation.catalogue import (
 )
 from pipeline.lab.evaluation.intervals import INTERVAL_PERCENT
 from pipeline.lab.evaluation.published import published_for
-from pipeline.lab.evaluation.reliability import ALL as ALL_CROPS
+from pipeline.lab.evaluation.reliability import ALL_CROPS
 from pipeline.lab.evaluation.summary import keys_of
 from pipeline.lab.evaluation.violations import KINDS
 

@@ -29,7 +29,7 @@ from pipeline.lab.fold_weights import network_of
 from pipeline.lab.people.branches import PeopleView, heads_loss, standardised_levels
 from pipeline.lab.people.fitting import VIEWS_PER_STEP, channel_stats, fit_branch
 from pipeline.lab.people.labels import PeopleLabels, labels_of
-from pipeline.lab.people.recipe import ALL, packaged_weights
+from pipeline.lab.people.recipe import SUBJECTS_FILE, packaged_weights
 from pipeline.lab.people.settings import AnimalsJob
 from pipeline.lab.people.views import people_views
 from pipeline.report.progress import Log
@@ -62,8 +62,8 @@ def write_animals(job: AnimalsJob, log: Log) -> None:
     branch = train_animals(views, job.seed)
     packed = safetensors.torch.load(embedded_weights())
     trained = {f"animals.{name}": value.half() for name, value in branch.state_dict().items()}
-    write_atomic(job.output / ALL, safetensors.torch.save({**packed, **trained}))
-    log.say("animals", f"{ALL} is written")
+    write_atomic(job.output / SUBJECTS_FILE, safetensors.torch.save({**packed, **trained}))
+    log.say("animals", f"{SUBJECTS_FILE} is written")
 
 
 def animal_views(

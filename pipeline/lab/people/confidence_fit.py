@@ -105,7 +105,7 @@ def accepted_of(crops: Sequence[JudgedCrop]) -> FloatArray:
     return np.array([crop.accepted for crop in crops])
 
 
-def from_others(crops: Sequence[JudgedCrop], tested: Sequence[JudgedCrop]) -> FloatArray:
+def out_of_set(crops: Sequence[JudgedCrop], tested: Sequence[JudgedCrop]) -> FloatArray:
     """Predict the confidence [N] of one data set's crops by a model fitted on the other sets."""
     others = [crop for crop in crops if crop.set_name != tested[0].set_name]
     model = fit_logistic(terms_of(others), accepted_of(others), weights_of(others))
@@ -141,7 +141,7 @@ def out_of_fold_figures(crops: Sequence[JudgedCrop]) -> CalibrationFigures:
             found[f"{name}, margin alone"] = calibration_of(picked, margin[part])
             if has_both_answers([crop for crop in crops if crop.set_name != name]):
                 found[f"{name}, fitted without it"] = calibration_of(
-                    picked, from_others(crops, picked)
+                    picked, out_of_set(crops, picked)
                 )
     return found
 

@@ -34,7 +34,7 @@ from pipeline.report.progress import Log
 from pipeline.report.words import counted
 from s2cnet import S2CNet, load_model
 
-ALL = "features.safetensors"
+FEATURES_FILE = "features.safetensors"
 EPOCHS, RATE, DECAY = 6, 3e-3, 0.01
 CONSISTENCY_WEIGHT = 1.0  # weight of the difference between the maps of a view and its copy
 SCORE_STEPS, SCORE_VIEWS, SCORE_RATE = 700, 10, 7e-4  # of the second part
@@ -69,7 +69,7 @@ def write_features(job: FeaturesJob, log: Log) -> None:
         views = [view for of_photo in seen for view in of_photo]
         log.say("views", f"{counted(len(views), 'view')} of {counted(len(kept), 'photo')}")
         head, loss = train_features(views, scorer, job.seed, device=choose_device())
-        name = ALL if held is None else fold_name(held)
+        name = FEATURES_FILE if held is None else fold_name(held)
         state = {name: value.half().contiguous() for name, value in head.state_dict().items()}
         metadata = None if held is None else fold_metadata(sets.values())
         write_atomic(job.output / name, safetensors.torch.save(state, metadata))

@@ -23,7 +23,7 @@ from pipeline.detectors.embedded import detector_input, to_view
 from pipeline.detectors.feature_head import at_stride_16
 from pipeline.detectors.postprocess import postprocess
 from pipeline.detectors.subject_network import Levels, SubjectNetwork
-from pipeline.lab.datasets.layout import pixels_shown
+from pipeline.lab.datasets.layout import read_upright_pixels
 from pipeline.lab.people.views import PARTS, jitter_brightness, part_of, reencoded_copy
 from s2cnet import boxes_to_input, prepare_image
 
@@ -61,7 +61,7 @@ def feature_views(
     """Yield the views of each photo; randomness depends only on the seed and the photo's name."""
     for path in photos:
         random = np.random.default_rng([seed, zlib.crc32(path.name.encode())])
-        pixels = pixels_shown(path)
+        pixels = read_upright_pixels(path)
         seen = [pixels]
         for shares, _ in PARTS:
             _, part = part_of(pixels, shares, random)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pipeline.lab.training.schedule import optimizer_step
 
 VIEWS_PER_STEP, EMA_DECAY = 16, 0.995
-CLIP = 2.0  # norm of a step's gradient
+CLIP_NORM = 2.0  # norm of a step's gradient
 CELLS = 7  # stride of the cells sampled for mean and deviation
 MAPS = 400  # about how many maps are sampled for them
 
@@ -43,7 +43,7 @@ def fit_branch(
     losses = []
     for step, batch in enumerate(batches):
         loss = loss_of(batch)
-        optimizer_step(loss, module.parameters(), CLIP, optimizer, schedule)
+        optimizer_step(loss, module.parameters(), CLIP_NORM, optimizer, schedule)
         losses.append(loss.item())
         keep = min(EMA_DECAY, step / (step + 10))
         for name, value in module.state_dict().items():

@@ -13,7 +13,7 @@ from pipeline.errors import UsageError
 from pipeline.lab.datasets import Example, log_notes, read_set
 from pipeline.lab.datasets.gaze import FIRST_WEIGHT
 from pipeline.lab.datasets.labels import labels_file
-from pipeline.lab.datasets.layout import size_shown
+from pipeline.lab.datasets.layout import read_upright_size
 from pipeline.lab.evaluation.frame import all_outside
 from pipeline.lab.folds import FOLDS, fold_of
 from pipeline.report.progress import Log
@@ -76,7 +76,7 @@ def labels_of(example: Example, set_name: str) -> PeopleLabels:
 
     Raises UsageError where the photo cannot be read, or all labels of a kind are outside of it.
     """
-    size_wh = size_shown(example.image)
+    size_wh = read_upright_size(example.image)
     check_inside(example, size_wh)
     size = np.array(size_wh * 2, np.float64)
     points, weights = np.zeros((0, 2)), np.zeros(0)

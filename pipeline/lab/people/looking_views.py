@@ -17,7 +17,7 @@ from pipeline.detectors import Pixels
 from pipeline.detectors.embedded import detector_input
 from pipeline.detectors.people_head import FINER
 from pipeline.detectors.subject_network import STRIDE
-from pipeline.lab.datasets.layout import pixels_shown
+from pipeline.lab.datasets.layout import read_upright_pixels
 from pipeline.lab.people.labels import PeopleLabels
 from pipeline.lab.people.targets import TargetMap, gaze_map, kept_map
 from pipeline.lab.people.views import (
@@ -35,7 +35,7 @@ NEAR_PART, FAR_PART = (0.85, 1.0), (0.5, 0.9)
 RATIOS, RATIO_SHARES = (1.0, 1.26, 0.64), (0.7, 0.18, 0.12)
 # A part with less of the photo's area than this counts half: its fixations depend on the rest.
 LARGE_PART, SMALL_WEIGHT = 0.6, 0.5
-MOVED = 0.002  # deviation of a degraded view's edges, shares of the photo's sides
+EDGE_NOISE = 0.002  # deviation of a degraded view's edges, shares of the photo's sides
 # Probabilities of half size and of JPEG compression, for a view and for its degraded copy.
 HALF_AND_JPEG, DEGRADED_HALF_AND_JPEG = (0.1, 0.3), (0.45, 0.8)
 
@@ -86,12 +86,12 @@ def random_view(labels: PeopleLabels, random: np.random.Generator) -> LookingVie
 
     It is also None where the degraded copy has another size.
     """
-    pixels = pixels_shown(labels.photo)
+    pixels = read_upright_pixels(labels.photo)
     part, mirrored = random_part(random, near=len(labels.crops) > 0), bool(random.random() < 0.5)
     points = in_view(labels.fixations, part, mirrored)
     inside = ((points >= 0) & (points < 1)).all(axis=1)
     colours = int(random.integers(2**32))
-    moved = np.clip(part + random.normal(0, MOVED, 4), 0, 1)
+    moved = np.clip(part + random.normal(0, EDGE_NOISE, 4), 0, 1)
     first = _pixels(pixels, part, mirrored, colours, HALF_AND_JPEG, random)
     degraded = _pixels(pixels, moved, mirrored, colours, DEGRADED_HALF_AND_JPEG, random)
     looked_at = inside.sum() >= MIN_FIXATIONS

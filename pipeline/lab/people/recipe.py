@@ -48,7 +48,7 @@ from pipeline.report.progress import Log
 from pipeline.report.words import counted
 from s2cnet import FastS2CNet, load_model
 
-ALL = "subjects.safetensors"
+SUBJECTS_FILE = "subjects.safetensors"
 
 
 def write_branches(job: BranchesJob, log: Log) -> None:
@@ -76,7 +76,7 @@ def write_branches(job: BranchesJob, log: Log) -> None:
     for held in (None, *range(FOLDS)):
         kept = [view for fold, of_photo in views if fold != held for view in of_photo]
         head = train_branches(kept + unlabelled, seed=job.seed)
-        name = ALL if held is None else fold_name(held)
+        name = SUBJECTS_FILE if held is None else fold_name(held)
         metadata = None if held is None else fold_metadata(one.set_name for one in labels)
         write_atomic(
             job.output / name, safetensors.torch.save(with_branches(state, head), metadata)
@@ -101,7 +101,9 @@ def write_looking(job: LookingJob, log: Log) -> None:
             f"no photo has people's crops or {MIN_FIXATIONS} fixations: the maps learn from these"
         )
     check_folds(teaching)
-    names = {held: ALL if held is None else fold_name(held) for held in (None, *range(FOLDS))}
+    names = {
+        held: SUBJECTS_FILE if held is None else fold_name(held) for held in (None, *range(FOLDS))
+    }
     check_files(job.detectors / name for name in names.values())
     # All are read before the first is trained: a faulty one would stop the work after minutes.
     networks = {held: detector_in(job.detectors / name) for held, name in names.items()}

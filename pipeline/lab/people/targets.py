@@ -12,7 +12,7 @@ from pipeline.detectors.people_head import BUMP_SHARE, LEAST_BUMP
 
 TargetMap = NDArray[np.float32]
 
-NEAR = 0.4  # cells whose bump is higher than this learn the head's edges
+OFFSETS_FROM = 0.4  # cells whose bump is higher than this learn the head's edges
 # A head cut by the view is dropped below the first share of its area, unknown below the second.
 SEEN_SHARES = (0.15, 0.5)
 
@@ -102,7 +102,7 @@ def _draw(box: FloatArray, size: float, target: HeadTarget, smallest: FloatArray
     at = np.clip(np.rint((box[:2] + box[2:]) / 2 - 0.5), 0, [width - 1, height - 1])
     bump = np.exp(-(((x - at[0]) / side[0]) ** 2 + ((y - at[1]) / side[1]) ** 2) / 2)
     np.maximum(target.centres, bump, out=target.centres, casting="same_kind")
-    near = (bump > NEAR) & (size < smallest)
+    near = (bump > OFFSETS_FROM) & (size < smallest)
     smallest[near] = size
     gaps = (x + 0.5 - box[0], y + 0.5 - box[1], box[2] - x - 0.5, box[3] - y - 0.5)
     for index, gap in enumerate(gaps):

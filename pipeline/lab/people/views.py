@@ -26,7 +26,7 @@ from pipeline.detectors.peaks import HeatMaps
 from pipeline.detectors.people_head import FINER
 from pipeline.detectors.read_attention import HEAD_OF_FACE
 from pipeline.detectors.subject_network import KINDS, OFFSETS_OF, SubjectNetwork
-from pipeline.lab.datasets.layout import pixels_shown
+from pipeline.lab.datasets.layout import read_upright_pixels
 from pipeline.lab.people.branches import Features, PeopleView
 from pipeline.lab.people.labels import PeopleLabels
 from pipeline.lab.people.targets import TargetMap, gaze_map, head_target, kept_map
@@ -48,7 +48,7 @@ def people_views(
     """
     for labels in photos:
         random = np.random.default_rng([seed, zlib.crc32(labels.photo.name.encode())])
-        pixels = pixels_shown(labels.photo)
+        pixels = read_upright_pixels(labels.photo)
         whole = np.array([0.0, 0.0, 1.0, 1.0])
         view = _view(network, labels, pixels, whole, False, 1.0)
         yield replace(view, copy=_copy(network, pixels, view.levels, random))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipeline.boxes import Box, Boxes, FloatArray
 from pipeline.cropping.candidates import GRID_BINS, largest
 from pipeline.lab.datasets import Dataset
-from pipeline.lab.datasets.layout import size_shown
+from pipeline.lab.datasets.layout import read_upright_size
 from pipeline.lab.evaluation.baselines.baseline import shifted_inside
 from pipeline.photo.decode import Photo
 
@@ -48,7 +48,7 @@ def fit_prior(train: Dataset) -> AnchorPrior:
     scores: dict[tuple[int, ...], list[float]] = defaultdict(list)
     placements = []
     for example in train.examples:
-        width, height = size_shown(example.image)
+        width, height = read_upright_size(example.image)
         bins = anchor_bins(example.scored_px, width, height)
         for key, mos in zip(bins.tolist(), example.mos.tolist(), strict=True):
             scores[tuple(key)].append(mos)

@@ -15,7 +15,7 @@ from pipeline.cropping.weights import choose_weights
 from pipeline.lab.datasets import Example
 from pipeline.lab.evaluation.photo import Evaluator, acceptance_by_people
 from pipeline.lab.evaluation.plots import reliability_plot
-from pipeline.lab.evaluation.reliability import ALL, confidence_figures, entry_of
+from pipeline.lab.evaluation.reliability import ALL_CROPS, confidence_figures, entry_of
 from pipeline.lab.evaluation.setup import EvaluationSetup
 from pipeline.lab.evaluation.summary import summarise
 from pipeline.lab.evaluation.tables import confidence_table
@@ -55,7 +55,7 @@ def test_figures_by_hand() -> None:
         {"id": "c", "status": "ok"},  # of an evaluation that could not ask anyone
     ]
     figures = confidence_figures(rows, 50, 0)
-    told = figures["parts"][ALL]
+    told = figures["parts"][ALL_CROPS]
     assert (told["crops"], told["accepted"], told["confidence"]) == pytest.approx((4, 0.75, 0.7))
     # two bins: .5 is accepted by all, .9 by half
     assert told["ece"]["mean"] == pytest.approx((0.5 + 0.4) / 2)
@@ -79,7 +79,7 @@ def test_the_table_has_a_line_for_each_shape() -> None:
         row("b", ("1:1", 0, 0.5, 0.2), ("9:16", 1, 0.5, None)),
     ]
     table = confidence_table(summarise(rows, 20, 0))
-    assert [line.name for line in table.lines] == [ALL, "1:1", "9:16"]
+    assert [line.name for line in table.lines] == [ALL_CROPS, "1:1", "9:16"]
     assert [cell.text for cell in table.lines[1].cells[:3]] == ["2", "0.500", "0.700"]
     assert confidence_table(summarise([row("a")], 20, 0)).lines == []
 

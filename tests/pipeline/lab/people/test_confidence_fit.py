@@ -13,9 +13,9 @@ from pipeline.lab.people.confidence_fit import (
     calibration_line,
     check_answers,
     fit_logistic,
-    from_others,
     out_of_fold,
     out_of_fold_figures,
+    out_of_set,
     review_table,
     terms_of,
     weights_of,
@@ -97,9 +97,9 @@ def test_a_data_set_is_told_by_a_model_that_saw_only_the_others() -> None:
     crops = made()
     osie = [crop for crop in crops if crop.set_name == "osie"]
     flms = [crop for crop in crops if crop.set_name == "flms"]
-    told = from_others(crops, osie)
-    assert told == pytest.approx(from_others([*flms, *osie[:3]], osie))
-    assert np.abs(told - from_others(flms[: len(flms) // 2], osie)).max() > 0.01
+    told = out_of_set(crops, osie)
+    assert told == pytest.approx(out_of_set([*flms, *osie[:3]], osie))
+    assert np.abs(told - out_of_set(flms[: len(flms) // 2], osie)).max() > 0.01
     assert "osie, fitted without it" in out_of_fold_figures(crops)
 
 

@@ -19,7 +19,7 @@ from pipeline.detectors.feature_head import FeatureHead
 from pipeline.lab.cli.learn_from_people import main
 from pipeline.lab.datasets import layout
 from pipeline.lab.datasets.gaze import FIRST_WEIGHT
-from pipeline.lab.datasets.layout import pixels_shown
+from pipeline.lab.datasets.layout import read_upright_pixels
 from pipeline.lab.folds import FOLDS
 from pipeline.lab.people import recipe
 from pipeline.lab.people.held_out import labelled_photos
@@ -98,7 +98,7 @@ def test_labels_are_those_of_the_upright_photo(tmp_path: Path) -> None:
     (found,) = read_people_labels(tmp_path / "osie", None, None)
     assert found.crops.tolist() == [[0, 0, 1, 0.25]]
     assert found.fixations.tolist() == [[0.5, 0.75], [0.5, 0.75]]
-    shown = pixels_shown(found.photo)
+    shown = read_upright_pixels(found.photo)
     assert shown.shape == (200, 100, 3)
     assert (int(shown[:100].min()), int(shown[100:].max())) == (255, 0)
     (view, *_) = people_views(trunk_of(packaged_weights()), [found])
