@@ -19,7 +19,7 @@ from pipeline.ledger.coverage.incremental import Todo
 from pipeline.ledger.forgetting import read_forgotten, without
 from pipeline.ledger.identity import RunSpec, input_sha256
 from pipeline.ledger.pinned import read_spec, whole_list
-from pipeline.ledger.reader import repaired_by
+from pipeline.ledger.reader import repair_chain
 from pipeline.ledger.records import Manifest
 from pipeline.settings import Settings
 from pipeline.settings.formats import chosen_format
@@ -62,7 +62,7 @@ def plan_rendering(asked: RenderRequest, cores: Callable[[], int] | None = None)
     """
     check_reachable(asked.output)
     store = open_store(asked.output)
-    runs = repaired_by(store, asked.run_id)
+    runs = repair_chain(store, asked.run_id)
     old = runs[0]
     settings, derived = _settings(old, asked)
     settings = _with_format(settings, asked)

@@ -97,7 +97,7 @@ def _read(uri: str) -> bytes:
     """Read a file in the same way as a photo, also from stores without photos. Raises ReadError."""
     # Slow to import, and a program that uses `Cropper` needs none of it.
     from pipeline.inputs.listing import read_image
-    from pipeline.inputs.read_errors import READING_FAILS, read_error
+    from pipeline.inputs.read_errors import READ_EXCEPTIONS, read_error
     from pipeline.storage.addresses import scheme_of
     from pipeline.storage.fsspec_store import CREATES_ONCE
 
@@ -107,7 +107,7 @@ def _read(uri: str) -> bytes:
         filesystem, path = fsspec.core.url_to_fs(uri)
         if not isinstance(filesystem, LocalFileSystem):
             return bytes(filesystem.cat_file(path))
-    except READING_FAILS as error:
+    except READ_EXCEPTIONS as error:
         raise read_error(error) from error
     return read_image(path)
 

@@ -7,30 +7,30 @@ from typing import TypeVar
 
 from pipeline.errors import ReadError
 
-AnsweredT = TypeVar("AnsweredT")
+ResultT = TypeVar("ResultT")
 
 
-def answer_within(
-    ask: Callable[[], AnsweredT], seconds: float, late: str, fails: tuple[type[Exception], ...]
-) -> AnsweredT:
-    """Call `ask` in a thread and return its result, within `seconds`.
+def call_with_timeout(
+    call: Callable[[], ResultT], timeout_s: float, message: str, raises: tuple[type[Exception], ...]
+) -> ResultT:
+    """Run `call` in a thread and return its result, within `timeout_s`.
 
     A call that takes longer is left to its thread, which ends when the call does. Raises ReadError
-    `timeout` with the message `late`, and exceptions of the types `fails` that `ask` raises.
+    `timeout` with this message, and exceptions of the types `raises` that `call` raises.
     """
-    found: Queue[tuple[AnsweredT] | Exception] = Queue()
+    found: Queue[tuple[ResultT] | Exception] = Queue()
 
     def work() -> None:
         try:
-            found.put((ask(),))
-        except fails as error:  # raised again in the waiting thread
+            found.put((call(),))
+        except raises as error:  # raised again in the waiting thread
             found.put(error)
 
     threading.Thread(target=work, daemon=True).start()
     try:
-        answer = found.get(timeout=seconds)
+        result = found.get(timeout=timeout_s)
     except Empty:
-        raise ReadError("timeout", late) from None
-    if isinstance(answer, Exception):
-        raise answer
-    return answer[0]
+        raise ReadError("timeout", message) from None
+    if isinstance(result, Exception):
+        raise result
+    return result[0]

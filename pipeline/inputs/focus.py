@@ -32,7 +32,7 @@ def with_focus(table: pa.Table, columns: FocusColumns) -> pa.Table:
     for uri, x, y in zip(uris, xs, ys, strict=True):
         if (x is None) != (y is None):
             missing = columns[0] if x is None else columns[1]
-            raise _wrong(uri, missing, "is missing beside the other one")
+            raise _row_error(uri, missing, "is missing beside the other one")
         points.append(None if x is None else json.dumps({"name": "", "focus": [x, y]}))
     dropped = [name for name in columns if name in IMAGES.names]
     table = table.drop_columns(dropped)
@@ -48,10 +48,10 @@ def _shares(column: pa.ChunkedArray, name: str, uris: list[str]) -> list[float |
         raise UsageError(f"the column {name!r} must hold numbers: {error}") from error
     for uri, value in zip(uris, values, strict=True):
         if value is not None and not 0 <= value <= 1:
-            raise _wrong(uri, name, f"must be 0 to 1, not {value:g}")
+            raise _row_error(uri, name, f"must be 0 to 1, not {value:g}")
     return values
 
 
-def _wrong(uri: str, column: str, problem: str) -> UsageError:
+def _row_error(uri: str, column: str, problem: str) -> UsageError:
     """Build the error of one row, named by its address, as rows before it may be left out."""
     return UsageError(f"the list's row of {uri[:200]}: {column!r} {problem}")

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
 from pipeline.errors import ReadError
-from pipeline.inputs.deadline import answer_within
+from pipeline.inputs.deadline import call_with_timeout
 from pipeline.storage.codes import Reason, reason_of
 
 # Statuses of photos by what an answer means; for any other meaning it is `forbidden`.
@@ -162,10 +162,10 @@ def _resolved(host: str, port: int, policy: HttpPolicy) -> list[str]:
     The system's look-up cannot be interrupted, so an abandoned one ends in a thread of its own.
     """
     late = f"the address of {host!r} was not known after {policy.total_s:g} s"
-    return answer_within(lambda: policy.resolve(host, port), policy.total_s, late, (OSError,))
+    return call_with_timeout(lambda: policy.resolve(host, port), policy.total_s, late, (OSError,))
 
 
-def _told(answer: http.client.HTTPResponse) -> str:
+def _status_text(answer: http.client.HTTPResponse) -> str:
     moved = "; redirects are not followed" if 300 <= answer.status < 400 else ""
     return f"HTTP {answer.status}{moved}"
 
@@ -173,7 +173,7 @@ def _told(answer: http.client.HTTPResponse) -> str:
 def _body(answer: http.client.HTTPResponse, max_bytes: int | None) -> bytes:
     if answer.status != 200:
         status = _STATUSES.get(reason_of("", answer.status), "forbidden")
-        raise ReadError(status, _told(answer))
+        raise ReadError(status, _status_text(answer))
     data = answer.read() if max_bytes is None else answer.read(max_bytes + 1)
     if max_bytes is not None and len(data) > max_bytes:
         raise ReadError("too_large", f"more than {max_bytes} bytes")

@@ -11,7 +11,7 @@ from pipeline.errors import UsageError
 from pipeline.schema import INPUT_BOXES, INPUTS
 
 MAX_BOXES = 1000  # of one photo
-MOST_BYTES = 1 << 63
+INT64_LIMIT = 1 << 63
 NO_SIZE = "have bytes that are no number of 0 or more"
 NO_BOXES = "have boxes that are not JSON like [[x0, y0, x1, y1]]"
 
@@ -40,7 +40,7 @@ def sizes_of(column: pa.ChunkedArray) -> tuple[pa.Array | pa.ChunkedArray, Reaso
         except (TypeError, ValueError, OverflowError):
             size = -1
         sizes.append(size)
-        reasons.append(NO_SIZE if size is not None and not 0 <= size < MOST_BYTES else None)
+        reasons.append(NO_SIZE if size is not None and not 0 <= size < INT64_LIMIT else None)
     usable = [None if why else size for size, why in zip(sizes, reasons, strict=True)]
     made = pa.array(usable, kind)
     if made.null_count == len(made) and any(reasons):

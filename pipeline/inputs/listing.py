@@ -22,10 +22,10 @@ from pipeline.inputs.http import HttpPolicy, read_http
 from pipeline.inputs.left_out import LeftOut
 from pipeline.inputs.lists import URI, is_list, read_list
 from pipeline.inputs.local_files import file_info, local_bytes, local_uri, read_local, walk
-from pipeline.inputs.read_errors import READING_FAILS, read_error
+from pipeline.inputs.read_errors import READ_EXCEPTIONS, read_error
 from pipeline.inputs.selection import NO_PHOTO, Selection
 from pipeline.inputs.table_files import LIST_ENDS
-from pipeline.inputs.within import is_glob, lies_in
+from pipeline.inputs.within import is_glob, membership_test
 from pipeline.schema import INPUTS
 from pipeline.storage.addresses import (
     absolute_path,
@@ -36,7 +36,7 @@ from pipeline.storage.addresses import (
     scheme_of,
 )
 from pipeline.storage.backend import ObjectInfo
-from pipeline.storage.parted import sorted_by
+from pipeline.storage.partitions import sorted_by
 from pipeline.storage.ranges import list_by_ranges
 from pipeline.storage.spool import Spool, filtered, pieces, spooled
 from pipeline.storage.store import Store, open_store
@@ -53,7 +53,7 @@ def image_id(uri: str) -> str:
 class Listing:
     """The photos of an input: `schema.INPUTS`, then pass-through columns; and what is left out.
 
-    within: returns whether this input could have listed an address; see `lies_in`.
+    within: returns whether this input could have listed an address; see `membership_test`.
     """
 
     table: pa.Table
@@ -90,7 +90,7 @@ def list_all(
     if is_list(input_uri):
         read = read_list(input_uri, focus_columns or (), uri_column, requester_pays)
         pinned = spooled(_pin_files(rows) for rows in pieces(read.table))
-        table, left_out = _selected(pinned, selection, read.left_out)
+        table, left_out = _selected_rows(pinned, selection, read.left_out)
         table = table if focus_columns is None else with_focus(table, focus_columns)
     else:
         if focus_columns is not None or uri_column != URI:
@@ -103,7 +103,7 @@ def list_all(
             if is_local
             else _objects(input_uri, as_glob, requester_pays)
         )
-        table = _table(_taken(found, selection, left_out))
+        table = _table(_selected_objects(found, selection, left_out))
         if table.num_rows == 0 and not left_out and is_pattern(input_uri):
             raise UsageError(f"nothing found in {input_uri!r}; check the address and its glob")
         if left_out.places == {NO_PHOTO: [_address(input_uri)]} and not table.num_rows:
@@ -113,7 +113,7 @@ def list_all(
     table = sorted_by(table, "uri")
     if limit is not None:
         table = filtered(table, np.arange(table.num_rows) < limit)
-    return Listing(table, left_out, lies_in(input_uri, as_glob))
+    return Listing(table, left_out, membership_test(input_uri, as_glob))
 
 
 def _address(input_uri: str) -> str:
@@ -123,7 +123,7 @@ def _address(input_uri: str) -> str:
     return local_uri(absolute_path(local_path(input_uri)))
 
 
-def _taken(
+def _selected_objects(
     found: Iterable[tuple[str, ObjectInfo]], selection: Selection, left_out: LeftOut
 ) -> Iterator[tuple[str, ObjectInfo]]:
     for uri, info in found:
@@ -133,7 +133,9 @@ def _taken(
             yield uri, info
 
 
-def _selected(table: pa.Table, selection: Selection, left_out: LeftOut) -> tuple[pa.Table, LeftOut]:
+def _selected_rows(
+    table: pa.Table, selection: Selection, left_out: LeftOut
+) -> tuple[pa.Table, LeftOut]:
     """Select the rows of a list that are taken; without patterns, all of them."""
     if not (selection.include or selection.exclude):
         return table, left_out
@@ -174,7 +176,7 @@ def read_image(
             return read_local(uri, etag, max_bytes)
         store, key = _locate(uri, requester_pays)
         return store.read(key, etag, max_bytes)
-    except READING_FAILS as error:
+    except READ_EXCEPTIONS as error:
         raise read_error(error) from error
 
 

@@ -56,7 +56,7 @@ def read_list(
     table, left_out = read_table_file(uri, requester_pays)
     if left_out.rows and not table.num_columns:
         raise UsageError(f"no row of the list {uri!r} can be used; {left_out.message}")
-    table, wrong = _fixed(_with_uri(table, uri_column), named)
+    table, wrong = _cast_own_columns(_with_uri(table, uri_column), named)
     table = _only_usable(table, scheme_of(uri) == "file", left_out, wrong)
     if left_out.rows and not table.num_rows:
         raise UsageError(f"no row of the list {uri!r} can be used; {left_out.message}")
@@ -79,13 +79,13 @@ def _with_uri(table: pa.Table, uri_column: str) -> pa.Table:
     return table.rename_columns([URI if name == uri_column else name for name in names])
 
 
-def _fixed(table: pa.Table, named: Collection[str]) -> tuple[pa.Table, Reasons]:
+def _cast_own_columns(table: pa.Table, named: Collection[str]) -> tuple[pa.Table, Reasons]:
     """Cast our own columns and put them before the others; also return why rows can't be used."""
     names = table.column_names
     taken = [name for name in names if name in RESERVED - {"image_id", "boxes", *named}]
     if taken:
-        said = ", ".join(map(repr, taken))
-        raise UsageError(f"the list has columns that are named as ours: {said}; rename them")
+        names_taken = ", ".join(map(repr, taken))
+        raise UsageError(f"the list has columns that are named as ours: {names_taken}; rename them")
     columns, fields = [], []
     wrong: Reasons = []
     for field in (INPUTS.field(URI), INPUTS.field("etag"), INPUTS.field("bytes")):

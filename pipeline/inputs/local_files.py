@@ -11,10 +11,10 @@ from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes
 
 from pipeline.errors import LedgerError, UsageError
-from pipeline.inputs.deadline import answer_within
+from pipeline.inputs.deadline import call_with_timeout
 from pipeline.inputs.globs import folder_regex_of, literal_prefix, regex_of
 from pipeline.inputs.left_out import LeftOut
-from pipeline.inputs.read_errors import READING_FAILS, read_error
+from pipeline.inputs.read_errors import READ_EXCEPTIONS, read_error
 from pipeline.inputs.selection import EXCLUDED, Selection
 from pipeline.storage.addresses import absolute_path
 from pipeline.storage.backend import ObjectInfo
@@ -41,14 +41,16 @@ def walk(
     try:
         yield from _files(path, left_out, as_glob, selection)
     except OSError as error:
-        told = f"the input has {error.filename or path!r}, which cannot be listed: {error.strerror}"
+        problem = (
+            f"the input has {error.filename or path!r}, which cannot be listed: {error.strerror}"
+        )
         if read_error(error).kind == "transient":
-            raise LedgerError(f"{told}; start the same command again") from error
+            raise LedgerError(f"{problem}; start the same command again") from error
         advice = (
             "let the job read it, name an input without it, or leave out a folder below the input, "
             'with all that it holds, by --exclude "NAME/**"'
         )
-        raise UsageError(f"{told}; {advice}") from error
+        raise UsageError(f"{problem}; {advice}") from error
 
 
 def _files(
@@ -114,7 +116,7 @@ def read_local(
         return read_file(path, etag, max_bytes)
 
     late = f"the file system did not answer within {deadline_s:g} s"
-    return answer_within(read, deadline_s, late, READING_FAILS)
+    return call_with_timeout(read, deadline_s, late, READ_EXCEPTIONS)
 
 
 def file_info(path: Path) -> ObjectInfo | None:

@@ -88,7 +88,7 @@ class _Cells:
     number: int
     values: Mapping[str, Any]
 
-    def wrong(self, columns: str, problem: str) -> NoReturn:
+    def fail(self, columns: str, problem: str) -> NoReturn:
         raise SettingError("overrides", f"table, row {self.number}, {columns}: {problem}")
 
     def text(self, column: str) -> str | None:
@@ -104,7 +104,7 @@ class _Cells:
         except ValueError:
             value = math.nan
         if not math.isfinite(value):
-            self.wrong(column, f"must be a number, not {text[:40]!r}")
+            self.fail(column, f"must be a number, not {text[:40]!r}")
         return value
 
     def numbers(self, columns: tuple[str, ...]) -> tuple[float, ...] | None:
@@ -115,7 +115,7 @@ class _Cells:
             return None
         if len(given) < len(columns):
             missing = columns[found.index(None)]
-            self.wrong(missing, f"is empty; {', '.join(columns)} belong together")
+            self.fail(missing, f"is empty; {', '.join(columns)} belong together")
         return given
 
     def flag(self, column: str) -> bool | None:
@@ -123,16 +123,16 @@ class _Cells:
         if text is None:
             return None
         if text.strip().lower() not in (*_TRUE, *_FALSE):
-            self.wrong(column, f"must be true or false, not {text[:40]!r}")
+            self.fail(column, f"must be true or false, not {text[:40]!r}")
         return text.strip().lower() in _TRUE
 
 
 def _row(cells: _Cells, uris_are_plain: bool) -> OverrideRow:
     name, pattern = cells.text(ADDRESS), cells.text(PATTERN)
     if name is not None and pattern is not None:
-        cells.wrong(f"{ADDRESS}, {PATTERN}", "give one of the two")
+        cells.fail(f"{ADDRESS}, {PATTERN}", "give one of the two")
     if name is None and pattern is None:
-        cells.wrong(f"{ADDRESS}, {PATTERN}" if uris_are_plain else ADDRESS, "is empty")
+        cells.fail(f"{ADDRESS}, {PATTERN}" if uris_are_plain else ADDRESS, "is empty")
     globbed = pattern is not None or (not uris_are_plain and is_pattern(name or ""))
     row = OverrideRow(
         name=s3_spelling(pattern or name or ""),
@@ -147,14 +147,14 @@ def _row(cells: _Cells, uris_are_plain: bool) -> OverrideRow:
         try:
             regex_text(row.name)
         except UsageError as error:
-            cells.wrong(PATTERN if pattern else ADDRESS, str(error))
+            cells.fail(PATTERN if pattern else ADDRESS, str(error))
     if row.ratio is not None or row.box_px is not None:
         row = _with_shape(cells, row)
     if row.never_crop and row.focus_rel is not None:
-        cells.wrong(f"{NEVER_CROP}, {FOCUS[0]}", "a photo that is never cropped has no focus")
-    said = (row.focus_rel, row.box_px, row.never_crop, row.forget)
-    if all(one is None for one in said):
-        cells.wrong(f"{FOCUS[0]} … {FORGET}", "all are empty, so that the row says nothing")
+        cells.fail(f"{NEVER_CROP}, {FOCUS[0]}", "a photo that is never cropped has no focus")
+    decisions = (row.focus_rel, row.box_px, row.never_crop, row.forget)
+    if all(one is None for one in decisions):
+        cells.fail(f"{FOCUS[0]} … {FORGET}", "all are empty, so that the row says nothing")
     return row
 
 
@@ -164,7 +164,7 @@ def _focus(cells: _Cells) -> tuple[float, float] | None:
         return None
     for column, value in zip(FOCUS, found, strict=True):
         if not 0 <= value <= 1:
-            cells.wrong(column, f"must be 0 to 1, a share of the photo's side, not {value:g}")
+            cells.fail(column, f"must be 0 to 1, a share of the photo's side, not {value:g}")
     return found[0], found[1]
 
 
@@ -175,26 +175,26 @@ def _box(cells: _Cells) -> tuple[float, float, float, float] | None:
     x0, y0, x1, y1 = found
     for column, value in zip(EDGES, found, strict=True):
         if value < 0:
-            cells.wrong(column, f"must be 0 or more, not {value:g}")
+            cells.fail(column, f"must be 0 or more, not {value:g}")
     for low, high, first, second in (("x0", "x1", x0, x1), ("y0", "y1", y0, y1)):
         if not second - first >= 1:
-            cells.wrong(f"{low}, {high}", f"the box has no pixel: {first:g} to {second:g}")
+            cells.fail(f"{low}, {high}", f"the box has no pixel: {first:g} to {second:g}")
     return x0, y0, x1, y1
 
 
 def _with_shape(cells: _Cells, row: OverrideRow) -> OverrideRow:
     """Name a row's ratio as `--ratios` does, after checking that its box has that ratio."""
     if row.ratio is None:
-        cells.wrong(RATIO, "is empty; say for which shape the box is")
+        cells.fail(RATIO, "is empty; say for which shape the box is")
     if row.box_px is None:
-        cells.wrong(RATIO, "says for which shape a box is, and the row has no box")
+        cells.fail(RATIO, "says for which shape a box is, and the row has no box")
     try:
         shape = parse_shape(row.ratio)
     except UsageError as error:
-        cells.wrong(RATIO, str(error))
+        cells.fail(RATIO, str(error))
     x0, y0, x1, y1 = row.box_px
     if not _has_ratio(shape, x1 - x0, y1 - y0):
-        cells.wrong("x0, y0, x1, y1", f"{x1 - x0:g} × {y1 - y0:g} is not {shape.name}")
+        cells.fail("x0, y0, x1, y1", f"{x1 - x0:g} × {y1 - y0:g} is not {shape.name}")
     return OverrideRow(
         row.name, row.is_pattern, row.focus_rel, shape.name, row.box_px, row.never_crop, row.forget
     )

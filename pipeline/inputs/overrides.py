@@ -52,7 +52,7 @@ class Overrides:
         """Read a table; no address means no rows. Raises SettingError."""
         return cls(read_override_rows(uri)) if uri else cls()
 
-    def obeyed(self, inputs: pa.Table) -> Overridden:
+    def apply(self, inputs: pa.Table) -> Overridden:
         """Pin the decision about each photo of a list that is sorted by uri.
 
         A photo to which no row applies keeps what is pinned already: the focus of its list, or, in
@@ -133,14 +133,14 @@ class _Decision:
     @property
     def text(self) -> str | None:
         """The value of the column `override`; None where no decision is left."""
-        said: dict[str, Any] = {}
+        document: dict[str, Any] = {}
         if self.focus_rel is not None:
-            said["focus"] = list(self.focus_rel)
+            document["focus"] = list(self.focus_rel)
         if self.boxes_px:
-            said["boxes"] = {ratio: list(box) for ratio, box in sorted(self.boxes_px.items())}
+            document["boxes"] = {ratio: list(box) for ratio, box in sorted(self.boxes_px.items())}
         if self.never_crop:
-            said["never_crop"] = True
-        return json.dumps({"name": self.name, **said}) if said else None
+            document["never_crop"] = True
+        return json.dumps({"name": self.name, **document}) if document else None
 
 
 def _fold(rows: Iterable[OverrideRow]) -> _Decision:

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-MOST_DIGITS = 38  # of decimal128
-INT64_MOST = 2**63 - 1
+DECIMAL128_DIGITS = 38  # its maximum precision
+INT64_MAX = 2**63 - 1
 UINT64_DIGITS = 20
 COARSE = ("s", "ms")  # units of time coarser than a microsecond
 MS_A_DAY = 24 * 3600 * 1000
@@ -34,7 +34,7 @@ def as_plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     kind = _stored(column.type)
     if kind == pa.uint64():
         most: Any = pc.max(column.cast(kind)).as_py()
-        fits = most is None or most <= INT64_MOST
+        fits = most is None or most <= INT64_MAX
         return column.cast(kind).cast(pa.int64() if fits else pa.decimal128(UINT64_DIGITS))
     if pt.is_timestamp(kind) and kind.unit in COARSE:  # nothing is cut off, but it may not fit
         return column.cast(plain_type(kind))
@@ -55,7 +55,7 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
     if pt.is_timestamp(kind):
         return pa.timestamp("us", "UTC" if kind.tz else None)
     if pt.is_decimal(kind):
-        fits = kind.precision <= MOST_DIGITS
+        fits = kind.precision <= DECIMAL128_DIGITS
         return pa.decimal128(kind.precision, kind.scale) if fits else pa.string()
     return kind
 

@@ -13,7 +13,7 @@ from pipeline.storage.backend import (
 from pipeline.storage.codes import Reason
 
 # What `read_error` accepts.
-READING_FAILS = (
+READ_EXCEPTIONS = (
     OSError, UsageError, ValueError, ObjectChangedError, ObjectTooLargeError, StoreUnavailableError,
 )  # fmt: skip
 
@@ -24,9 +24,9 @@ _STATUSES: dict[Reason | None, str] = {
     None: "store_refused",
 }
 # Errors of a file system for a name that no file can have.
-_NO_NAME = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ})
+_BAD_NAME_ERRNOS = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ})
 # Temporary errors: too many files are open, or a network file system does not answer.
-_PASSING = frozenset(
+_TRANSIENT_ERRNOS = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR, errno.EBUSY,
      errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH,
      errno.ENETUNREACH, errno.ENETDOWN, errno.ECONNREFUSED, errno.ECONNRESET, errno.ETIMEDOUT,
@@ -35,7 +35,7 @@ _PASSING = frozenset(
 
 
 def read_error(error: Exception) -> ReadError:
-    """Convert one of READING_FAILS to a ReadError; an unknown one is `store_refused`.
+    """Convert one of READ_EXCEPTIONS to a ReadError; an unknown one is `store_refused`.
 
     Only a text that is no address, or names what cannot exist, is `bad_uri`, which is permanent.
     """
@@ -54,8 +54,10 @@ def read_error(error: Exception) -> ReadError:
             return ReadError(error.reason, str(error))
         return ReadError("credentials" if error.reason == "expired" else "network", str(error))
     if isinstance(error, OSError):
-        told = f"{type(error).__name__}: {error.strerror or error}"
-        if error.errno in _NO_NAME:
-            return ReadError("bad_uri", told)
-        return ReadError("network" if error.errno in _PASSING else "store_refused", told)
+        message = f"{type(error).__name__}: {error.strerror or error}"
+        if error.errno in _BAD_NAME_ERRNOS:
+            return ReadError("bad_uri", message)
+        return ReadError(
+            "network" if error.errno in _TRANSIENT_ERRNOS else "store_refused", message
+        )
     return ReadError("bad_uri", str(error))

@@ -34,7 +34,7 @@ def is_glob(input_uri: str, requester_pays: bool = False) -> bool:
     return next(open_store(bucket, requester_pays=requester_pays).list(key), None) is None
 
 
-def lies_in(input_uri: str, as_glob: bool) -> Callable[[str], bool]:
+def membership_test(input_uri: str, as_glob: bool) -> Callable[[str], bool]:
     """Return a test of whether an address belongs to a folder, a prefix or a glob.
 
     Every address belongs to a list. as_glob: how the input was read, see `is_glob`. s3a:// counts

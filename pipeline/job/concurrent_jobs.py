@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from pipeline.ledger.ahead import ahead
+from pipeline.ledger.bounded_map import bounded_map
 from pipeline.ledger.ledger import READERS, Ledger
 from pipeline.stages.task import TaskSummary
 
@@ -45,5 +45,5 @@ def _remove_recorded(pending: deque[int], ledger: Ledger) -> list[int]:
 def _summaries(ledger: Ledger, tasks: list[int]) -> Iterator[TaskSummary]:
     """Yield the summaries of recorded tasks, read from their records."""
     with ThreadPoolExecutor(READERS) as pool:
-        for record in ahead(pool, ledger.record, tasks, READERS):
+        for record in bounded_map(pool, ledger.record, tasks, READERS):
             yield TaskSummary(record.task, record.metrics)

@@ -140,7 +140,7 @@ def _todo(
         return todo, Overridden(todo.inputs), None
     if about.retry:
         failed = failed_inputs(store, about.retry, about.retry_kind)
-        obeyed = overrides.obeyed(failed)
+        obeyed = overrides.apply(failed)
         spec = replace(spec, parent=about.retry)
         return uncovered(store, spec, obeyed.inputs, "full", channel), obeyed, None
     found = list_all(
@@ -156,7 +156,7 @@ def _todo(
     listed = found.table
     if not listed.num_rows:
         log.say("empty", f"WARNING: {about.input} holds no photos")
-    obeyed = overrides.obeyed(listed)
+    obeyed = overrides.apply(listed)
     tell_unused(overrides, obeyed, settings, listed, log)
     whole = found if about.limit is None else None
     return uncovered(store, spec, obeyed.inputs, about.mode, channel), obeyed, whole

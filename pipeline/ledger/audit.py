@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import RecordError
-from pipeline.ledger.ahead import ahead
+from pipeline.ledger.bounded_map import bounded_map
 from pipeline.ledger.channels.channel import channel_of
 from pipeline.ledger.channels.live import Standing, standing
 from pipeline.ledger.checked_files import (
@@ -27,7 +27,7 @@ from pipeline.ledger.known_runs import committed_run
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import data_files, failed_photos, read_manifest, unsettled_ids
 from pipeline.ledger.pinned import input_rows, read_spec
-from pipeline.ledger.promotion.crop_files import not_needed
+from pipeline.ledger.promotion.crop_files import removable_crops
 from pipeline.ledger.records import ABANDONED, Abandoned, Manifest, PinnedSpec, StoredList
 from pipeline.ledger.replaced import RESTORE
 from pipeline.storage.store import Store
@@ -76,14 +76,14 @@ def describe_run(store: Store, run_id: str, known: Standing) -> dict[str, Any]:
         "tables": msgspec.to_builtins(manifest.tables),
         "statuses": manifest.metrics.statuses,
         "unsettled": manifest.unsettled.rows,
-        **_columns_told(manifest),
+        **_column_entries(manifest),
         "input": manifest.job.get("input"),
         "settings": dict(manifest.settings),
         "wall_s": manifest.session.get("wall_s"),
     }
 
 
-def _columns_told(manifest: Manifest) -> dict[str, Any]:
+def _column_entries(manifest: Manifest) -> dict[str, Any]:
     """Return the manifest's entries on the columns of the list; none in old runs."""
     names = ("columns", "unified")
     return {name: manifest.document[name] for name in names if manifest.document.get(name)}
@@ -134,8 +134,8 @@ def verify_run(store: Store, run_id: str) -> Verification:
     found, seen = Verification(run_id), _Seen()
     files, hidden = data_files(store, manifest), read_forgotten(store).hidden
     with ThreadPoolExecutor(READERS) as pool, ThreadPoolExecutor(CROP_READERS) as crop_pool:
-        for checked in ahead(pool, partial(check_file, store), files):
-            _take_in(found, seen, checked)
+        for checked in bounded_map(pool, partial(check_file, store), files):
+            _add_file(found, seen, checked)
             if checked.crops is not None:
                 shown = without(checked.crops, hidden)
                 for key, problem in check_crop_files(store, shown, crop_pool):
@@ -148,11 +148,11 @@ def verify_run(store: Store, run_id: str) -> Verification:
             found.problems.append(f"{table}: {listed} rows, not {totals.rows} as committed")
     found.problems += _check_images(store, run_id, seen.images, seen.images_erased)
     found.problems += _check_lists(store, manifest, seen.erased)
-    _tell_crops(store, manifest, seen.wrong, found)
+    _report_crops(store, manifest, seen.wrong, found)
     return found
 
 
-def _take_in(found: Verification, seen: _Seen, checked: CheckedFile) -> None:
+def _add_file(found: Verification, seen: _Seen, checked: CheckedFile) -> None:
     """Count a data file, or note what is wrong with it."""
     if checked.problem is not None:
         found.problems.append(checked.problem)
@@ -167,20 +167,22 @@ def _take_in(found: Verification, seen: _Seen, checked: CheckedFile) -> None:
         seen.images += [checked.ids] if checked.ids is not None else []
 
 
-def _tell_crops(
+def _report_crops(
     store: Store, manifest: Manifest, wrong: dict[str, str], found: Verification
 ) -> None:
     """Report crops whose object is not as committed, except those that `gc` may remove."""
     gone = {key for key, problem in wrong.items() if problem == GONE}
     try:
-        removable = not_needed(store, manifest, gone) if gone else set()
+        removable = removable_crops(store, manifest, gone) if gone else set()
     except RecordError:  # it is unknown which crops live runs need
         removable = set()
     found.collected = len(removable)
-    told = [f"{key} {problem}" for key, problem in wrong.items() if key not in removable]
-    found.problems += [f"{line}. {RESTORE}" for line in told[:NAMED_CROPS]]
-    if len(told) > NAMED_CROPS:
-        found.problems.append(f"{len(told) - NAMED_CROPS} more crop files are gone or were changed")
+    lines = [f"{key} {problem}" for key, problem in wrong.items() if key not in removable]
+    found.problems += [f"{line}. {RESTORE}" for line in lines[:NAMED_CROPS]]
+    if len(lines) > NAMED_CROPS:
+        found.problems.append(
+            f"{len(lines) - NAMED_CROPS} more crop files are gone or were changed"
+        )
 
 
 def _check_images(

@@ -20,7 +20,7 @@ from pipeline.ledger.records import Manifest
 from pipeline.ledger.replaced import current_file, replaced_files
 from pipeline.storage.store import Store
 
-MOST_FILES = 4_000  # of a table; `datasets` takes a second for a card of this length
+MAX_FILES = 4_000  # of a table; `datasets` takes a second for a card of this length
 SHOWN = ("crops", "images")  # `load_dataset` opens the first unless another is named
 # Types that `datasets` names differently from Arrow.
 DTYPES = {"float": "float32", "double": "float64", "halffloat": "float16"}
@@ -44,17 +44,17 @@ def card_key(run_id: str) -> str:
 def write_card(store: Store, manifest: Manifest) -> bool:
     """Write the card of a committed run; return False where there can be none.
 
-    There can be none for a run without crops, with more than MOST_FILES files of crops, or with a
+    There can be none for a run without crops, with more than MAX_FILES files of crops, or with a
     list column whose type `datasets` has no name for. Raises RecordError.
     """
     spec, replaced = read_spec(store, manifest.run_id), replaced_files(store, manifest.run_id)
     keys: dict[str, list[str]] = {}
     for file in data_files(store, manifest):
         keys.setdefault(file.table, []).append(current_file(file, replaced).key)
-    if not keys.get("crops") or len(keys["crops"]) > MOST_FILES:
+    if not keys.get("crops") or len(keys["crops"]) > MAX_FILES:
         return False
     extra = schema.pass_through(task_rows(store, spec, 0).schema)
-    features = told_columns(schema.crops_schema(extra))
+    features = dataset_features(schema.crops_schema(extra))
     if features is None:
         return False
     folder = run_key(manifest.run_id, "")
@@ -76,7 +76,7 @@ def write_card(store: Store, manifest: Manifest) -> bool:
     return True
 
 
-def told_columns(columns: pa.Schema) -> list[dict[str, Any]] | None:
+def dataset_features(columns: pa.Schema) -> list[dict[str, Any]] | None:
     """Describe the columns of `crops` to `datasets`; None if it has no name for a type."""
     found = [
         {"name": field.name, "dtype": "image"} if field.name == "image" else _feature(field)

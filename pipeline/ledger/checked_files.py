@@ -13,14 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import LedgerError
-from pipeline.ledger.ahead import ahead
+from pipeline.ledger.bounded_map import bounded_map
 from pipeline.ledger.records import DataFile
 from pipeline.ledger.replaced import RESTORE, chain_of
 from pipeline.ledger.tables import decode_table
 from pipeline.storage.store import Store
 
 CROP_READERS = 16  # objects fetched and hashed at a time
-OF_CROPS = ["image_id", "file", "sha256"]
+CROP_COLUMNS = ["image_id", "file", "sha256"]
 GONE, CHANGED = "is gone", "was changed: its hash is not the committed one"
 
 
@@ -31,7 +31,7 @@ class CheckedFile:
     file:    as it is now, after erasing
     problem: why it is not as it was committed or rewritten; the rest is then unknown
     ids:     `image_id` of its rows
-    crops:   rows of `crops` whose crop is an object of its own, with the columns OF_CROPS
+    crops:   rows of `crops` whose crop is an object of its own, with the columns CROP_COLUMNS
     erased:  photos whose rows were removed from it
     """
 
@@ -58,7 +58,7 @@ def check_file(store: Store, file: DataFile) -> CheckedFile:
             data = store.read(now.key)
         if len(data) != now.bytes or hashlib.sha256(data).hexdigest() != now.sha256:
             return CheckedFile(now, f"{now.key} {CHANGED}")
-        rows = decode_table(data, OF_CROPS if file.table == "crops" else OF_CROPS[:1])
+        rows = decode_table(data, CROP_COLUMNS if file.table == "crops" else CROP_COLUMNS[:1])
     except FileNotFoundError:
         return CheckedFile(now, f"{now.key} {GONE}. {RESTORE}")
     except LedgerError as error:
@@ -75,7 +75,7 @@ def check_crop_files(
 ) -> Iterator[tuple[str, str | None]]:
     """Read and hash crops stored as objects; yield each key with its problem, or None.
 
-    crops: of one data file, with the columns OF_CROPS; a key that several rows have is read once
+    crops: of one data file, with CROP_COLUMNS; a key that several rows have is read once
     """
     wanted = dict(zip(crops["file"].to_pylist(), crops["sha256"].to_pylist(), strict=True))
 
@@ -86,4 +86,4 @@ def check_crop_files(
             return key, GONE
         return key, None if same else CHANGED
 
-    return ahead(pool, check, wanted, CROP_READERS)
+    return bounded_map(pool, check, wanted, CROP_READERS)

@@ -48,13 +48,13 @@ class Unified:
 
     def __str__(self) -> str:
         kind = "text" if self.type == TEXT else str(self.type)
-        said = (
+        types = (
             f"{one} in run {runs[0]}" + (f" and {len(runs) - 1} more" if runs[1:] else "")
             for one, runs in self.was.items()
         )
-        return f"{self.column} is {kind}: {', '.join(said)}"
+        return f"{self.column} is {kind}: {', '.join(types)}"
 
-    def told(self) -> dict[str, Any]:
+    def entry(self) -> dict[str, Any]:
         """Return JSON for a manifest: the type, and by former type its runs (number, latest id)."""
         was = {str(one): {"runs": len(ids), "latest": ids[0]} for one, ids in self.was.items()}
         return {"type": str(self.type), "was": was}
@@ -88,7 +88,7 @@ def columns_of(store: Store, manifests: Sequence[Manifest]) -> Columns:
     return _compared(_sources(store, manifests))
 
 
-def types_told(store: Store, live: Sequence[Manifest], own: ColumnSource) -> dict[str, Any]:
+def column_entries(store: Store, live: Sequence[Manifest], own: ColumnSource) -> dict[str, Any]:
     """Return the entries of a run's manifest on the columns of lists, given the live runs.
 
     `columns`: the type of each, in the run's list or in those before it. `unified`: for those that
@@ -98,13 +98,13 @@ def types_told(store: Store, live: Sequence[Manifest], own: ColumnSource) -> dic
     """
     mine = {field.name: str(field.type) for field in own.schema}
     before = live[0].columns if live else {}
-    told = bool(live and live[0].unified)
-    if before is not None and not told and _agree(before, mine):
+    differed = bool(live and live[0].unified)
+    if before is not None and not differed and _agree(before, mine):
         return {"columns": {**before, **mine}}
     found = _compared([own, *_sources(store, live)])
     ours = {*IMAGES.names, *CROPS.names}
     theirs = {n: str(kind) for n, kind in found.types.items() if n not in ours}
-    unified = {name: one.told() for name, one in found.unified.items() if name not in ours}
+    unified = {name: one.entry() for name, one in found.unified.items() if name not in ours}
     return {"columns": {**theirs, **mine}, "unified": unified}
 
 

@@ -70,7 +70,7 @@ class RunContents:
     metrics: of all tasks
     tables: totals by table
     files, unsettled, failures: rows of the lists that the manifest names
-    tells_failures: whether every record lists its failed photos; those of earlier releases do not
+    lists_failures: whether every record lists its failed photos; those of earlier releases do not
     """
 
     tasks: int = 0
@@ -80,7 +80,7 @@ class RunContents:
     files: ListedRows = field(default_factory=lambda: ListedRows(FILES))
     unsettled: ListedRows = field(default_factory=lambda: ListedRows(UNSETTLED))
     failures: ListedRows = field(default_factory=lambda: ListedRows(FAILURES))
-    tells_failures: bool = True
+    lists_failures: bool = True
 
     @classmethod
     def of(cls, records: Iterable[TaskRecord]) -> "RunContents":
@@ -99,7 +99,7 @@ class RunContents:
             self._add_file(file)
         for image_id in record.unsettled:
             self.unsettled.add((image_id,))
-        self.tells_failures &= record.failures is not None
+        self.lists_failures &= record.failures is not None
         for one in record.failures or ():
             self.failures.add((one.image_id, one.status, one.kind))
 
@@ -122,7 +122,7 @@ class RunContents:
         gone = np.ones(files.num_rows, bool)
         for name in TABLES:
             own = pc.equal(files["table"], name)
-            there = _are_there(store, data_prefix(run_id, name), files.filter(own))
+            there = _files_exist(store, data_prefix(run_id, name), files.filter(own))
             gone[own.to_numpy()] = ~there
         if gone.any():
             key = files["key"][int(np.argmax(gone))].as_py()
@@ -136,12 +136,12 @@ class RunContents:
             "files": write_list(store, run_id, "files", self.files.table()),
             "unsettled": write_list(store, run_id, "unsettled", self.unsettled.table()),
             "failures": write_list(store, run_id, "failures", self.failures.table())
-            if self.tells_failures
+            if self.lists_failures
             else None,
         }
 
 
-def _are_there(store: Store, prefix: str, files: pa.Table) -> NDArray[np.bool_]:
+def _files_exist(store: Store, prefix: str, files: pa.Table) -> NDArray[np.bool_]:
     """Return whether each file exists below a prefix with its recorded size: [files].
 
     files: with the columns FILES

@@ -70,14 +70,16 @@ def find_erasures(store: Store, manifest: Manifest, forgotten: Forgotten) -> Ite
             by_task.setdefault(task, []).append(image_id)
         if hit.num_rows:
             ids = hit["image_id"].to_pylist()
-            yield from _left(store, manifest.run_id, input_key(spec.run_id, entry.sha256), ids)
+            yield from _pending_erasure(
+                store, manifest.run_id, input_key(spec.run_id, entry.sha256), ids
+            )
     for file in data_files(store, manifest) if by_task else ():
         task = data_task(file.key)
         if task in by_task:
-            yield from _left(store, manifest.run_id, file.key, by_task[task])
+            yield from _pending_erasure(store, manifest.run_id, file.key, by_task[task])
 
 
-def _left(store: Store, run_id: str, key: str, ids: Iterable[str]) -> Iterator[Erasure]:
+def _pending_erasure(store: Store, run_id: str, key: str, ids: Iterable[str]) -> Iterator[Erasure]:
     """Yield the erasure of a file, unless it was completed before."""
     chain = chain_of(store, key)
     removed = {image_id for one in chain for image_id in one.removed}

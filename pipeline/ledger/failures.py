@@ -25,7 +25,7 @@ from pipeline.ledger.tables import read_table
 from pipeline.storage.store import Store
 
 NIGHT_S = 20 * 3600.0
-OF_IMAGES = ["image_id", "status", "error_stage", "error_kind", "error_message"]
+FAILURE_COLUMNS = ["image_id", "status", "error_stage", "error_kind", "error_message"]
 # Refused by a setting that is part of the run's identity: the same run would refuse it again.
 LIMITS = frozenset(
     {"too_large", "too_many_pixels", "too_many_scans", "too_many_frames", "too_much_memory"}
@@ -37,12 +37,12 @@ _UNKNOWN_ANSWER = r"^\w*Error: "  # of `bad_uri`: an unknown error of the store 
 _NO_HEIC = "HEIC needs"  # of `unsupported_format`
 
 # The outcome of a photo in a run, as numbers that Arrow and NumPy compare fast.
-WELL, PERMANENT, LIMIT, TRANSIENT, CIRCUMSTANCES, EXTRA_LACKS = range(6)
-Left = NDArray[np.int8]  # [rows] of these
+SUCCEEDED, PERMANENT, LIMIT, TRANSIENT, CIRCUMSTANCES, NEEDS_EXTRA = range(6)
+PhotoOutcomes = NDArray[np.int8]  # [rows] of these
 
 
 def kinds_of(images: pa.Table) -> pa.ChunkedArray:
-    """Return the kind of each row's failure, null where none. images: the columns OF_IMAGES.
+    """Return the kind of each row's failure, null where none. images: the columns FAILURE_COLUMNS.
 
     Rows of releases that had only two kinds are classified by status.
     """
@@ -69,7 +69,7 @@ def _one_of(
 
 
 def failed_rows(images: pa.Table) -> pa.Table:
-    """Return the failed photos of a task, as `FAILURES`. images: at least columns OF_IMAGES."""
+    """Return the failed photos of a task, as `FAILURES`. images: has FAILURE_COLUMNS."""
     kind = kinds_of(images)
     no_heic = pc.and_(
         pc.equal(images["status"], "unsupported_format"),
@@ -94,26 +94,26 @@ def failures_of(store: Store, manifest: Manifest) -> pa.Table:
     }  # fmt: skip
     if may_be & manifest.metrics.statuses.keys():
         files = data_files(store, manifest, "images")
-        parts = [failed_rows(read_table(store, file.key, OF_IMAGES)) for file in files]
+        parts = [failed_rows(read_table(store, file.key, FAILURE_COLUMNS)) for file in files]
         return pa.concat_tables(parts) if parts else FAILURES.empty_table()
     ids = unsettled_ids(store, manifest)
     columns = [ids, *(pa.repeat(pa.scalar(one), len(ids)) for one in ("unsettled", "transient"))]
     return pa.table(columns, schema=FAILURES)
 
 
-def left_by(failures: pa.Table, ids: pa.Array) -> Left:
+def photo_outcomes(failures: pa.Table, ids: pa.Array) -> PhotoOutcomes:
     """Return the outcome of each of these photos in the run with these failures: [ids]."""
-    left = np.full(len(ids), WELL, np.int8)
+    outcomes = np.full(len(ids), SUCCEEDED, np.int8)
     if not failures.num_rows:
-        return left
+        return outcomes
     at = pc.index_in(ids, failures["image_id"].combine_chunks())
     failed = at.is_valid().to_numpy(zero_copy_only=False)
     rows = failures.take(at.drop_null())
-    left[failed] = _codes(rows["kind"], rows["status"])
-    return left
+    outcomes[failed] = _codes(rows["kind"], rows["status"])
+    return outcomes
 
 
-def _codes(kind: pa.ChunkedArray, status: pa.ChunkedArray) -> Left:
+def _codes(kind: pa.ChunkedArray, status: pa.ChunkedArray) -> PhotoOutcomes:
     of_kind = {"permanent": PERMANENT, "transient": TRANSIENT, "circumstances": CIRCUMSTANCES}
     # A kind of a later release is retried like a transient one: nothing is settled by mistake.
     codes = np.array([of_kind.get(one, TRANSIENT) for one in kind.to_pylist()], np.int8)
@@ -121,12 +121,15 @@ def _codes(kind: pa.ChunkedArray, status: pa.ChunkedArray) -> Left:
         if codes[number] == CIRCUMSTANCES and one in LIMITS:
             codes[number] = LIMIT
         elif codes[number] == CIRCUMSTANCES and one == EXTRA_MISSING:
-            codes[number] = EXTRA_LACKS
+            codes[number] = NEEDS_EXTRA
     return codes
 
 
 def are_due(
-    left: Left, tries: NDArray[np.int32], runs: NDArray[np.int32], age_s: NDArray[np.float64]
+    outcomes: PhotoOutcomes,
+    tries: NDArray[np.int32],
+    runs: NDArray[np.int32],
+    age_s: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
     """Return whether each photo is to be retried tonight: [rows].
 
@@ -137,4 +140,4 @@ def are_due(
     nights = np.maximum(runs + 1, age_s / NIGHT_S)
     due = nights >= np.exp2(np.maximum(tries - 1, 0))
     there = find_spec(EXTRA) is not None
-    return np.where(left == EXTRA_LACKS, due & there, due & (left == CIRCUMSTANCES))
+    return np.where(outcomes == NEEDS_EXTRA, due & there, due & (outcomes == CIRCUMSTANCES))

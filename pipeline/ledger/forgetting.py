@@ -31,14 +31,14 @@ PREFIX = "forgotten/"
 RECENT = 256  # entries stored in the version itself
 ATTEMPTS = 100
 
-LastWord = Literal["forgotten", "pruned", "back"]
+EntryKind = Literal["forgotten", "pruned", "back"]
 
 
 class Entry(Struct, frozen=True):
     """The latest decision about one photo. at: Unix time, seconds."""
 
     image_id: str
-    kind: LastWord
+    kind: EntryKind
     at: float
 
 
@@ -48,7 +48,7 @@ class ForgottenVersion(Struct, frozen=True, kw_only=True):
     advice: ClassVar[str] = RESTORE
     format: int = FORMAT
     number: Count
-    kind: LastWord
+    kind: EntryKind
     photos: Count
     recent: tuple[Entry, ...] = ()
     earlier: StoredList | None = None
@@ -65,7 +65,7 @@ class Forgotten:
     number: int = 0
     entries: Mapping[str, Entry] = field(default_factory=dict)
 
-    def ids(self, *kinds: LastWord) -> list[str]:
+    def ids(self, *kinds: EntryKind) -> list[str]:
         """Return the ids of the photos whose latest entry is of one of these kinds, sorted."""
         return sorted(i for i, entry in self.entries.items() if entry.kind in kinds)
 
@@ -95,17 +95,17 @@ def forget(store: Store, image_ids: Iterable[str], who: str = "", why: str = "")
 
     Their bytes stay until `runs.py gc --delete`. Raises LedgerError where the store refuses.
     """
-    return _enter(store, "forgotten", image_ids, who, why)
+    return _add_entries(store, "forgotten", image_ids, who, why)
 
 
 def prune(store: Store, image_ids: Iterable[str], who: str = "", why: str = "") -> int:
     """Hide photos that are gone from the input; they return when they are listed again."""
-    return _enter(store, "pruned", image_ids, who, why)
+    return _add_entries(store, "pruned", image_ids, who, why)
 
 
 def take_back(store: Store, image_ids: Iterable[str], who: str = "", why: str = "") -> int:
     """Show these photos again, and let the next run do them; return how many were hidden."""
-    return _enter(store, "back", image_ids, who, why)
+    return _add_entries(store, "back", image_ids, who, why)
 
 
 def without(rows: pa.Table, hidden: pa.Array | None) -> pa.Table:
@@ -115,7 +115,9 @@ def without(rows: pa.Table, hidden: pa.Array | None) -> pa.Table:
     return rows.filter(pc.invert(pc.is_in(rows["image_id"], hidden)))
 
 
-def _enter(store: Store, kind: LastWord, image_ids: Iterable[str], who: str, why: str) -> int:
+def _add_entries(
+    store: Store, kind: EntryKind, image_ids: Iterable[str], who: str, why: str
+) -> int:
     wanted = sorted(set(image_ids))
     versions = Versions(store, PREFIX)
     for _ in range(ATTEMPTS):
@@ -135,7 +137,7 @@ def _enter(store: Store, kind: LastWord, image_ids: Iterable[str], who: str, why
     raise LedgerError("the list of forgotten photos is changed by others all the time; try again")
 
 
-def _when(store: Store, kind: LastWord) -> float:
+def _when(store: Store, kind: EntryKind) -> float:
     """Return the time of an entry: now, but for "back" not before the latest commit.
 
     A committed run may have lost the photo's bytes, and its clock may have been ahead. The next
@@ -146,7 +148,7 @@ def _when(store: Store, kind: LastWord) -> float:
     return max(time.time(), latest_commit_s(stored_runs(store).committed))
 
 
-def _changes(now: Forgotten, image_id: str, kind: LastWord) -> bool:
+def _changes(now: Forgotten, image_id: str, kind: EntryKind) -> bool:
     """Return whether an entry changes anything. A forgotten photo never becomes only pruned."""
     entry = now.entries.get(image_id)
     was = None if entry is None else entry.kind

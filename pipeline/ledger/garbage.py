@@ -8,7 +8,7 @@ What may be removed:
     runs       not committed and untouched for a given time. A run is abandoned first: an
                "abandoned" manifest is created where its commit would go, so that a job that wakes
                up later cannot commit what is about to be removed
-    remains    temporary files of killed writers in a folder
+    temporary  files of killed writers in a folder
     old index  indexes of runs and photos that later ones have replaced; all indexes of photos if
                rows of forgotten photos are removed, since the indexes hold these too
     old crops  objects under names of a template that no live run shows; their bytes stay in the
@@ -108,7 +108,7 @@ def look_for_garbage(store: Store, older_than_s: float, now_s: float | None = No
     if not damaged:
         named = (Garbage(info, run_id, why) for why, run_id, info in old_files(store, stored))
         found += [one for one in named if one.info.key not in known]
-    found += [Garbage(info, "", "temporary file") for info in store.remains()]
+    found += [Garbage(info, "", "temporary file") for info in store.temporary_files()]
     erases = any(one.erase is not None for one in found)
     indexes = [Garbage(info, "", OLD_INDEX) for info in _old_indexes(store, erases)]
     found += indexes
@@ -138,7 +138,7 @@ def remove_garbage(store: Store, garbage: list[Garbage]) -> int:
         if one.run_id in spared or one.erase is not None:
             continue
         if one.why == "temporary file":
-            store.delete_remains(one.info)
+            store.delete_temporary_file(one.info)
         elif one.why != PUBLISHED_FILE:
             store.delete(one.info.key)
         freed += one.info.bytes

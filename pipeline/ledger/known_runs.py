@@ -3,7 +3,7 @@
 from pipeline.errors import LedgerError, UnknownRunError, did_you_mean
 from pipeline.ledger.layout import manifest_key, spec_key
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.manifest import read_not_given_up
+from pipeline.ledger.manifest import read_unless_abandoned
 from pipeline.ledger.records import Manifest
 from pipeline.storage.store import Store
 
@@ -14,7 +14,7 @@ def committed_run(store: Store, run_id: str) -> Manifest:
     Raises UnknownRunError where there is no such run, LedgerError where it is open or was given up,
     RecordError where its manifest is damaged.
     """
-    manifest = begun_run(store, run_id)
+    manifest = started_run(store, run_id)
     if manifest is None:
         ledger = Ledger(store, run_id)
         done = ledger.task_count - len(ledger.pending())
@@ -25,13 +25,13 @@ def committed_run(store: Store, run_id: str) -> Manifest:
     return manifest
 
 
-def begun_run(store: Store, run_id: str) -> Manifest | None:
+def started_run(store: Store, run_id: str) -> Manifest | None:
     """Return the manifest of a run, None if the run is open.
 
     Raises UnknownRunError where there is no such run, LedgerError where it was given up,
     RecordError where its manifest is damaged.
     """
-    manifest = read_not_given_up(store, run_id)
+    manifest = read_unless_abandoned(store, run_id)
     if manifest is None:
         check_known(store, run_id)
     return manifest

@@ -18,10 +18,10 @@ from msgspec import structs
 
 from pipeline import schema
 from pipeline.errors import LedgerError, RecordError
-from pipeline.ledger.ahead import ahead
+from pipeline.ledger.bounded_map import bounded_map
 from pipeline.ledger.channels.channel import channel_name
 from pipeline.ledger.channels.live import Standing, next_commit_s, standing
-from pipeline.ledger.columns import ColumnSource, types_told
+from pipeline.ledger.columns import ColumnSource, column_entries
 from pipeline.ledger.contents import RunContents
 from pipeline.ledger.failures import failed_rows
 from pipeline.ledger.figures import Figures
@@ -35,7 +35,7 @@ from pipeline.ledger.layout import (
     spec_key,
     task_key,
 )
-from pipeline.ledger.manifest import read_committed, read_manifest, read_not_given_up
+from pipeline.ledger.manifest import read_committed, read_manifest, read_unless_abandoned
 from pipeline.ledger.pictures import as_struct
 from pipeline.ledger.pinned import pin, read_spec, task_rows
 from pipeline.ledger.plan import TaskCuts
@@ -50,7 +50,7 @@ from pipeline.ledger.records import (
     read_record,
     to_bytes,
 )
-from pipeline.ledger.tables import TABLES, check_tables, encode_table, with_maker
+from pipeline.ledger.tables import TABLES, check_tables, encode_table, with_provenance
 from pipeline.ledger.totals import RunTotals
 from pipeline.storage.store import Store
 from pipeline.storage.traffic import requests_so_far
@@ -185,7 +185,7 @@ class Ledger:
     def records(self) -> Iterator[TaskRecord]:
         """Yield the records of all tasks that are done, by number, with few in memory at once."""
         with ThreadPoolExecutor(READERS) as pool:
-            yield from ahead(pool, self.record, self._recorded(), READERS)
+            yield from bounded_map(pool, self.record, self._recorded(), READERS)
 
     def finish(self, about: Mapping[str, Any]) -> Manifest:
         """Commit the run: check that nothing is missing, then create the manifest.
@@ -196,7 +196,7 @@ class Ledger:
         Raises LedgerError if the run was given up, tasks are open, rows out are not rows in, or a
         file is gone.
         """
-        read_not_given_up(self.store, self.run_id)  # first: missing records would say less
+        read_unless_abandoned(self.store, self.run_id)  # first: missing records would say less
         contents = RunContents.of(self.records())
         contents.check(self.store, self.run_id, self.spec.plan)
         known = standing(self.store)
@@ -205,7 +205,7 @@ class Ledger:
             "run_id": self.run_id,
             "verdict": "done",
             "committed_at": next_commit_s(known.runs.committed),
-            **self._column_types(known, about),
+            **self._column_entries(known, about),
             **{name: getattr(self.spec, name) for name in Identity.__struct_fields__},
             "rows": self.rows,
             "tasks": self.task_count,
@@ -213,7 +213,7 @@ class Ledger:
             **about,
         }
         self.store.create_once(manifest_key(self.run_id), to_bytes(document))
-        found = read_not_given_up(self.store, self.run_id)
+        found = read_unless_abandoned(self.store, self.run_id)
         assert found is not None
         figures = RunTotals.of_manifest(found)
         self.store.create_once(run_key(self.run_id, "metrics.json"), figures.metrics_json())
@@ -221,7 +221,7 @@ class Ledger:
 
     def _write_table(self, n: int, attempt: str, name: str, table: pa.Table) -> DataFile:
         if schema.MADE[0].name in TABLES[name].names:
-            table = with_maker(table, self.run_id, self.spec.weights_sha256, time.time())
+            table = with_provenance(table, self.run_id, self.spec.weights_sha256, time.time())
         if name == "crops" and self.spec.settings.get("picture_column") == "struct":
             table = as_struct(table)
         data = encode_table(table, self.spec.footer)
@@ -229,7 +229,7 @@ class Ledger:
         self.store.write(key, data)
         return DataFile(name, key, table.num_rows, len(data), hashlib.sha256(data).hexdigest())
 
-    def _column_types(self, known: Standing, about: Mapping[str, Any]) -> dict[str, Any]:
+    def _column_entries(self, known: Standing, about: Mapping[str, Any]) -> dict[str, Any]:
         """Return the manifest's entries on the list's columns, compared with those of live runs.
 
         Empty if a record of another run is damaged, which must not keep this run from committing.
@@ -237,7 +237,7 @@ class Ledger:
         name = about.get("job", {}).get("channel") or channel_name(self.spec.settings)
         source = ColumnSource.of_list(self.run_id, self.task_inputs, self.task_count)
         try:
-            return types_told(self.store, known.live(name), source)
+            return column_entries(self.store, known.live(name), source)
         except RecordError:
             return {}
 

@@ -71,7 +71,7 @@ def read_committed(store: Store, run_id: str) -> Manifest | None:
     return manifest if isinstance(manifest, Manifest) else None
 
 
-def read_not_given_up(store: Store, run_id: str) -> Manifest | None:
+def read_unless_abandoned(store: Store, run_id: str) -> Manifest | None:
     """Read the manifest of a run; None where the run is open or does not exist.
 
     Raises LedgerError where the run was given up, RecordError where the manifest is unusable.

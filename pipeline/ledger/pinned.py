@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from msgspec import structs
 
 from pipeline.errors import LedgerError, RecordError
-from pipeline.ledger.ahead import ahead
+from pipeline.ledger.bounded_map import bounded_map
 from pipeline.ledger.identity import RunSpec
 from pipeline.ledger.layout import run_key, spec_key
 from pipeline.ledger.plan import TaskCuts
@@ -58,7 +58,7 @@ def pin(store: Store, spec: RunSpec, inputs: pa.Table, cuts: TaskCuts) -> Pinned
         raise LedgerError(f"the plan has {cuts.rows} rows and the input list {inputs.num_rows}")
     with ThreadPoolExecutor(WRITERS) as pool:
         parts = _parts(inputs, cuts)
-        files = tuple(ahead(pool, lambda part: _pin_file(store, spec.run_id, *part), parts))
+        files = tuple(bounded_map(pool, lambda part: _pin_file(store, spec.run_id, *part), parts))
     plan = PinnedPlan(
         rows=cuts.rows, tasks=cuts.task_count, tasks_per_file=TASKS_PER_FILE, files=files
     )

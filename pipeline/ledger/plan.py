@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.errors import UsageError
-from pipeline.storage.parted import arranged
+from pipeline.storage.partitions import reordered
 from pipeline.storage.spool import numbered_pieces
 
 RowNumbers = NDArray[np.intp]  # numbers of rows of a list
@@ -73,7 +73,7 @@ def same_bytes_together(inputs: pa.Table) -> pa.Table:
         return inputs
     group = np.arange(inputs.num_rows)
     group[rows] = firsts
-    return arranged(inputs, np.argsort(group, kind="stable"))
+    return reordered(inputs, np.argsort(group, kind="stable"))
 
 
 def alike_key(inputs: pa.Table) -> pa.Array:

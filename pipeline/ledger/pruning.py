@@ -13,7 +13,7 @@ from pipeline.ledger.coverage.key_ranges import cut_by_range, digits_for
 from pipeline.ledger.forgetting import read_forgotten, without
 from pipeline.ledger.pinned import input_rows, read_spec
 from pipeline.ledger.tables import one_array
-from pipeline.storage.parted import sorted_by
+from pipeline.storage.partitions import sorted_by
 from pipeline.storage.spool import Spool, pieces, release, spooled
 from pipeline.storage.store import Store
 
@@ -82,8 +82,8 @@ def _live_ranges(store: Store) -> tuple[int, Iterator[pa.Table]]:
         for run in runs
         for rows in input_rows(store, read_spec(store, run.run_id), PHOTOS.names)
     )
-    parted = cut_by_range(chain([PHOTOS.empty_table()], lists), digits)
-    return digits, (without(_first_of_each(parted.read(n)), hidden) for n in range(16**digits))
+    partitions = cut_by_range(chain([PHOTOS.empty_table()], lists), digits)
+    return digits, (without(_first_of_each(partitions.read(n)), hidden) for n in range(16**digits))
 
 
 def _first_of_each(photos: pa.Table) -> pa.Table:

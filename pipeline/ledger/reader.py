@@ -43,11 +43,11 @@ def open_run(output_uri: str, run_id: str | None = None, channel: str | None = N
     store = open_store(output_uri)
     if run_id is not None and channel is not None:
         raise UsageError("a run is opened by its id or through its channel; choose one of the two")
-    layers = live_layers(store, channel) if run_id is None else [repaired_by(store, run_id)]
+    layers = live_layers(store, channel) if run_id is None else [repair_chain(store, run_id)]
     return Run(store, layers, read_forgotten(store).hidden)
 
 
-def repaired_by(store: Store, run_id: str) -> list[Manifest]:
+def repair_chain(store: Store, run_id: str) -> list[Manifest]:
     """Return a committed run and, if it is a retry, the runs that it repairs, the latest first.
 
     Raises what `committed_run` raises, and LedgerError if a run that it repairs is not committed.

@@ -5,10 +5,10 @@ import pyarrow.compute as pc
 
 from pipeline.errors import NothingToDoError, UsageError
 from pipeline.ledger.channels.live import Standing, standing
-from pipeline.ledger.failures import OF_IMAGES, kinds_of
+from pipeline.ledger.failures import FAILURE_COLUMNS, kinds_of
 from pipeline.ledger.forgetting import read_forgotten
 from pipeline.ledger.pinned import input_rows, read_spec
-from pipeline.ledger.reader import Run, repaired_by
+from pipeline.ledger.reader import Run, repair_chain
 from pipeline.ledger.records import Manifest
 from pipeline.storage.store import Store
 
@@ -19,14 +19,14 @@ def failed_inputs(store: Store, run_id: str, kind: str = "transient") -> pa.Tabl
     """Return the pinned input rows of a committed run's failed photos; kind: one of KINDS.
 
     The run is read together with the runs that it repairs and those that have repaired it. The
-    latest row of each photo counts, so repaired photos are not done again. Raises as `repaired_by`,
+    latest row of each photo counts, so repaired photos are not done again. Raises as `repair_chain`,
     and NothingToDoError if nothing failed in this way.
     """
     if kind not in KINDS:
         raise UsageError(f"{kind!r} is no kind of failure; choose one of {', '.join(KINDS)}")
-    own, known = repaired_by(store, run_id), standing(store)
+    own, known = repair_chain(store, run_id), standing(store)
     later = retries_of(known, run_id)
-    images = Run(store, [[*later, *own]], read_forgotten(store).hidden).images(OF_IMAGES)
+    images = Run(store, [[*later, *own]], read_forgotten(store).hidden).images(FAILURE_COLUMNS)
     kinds = kinds_of(images)
     failed = pc.is_valid(kinds) if kind == "all" else pc.equal(kinds, kind)
     wanted = images.filter(pc.fill_null(failed, False))["image_id"].combine_chunks()

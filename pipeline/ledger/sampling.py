@@ -25,7 +25,7 @@ TASKS = 128  # tasks of a run that are read at most
 FILES = 256  # files of live runs that are read at most, for the comparison
 READERS = 16
 
-Whereabouts = dict[str, tuple[str, int]]  # by image_id: the run and the task that hold the photo
+PhotoLocations = dict[str, tuple[str, int]]  # by image_id: the run and the task that hold the photo
 
 
 def spread(numbers: Iterable[int], most: int) -> set[int]:
@@ -54,16 +54,16 @@ def rows_of(
     return pa.concat_tables(bare, promote_options="default")
 
 
-def places_of(
+def locate_photos(
     store: Store, manifests: list[Manifest], photos: pa.Table, damaged: dict[str, str]
-) -> Whereabouts:
+) -> PhotoLocations:
     """Find the run and the task that hold each photo; the first run that has it counts.
 
     photos:  image_id and uri. Only input lists are read, and only those of their files
         whose range of uris overlaps
     damaged: receives the reason, by run id, for each run that is left out
     """
-    found: Whereabouts = {}
+    found: PhotoLocations = {}
     if not manifests or photos.num_rows == 0:
         return found
     photos = photos.sort_by("uri")
@@ -73,7 +73,7 @@ def places_of(
         specs = [pool.submit(read_spec, store, manifest.run_id) for manifest in manifests]
         for manifest, spec in zip(manifests, specs, strict=True):
             try:
-                here = _places_in(store, spec.result(), uris, ids)
+                here = _locate_in(store, spec.result(), uris, ids)
             except RecordError as error:
                 damaged[manifest.run_id] = str(error)
                 continue
@@ -81,8 +81,8 @@ def places_of(
     return found
 
 
-def _places_in(store: Store, spec: PinnedSpec, uris: pa.Array, ids: pa.Array) -> Whereabouts:
-    here: Whereabouts = {}
+def _locate_in(store: Store, spec: PinnedSpec, uris: pa.Array, ids: pa.Array) -> PhotoLocations:
+    here: PhotoLocations = {}
     for number, _ in overlapping(uris, spec.plan.files):
         listed = input_file_tasks(store, spec, number)
         listed = listed.filter(pc.is_in(listed["image_id"], ids))
@@ -94,7 +94,7 @@ def _places_in(store: Store, spec: PinnedSpec, uris: pa.Array, ids: pa.Array) ->
 def live_crops(
     store: Store,
     manifests: list[Manifest],
-    places: Whereabouts,
+    places: PhotoLocations,
     columns: list[str],
     damaged: dict[str, str],
 ) -> Iterator[tuple[pa.Table, pa.Table]]:

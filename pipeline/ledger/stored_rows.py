@@ -13,9 +13,9 @@ from pipeline.errors import LedgerError
 from pipeline.ledger.layout import data_task
 from pipeline.ledger.manifest import data_files, read_committed
 from pipeline.ledger.pictures import as_bytes
-from pipeline.ledger.reader import repaired_by
+from pipeline.ledger.reader import repair_chain
 from pipeline.ledger.records import DataFile, Manifest
-from pipeline.ledger.sampling import places_of
+from pipeline.ledger.sampling import locate_photos
 from pipeline.ledger.tables import read_table
 from pipeline.storage.store import Store
 
@@ -37,7 +37,7 @@ class StoredTables:
     @classmethod
     def of(cls, store: Store, run_id: str) -> "StoredTables":
         """Look up the files once. Raises LedgerError where a run is not committed."""
-        manifests = repaired_by(store, run_id)
+        manifests = repair_chain(store, run_id)
         files = {
             (manifest.run_id, data_task(file.key) or 0, file.table): file
             for manifest in manifests
@@ -57,7 +57,7 @@ class StoredTables:
         listed = pa.table({name: pa.array(values, pa.string()) for name, values in columns})
         wanted: dict[tuple[str, int], list[str]] = defaultdict(list)
         damaged: dict[str, str] = {}
-        places = places_of(self.store, self.manifests, listed, damaged)
+        places = locate_photos(self.store, self.manifests, listed, damaged)
         if damaged:  # its photos would look like photos that nobody has decided about
             raise LedgerError(next(iter(damaged.values())))
         for image_id, place in places.items():

@@ -24,7 +24,7 @@ TABLES = {
     "previews": schema.PREVIEWS,
     "crop_files": schema.CROP_FILES,
 }
-MAYBE = "candidates, previews and crop_files"
+OPTIONAL_TABLES = "candidates, previews and crop_files"
 
 
 def check_tables(tables: Mapping[str, pa.Table], inputs: pa.Table) -> None:
@@ -34,7 +34,9 @@ def check_tables(tables: Mapping[str, pa.Table], inputs: pa.Table) -> None:
     photos.
     """
     if "images" not in tables or "crops" not in tables or set(tables) - set(TABLES):
-        raise LedgerError(f"a task has images, crops and maybe {MAYBE}, not {sorted(tables)}")
+        raise LedgerError(
+            f"a task has images, crops and maybe {OPTIONAL_TABLES}, not {sorted(tables)}"
+        )
     for name, table in tables.items():
         missing = [f for f in TABLES[name] if f.name not in table.schema.names]
         wrong = [
@@ -58,7 +60,7 @@ def check_tables(tables: Mapping[str, pa.Table], inputs: pa.Table) -> None:
             raise LedgerError(f"the table {name} has rows of photos of another task: {strangers}")
 
 
-def with_maker(table: pa.Table, run_id: str, weights_sha256: str, at_s: float) -> pa.Table:
+def with_provenance(table: pa.Table, run_id: str, weights_sha256: str, at_s: float) -> pa.Table:
     """Fill in a table's columns of `schema.MADE`; at_s: Unix time."""
     values = (run_id, int(at_s * MICROSECONDS), weights_sha256[: schema.WEIGHTS_DIGITS])
     for field, value in zip(schema.MADE, values, strict=True):

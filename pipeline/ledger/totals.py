@@ -69,7 +69,7 @@ class RunTotals:
             "crops_by_verdict": dict(sorted(totals.verdicts.items())),
             "crops_by_reason": dict(sorted(totals.reasons.items())),
             "crops_by_confidence": dict(sorted(totals.confidence.items(), key=_number)),
-            "costs": {stage: _told(cost) for stage, cost in totals.costs.items()},
+            "costs": {stage: _nonzero(cost) for stage, cost in totals.costs.items()},
             "limits": self.limits if totals.costs else "",
         }
         return {
@@ -95,7 +95,7 @@ class RunTotals:
         return (json.dumps(self.as_dict(), indent=1) + "\n").encode()
 
 
-def _told(cost: Cost) -> dict[str, float]:
+def _nonzero(cost: Cost) -> dict[str, float]:
     """Return the figures of a cost that are not 0, in seconds, bytes and counts."""
     return {name: round(value, 3) for name, value in asdict(cost).items() if value}
 

@@ -13,7 +13,7 @@ import pyarrow.types as pt
 
 TEXT = pa.string()
 INT64_DIGITS, UINT64_DIGITS = 19, 20  # decimal digits that hold any value of the type
-MOST_DIGITS = 38  # of decimal128
+DECIMAL128_DIGITS = 38  # its maximum precision
 UNITS = ("s", "ms", "us", "ns")  # the finest last
 SIGNED = (pa.int8(), pa.int16(), pa.int32(), pa.int64())
 UNSIGNED = (pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64())
@@ -60,16 +60,16 @@ def cast_column(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray
     try:
         return column.cast(TEXT)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return pa.chunked_array([[_said(value) for value in column.to_pylist()]], TEXT)
+        return pa.chunked_array([[_as_text(value) for value in column.to_pylist()]], TEXT)
 
 
-def _said(value: object) -> str | None:
+def _as_text(value: object) -> str | None:
     if value is None:
         return None
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, dict | list | tuple):
-        return json.dumps(value, default=_said, ensure_ascii=False)
+        return json.dumps(value, default=_as_text, ensure_ascii=False)
     return str(value)
 
 
@@ -108,7 +108,7 @@ def _number(types: Sequence[pa.DataType]) -> pa.DataType | None:
         return _integer(integers) or pa.decimal128(max(whole))
     scale = max(0, *(one.scale for one in decimals))
     digits = max([*whole, *(one.precision - one.scale for one in decimals)]) + scale
-    return pa.decimal128(digits, scale) if digits <= MOST_DIGITS else None
+    return pa.decimal128(digits, scale) if digits <= DECIMAL128_DIGITS else None
 
 
 def _integer(types: Sequence[pa.DataType]) -> pa.DataType | None:

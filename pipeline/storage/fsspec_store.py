@@ -103,7 +103,7 @@ class FsspecBackend:
         except FileNotFoundError:
             return
 
-    def remains(self) -> list[ObjectInfo]:
+    def temporary_files(self) -> list[ObjectInfo]:
         return []  # an upload that was cut off never becomes visible
 
     def _path(self, key: str) -> str:
@@ -143,13 +143,13 @@ def _translate(error: Exception) -> Exception:
     code = getattr(error, "error_code", None) or getattr(error, "code", None) or ""
     code = str(getattr(code, "value", code))
     status = getattr(error, "status_code", None) or getattr(error, "status", None)
-    told = f"{type(error).__name__}: {error}"
+    message = f"{type(error).__name__}: {error}"
     if str(error).startswith("Forbidden:"):
         status = 403
     if isinstance(error, PermissionError):
         return error
     if type(error).__module__.startswith(("google.auth", "azure.identity")):
-        return WithheldError("credentials", told)
+        return WithheldError("credentials", message)
     if not code and not isinstance(status, int):
-        return RetryableError("network", told)
-    return error_for(reason_of(code, status if isinstance(status, int) else None, told), told)
+        return RetryableError("network", message)
+    return error_for(reason_of(code, status if isinstance(status, int) else None, message), message)

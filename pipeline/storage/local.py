@@ -61,7 +61,7 @@ class LocalBackend:
             except OSError:  # not empty, perhaps because another writer is using it by now
                 return
 
-    def remains(self) -> list[ObjectInfo]:
+    def temporary_files(self) -> list[ObjectInfo]:
         return [info for info in self._files(self._root) if _is_temporary(info)]
 
     def _walk(self, prefix: str) -> list[ObjectInfo]:
@@ -167,8 +167,10 @@ def _opened_in_folder(path: Path) -> BinaryIO:
         except (FileNotFoundError, FileExistsError, NotADirectoryError) as error:
             problem = error
     if isinstance(problem, FileNotFoundError):  # in /proc, or where a disk is gone
-        told = f"no folder can be made there ({problem.strerror}); choose another place"
-        raise OSError(told) from problem  # a FileNotFoundError would say that an object is missing
+        message = f"no folder can be made there ({problem.strerror}); choose another place"
+        raise OSError(
+            message
+        ) from problem  # a FileNotFoundError would say that an object is missing
     raise NotADirectoryError(f"a file is where a folder should be: {problem}") from problem
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.storage.backend import ObjectInfo, Page
-from pipeline.storage.parted import Parted
+from pipeline.storage.partitions import Partitions
 from pipeline.storage.spool import pieces
 from pipeline.storage.store import Store
 
@@ -25,7 +25,9 @@ THREADS = 16
 SERIAL_PAGES = 4  # that one thread lists before others join
 PAGE_KEYS = 1000  # in a response of S3
 EMPTY_PROBES = 24  # that a range may cost before it has to list a page for each further one
-LEAST_RUN = 3  # pages that a range lists between two cuts: if it ends soon, a cut is not worth it
+MIN_PAGES_BETWEEN_CUTS = (
+    3  # pages that a range lists between two cuts: if it ends soon, a cut is not worth it
+)
 READ_ROWS = 10_000  # that are Python objects at a time
 _KINDS = ("09", "az", "AZ")
 _SCHEMA = pa.schema(
@@ -62,8 +64,8 @@ class _Range:
     """A range of keys that has been listed up to `after`, and ends at `until`.
 
     first: its first key. until: where the next range begins; None for the end of the prefix.
-    probed: whether a thread is probing a middle now. pages, empty: number of pages listed, and of
-    middles that nothing came after. run: pages listed since it was last cut.
+    probed: whether a thread is probing a middle now. pages, pages_since_cut: number of pages
+    listed, in all and since the last cut. empty_probes: number of middles that nothing came after.
     """
 
     number: int
@@ -73,8 +75,8 @@ class _Range:
     done: bool = False
     probed: bool = False
     pages: int = 0
-    empty: int = 0
-    run: int = 0
+    empty_probes: int = 0
+    pages_since_cut: int = 0
 
 
 def _list(store: Store, prefix: str) -> Iterator[ObjectInfo]:
@@ -107,9 +109,16 @@ class _Listing:
 
     def __init__(self, store: Store, prefix: str, head: list[ObjectInfo]) -> None:
         self._store, self._prefix = store, prefix
-        whole = _Range(0, head[0].key, head[-1].key, None, pages=SERIAL_PAGES, run=LEAST_RUN)
+        whole = _Range(
+            0,
+            head[0].key,
+            head[-1].key,
+            None,
+            pages=SERIAL_PAGES,
+            pages_since_cut=MIN_PAGES_BETWEEN_CUTS,
+        )
         self._ranges = [whole]
-        self._parted = Parted(_SCHEMA)
+        self._partitions = Partitions(_SCHEMA)
         self._changed = threading.Condition()
         self._ended = False  # by a thread that failed, or by the one that waits for them
 
@@ -126,8 +135,8 @@ class _Listing:
     def found(self) -> Iterator[ObjectInfo]:
         """Yield the objects by key, once all are listed."""
         for one in self._ranges:
-            for stretch in self._parted.stretches(one.number):
-                for piece in pieces(stretch, READ_ROWS):
+            for chunk in self._partitions.chunks(one.number):
+                for piece in pieces(chunk, READ_ROWS):
                     columns = (column.to_pylist() for column in piece.columns)
                     for key, size, etag, modified_s in zip(*columns, strict=True):
                         yield ObjectInfo(key, size, etag, modified_s)
@@ -135,11 +144,11 @@ class _Listing:
     def _work(self, own: _Range | None) -> None:
         whole = False
         try:
-            while (own := own or self._taken()) is not None:
+            while (own := own or self._steal()) is not None:
                 while not (own.done or self._ended):
                     page, more = _page(self._store, self._prefix, own.after)
                     with self._changed:
-                        self._take_in(own, page, more)
+                        self._add_page(own, page, more)
                 own = None
             whole = True
         finally:
@@ -151,19 +160,19 @@ class _Listing:
             self._ended = True
             self._changed.notify_all()
 
-    def _take_in(self, own: _Range, page: list[ObjectInfo], more: bool) -> None:
+    def _add_page(self, own: _Range, page: list[ObjectInfo], more: bool) -> None:
         inside = [info for info in page if own.until is None or info.key <= own.until]
         own.done = not more or len(inside) < len(page)
         if inside:
             columns = ([getattr(info, name) for info in inside] for name in _SCHEMA.names)
             rows = pa.table([*columns], schema=_SCHEMA)
-            self._parted.add(rows, np.full(len(inside), own.number))
+            self._partitions.add(rows, np.full(len(inside), own.number))
             own.after = inside[-1].key
-            own.pages, own.run = own.pages + 1, own.run + 1
+            own.pages, own.pages_since_cut = own.pages + 1, own.pages_since_cut + 1
         own.done = own.done or own.after == own.until
         self._changed.notify_all()
 
-    def _taken(self) -> _Range | None:
+    def _steal(self) -> _Range | None:
         """Take a range from another one and list its first page; None once all are listed."""
         while (found := self._middle()) is not None:
             victim, middle = found
@@ -174,12 +183,12 @@ class _Listing:
                 if victim.done or victim.after >= middle:
                     continue  # the thread of that range was faster
                 if not page or (victim.until is not None and page[0].key > victim.until):
-                    victim.until, victim.empty = middle, victim.empty + 1
+                    victim.until, victim.empty_probes = middle, victim.empty_probes + 1
                     continue
                 own = _Range(len(self._ranges), page[0].key, middle, victim.until)
-                victim.until, victim.run = middle, 0
+                victim.until, victim.pages_since_cut = middle, 0
                 self._ranges.insert(self._ranges.index(victim) + 1, own)
-                self._take_in(own, page, more)
+                self._add_page(own, page, more)
                 return own
         return None
 
@@ -187,9 +196,12 @@ class _Listing:
         """Wait for a range to take from; return it and a middle, None once all are listed."""
         with self._changed:
             while not (self._ended or all(one.done for one in self._ranges)):
-                for victim in sorted(self._ranges, key=lambda one: one.empty - one.pages):
-                    spare = not (victim.done or victim.probed) and victim.run >= LEAST_RUN
-                    if spare and victim.empty < victim.pages + EMPTY_PROBES:
+                for victim in sorted(self._ranges, key=lambda one: one.empty_probes - one.pages):
+                    spare = (
+                        not (victim.done or victim.probed)
+                        and victim.pages_since_cut >= MIN_PAGES_BETWEEN_CUTS
+                    )
+                    if spare and victim.empty_probes < victim.pages + EMPTY_PROBES:
                         middle = middle_of(self._prefix, victim.first, victim.after, victim.until)
                         if middle is not None:
                             victim.probed = True

@@ -45,7 +45,7 @@ from pipeline.storage.backend import (
 )
 from pipeline.storage.backoff import RetryableError
 from pipeline.storage.codes import reason_of
-from pipeline.storage.s3_answers import read_listings_quickly
+from pipeline.storage.s3_listings import use_fast_listing_parser
 
 CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 30  # of silence on the socket
@@ -121,14 +121,14 @@ class S3Backend:
 
     def list_page(self, prefix: str, token: str | None) -> tuple[list[ObjectInfo], str | None]:
         more = {"ContinuationToken": token} if token else {}
-        answer = self._listed(Prefix=self._prefix + prefix, **more)
+        answer = self._list_objects(Prefix=self._prefix + prefix, **more)
         return self._infos(answer), answer.get("NextContinuationToken") if answer[
             "IsTruncated"
         ] else None
 
     def list_after(self, prefix: str, after: str) -> Page:
         start = {"StartAfter": self._prefix + after} if after else {}
-        answer = self._listed(Prefix=self._prefix + prefix, **start)
+        answer = self._list_objects(Prefix=self._prefix + prefix, **start)
         return self._infos(answer), bool(answer["IsTruncated"])
 
     def folders(self, prefix: str) -> list[str]:
@@ -136,7 +136,7 @@ class S3Backend:
         found: list[str] = []
         more: dict[str, str] = {}
         while True:
-            page = self._listed(Prefix=start, Delimiter="/", **more)
+            page = self._list_objects(Prefix=start, Delimiter="/", **more)
             found += [p["Prefix"][len(start) : -1] for p in page.get("CommonPrefixes", ())]
             if not page["IsTruncated"]:
                 return found
@@ -150,7 +150,7 @@ class S3Backend:
             for entry, at in zip(found, times, strict=True)
         ]
 
-    def _listed(self, **options: str) -> dict[str, Any]:
+    def _list_objects(self, **options: str) -> dict[str, Any]:
         asked = {"Bucket": self._bucket, **options, **self._payer}
         try:
             answer: dict[str, Any] = _call(lambda client: client.list_objects_v2(**asked))
@@ -163,7 +163,7 @@ class S3Backend:
     def delete(self, key: str) -> None:
         _call(lambda client: client.delete_object(**self._at(key)))
 
-    def remains(self) -> list[ObjectInfo]:
+    def temporary_files(self) -> list[ObjectInfo]:
         return []  # an upload that was cut off never becomes visible
 
     def _at(self, key: str) -> dict[str, str]:
@@ -207,14 +207,14 @@ def _call(request: Callable[[Any], Awaitable[Any]]) -> Any:
 
 
 def _translate(error: ClientError) -> Exception:
-    told = error.response.get("Error", {})
-    code = str(told.get("Code", ""))
+    details = error.response.get("Error", {})
+    code = str(details.get("Code", ""))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    message = str(told.get("Message") or "")  # Ceph gives none
+    message = str(details.get("Message") or "")  # Ceph gives none
     reason = reason_of(code, status, message)
     text = ": ".join(filter(None, (code or str(status), message)))
     if reason == "no_bucket":
-        return StoreMissingError(f"there is no bucket {told.get('BucketName')}")
+        return StoreMissingError(f"there is no bucket {details.get('BucketName')}")
     return error_for(reason, text)
 
 
@@ -229,7 +229,7 @@ _IDENTITY = (
 def _filesystem(*identity: object) -> Any:
     """Create the client of this process (a fork needs its own) and identity; this takes 0.1 s."""
     session = aiobotocore.session.get_session()
-    read_listings_quickly(session, _moment)
+    use_fast_listing_parser(session, _parse_time)
     return s3fs.S3FileSystem(
         session=session,
         skip_instance_cache=True,
@@ -243,7 +243,7 @@ def _filesystem(*identity: object) -> Any:
     )
 
 
-def _moment(value: str) -> datetime:
+def _parse_time(value: str) -> datetime:
     """Parse a time in a response; botocore's parser took three quarters of a listing's CPU time."""
     try:
         return datetime.fromisoformat(value)

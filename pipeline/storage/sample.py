@@ -64,5 +64,5 @@ class _SampleBackend:
     def delete(self, key: str) -> None:
         self._objects.pop(key, None)
 
-    def remains(self) -> list[ObjectInfo]:
+    def temporary_files(self) -> list[ObjectInfo]:
         return []

@@ -54,7 +54,7 @@ class Spool:
         if self._file is None or self._writer is None:
             return pa.concat_tables([self._schema.empty_table(), *self._waiting]).combine_chunks()
         self._write()
-        with _told_where():
+        with _as_store_error():
             self._writer.close()
             self._file.flush()
         mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -64,7 +64,7 @@ class Spool:
         return pa.ipc.open_file(pa.BufferReader(pa.py_buffer(mapped))).read_all()
 
     def _write(self) -> None:
-        with _told_where():
+        with _as_store_error():
             self._put()
         self._waiting, self._written = [], self.rows
 
@@ -79,7 +79,7 @@ class Spool:
 
 
 @contextmanager
-def _told_where() -> Iterator[None]:
+def _as_store_error() -> Iterator[None]:
     """Turn OSError into a StoreFailedError that names the folder for temporary files."""
     try:
         yield

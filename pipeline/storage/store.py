@@ -135,12 +135,12 @@ class Store:
         _check_key(key)
         self._try("delete", lambda: self._backend.delete(key), key)
 
-    def remains(self) -> tuple[ObjectInfo, ...]:
+    def temporary_files(self) -> tuple[ObjectInfo, ...]:
         """List temporary files that killed writers left in a folder; other stores have none."""
-        return tuple(self._try("list", self._backend.remains))
+        return tuple(self._try("list", self._backend.temporary_files))
 
-    def delete_remains(self, info: ObjectInfo) -> None:
-        """Remove one of `remains`."""
+    def delete_temporary_file(self, info: ObjectInfo) -> None:
+        """Remove one of `temporary_files`."""
         self._try("delete", partial(self._backend.delete, info.key), info.key)
 
     def probe_create_once(self) -> None:

@@ -5,15 +5,15 @@ import pytest
 from pipeline.inputs import overrides
 from pipeline.ledger import contents, identity
 from pipeline.ledger.coverage import compare, key_ranges, nearness
-from pipeline.storage import parted, spool
+from pipeline.storage import partitions, spool
 
 
 def in_small_pieces(patch: pytest.MonkeyPatch) -> None:
     """Limit rows to 5 in memory, 3 in a piece, 4 in a part of a sort and 2 in a key range."""
-    for module in (spool, parted):
+    for module in (spool, partitions):
         patch.setattr(module, "HELD_ROWS", 5)
-    patch.setattr(parted, "PART_ROWS", 4)
-    patch.setattr(parted, "SAMPLED", 2)
+    patch.setattr(partitions, "PART_ROWS", 4)
+    patch.setattr(partitions, "SAMPLED", 2)
     patch.setattr(key_ranges, "RANGE_ROWS", 2)
     for module in (compare, nearness, spool):
         patch.setattr(module, "PIECE_ROWS", 3)

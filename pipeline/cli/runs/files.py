@@ -18,6 +18,6 @@ class PublishFiles(OneChannel):
 
     def run(self) -> int:
         store = self.store
-        done = publish_files(store, only_channel(store, self.channel), look=True)
+        done = publish_files(store, only_channel(store, self.channel), recheck=True)
         self.tell([asdict(done)], block)
         return 0

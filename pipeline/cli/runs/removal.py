@@ -16,7 +16,7 @@ from pipeline.ledger.forgetting import forget, prune, read_forgotten, take_back,
 from pipeline.ledger.pinned import input_rows, read_spec
 from pipeline.ledger.pruning import gone_photos
 from pipeline.ledger.records import Manifest
-from pipeline.ledger.sampling import places_of
+from pipeline.ledger.sampling import locate_photos
 from pipeline.options import check, option
 from pipeline.report.words import counted
 from pipeline.storage.addresses import s3_spelling
@@ -46,7 +46,7 @@ class Forget(Command):
         stored = stored_runs(store)
         rows = [{"image_id": i, "uri": uri} for i, uri in ids.items()]
         damaged = {run_id: str(error) for run_id, error in stored.damaged.items()}
-        known = {*places_of(store, stored.committed, pa.Table.from_pylist(rows), damaged)}
+        known = {*locate_photos(store, stored.committed, pa.Table.from_pylist(rows), damaged)}
         if self.take_back:
             known |= hidden  # a photo that is in no run may still be on the list
         for run_id, problem in damaged.items():

@@ -35,10 +35,10 @@ from pipeline.ledger.coverage.covered import (
     usable_segments,
 )
 from pipeline.ledger.coverage.covered_rows import latest_rows, renumbered, rows_of_run
-from pipeline.ledger.coverage.key_ranges import MOST_DIGITS, range_numbers
+from pipeline.ledger.coverage.key_ranges import MAX_ID_DIGITS, range_numbers
 from pipeline.ledger.records import Manifest, to_bytes
 from pipeline.ledger.tables import one_array, parquet_bytes
-from pipeline.storage.parted import Parted
+from pipeline.storage.partitions import Partitions
 from pipeline.storage.spool import release
 from pipeline.storage.store import Store
 
@@ -71,39 +71,39 @@ def _compact(store: Store, kind: str, runs: Sequence[Manifest]) -> bool:
     if any(run.run_id not in covered for run in runs[first:]):
         known, index, first = [], CoveredIndex(segments=()), len(runs)  # a gap: from scratch
     new = list(runs[:first])
-    missing = known and not _are_there(store, kind, known)
+    missing = known and not _files_exist(store, kind, known)
     if len(new) <= TAIL and not missing:
         return False
-    if missing or not all(_is_whole(store, kind, segment) for segment in known):
+    if missing or not all(_is_intact(store, kind, segment) for segment in known):
         known, index, new = [], CoveredIndex(segments=()), list(runs)  # damaged: from scratch
     taken: list[Segment] = []
     rows = sum(run.rows for run in new)
     while known and known[0].rows <= GROWTH * rows:
         taken.append(known.pop(0))
         rows += taken[-1].rows
-    made, left_out = _joined(store, kind, new, taken, rows)
+    merged, left_out = _merge_readable(store, kind, new, taken, rows)
     document = CoveredIndex(
-        segments=(made, *known), left_out=tuple(sorted({*index.left_out, *left_out}))
+        segments=(merged, *known), left_out=tuple(sorted({*index.left_out, *left_out}))
     )
     last = next((number for number, _, _ in numbered(store, index_prefix(kind))), 0)
     write_numbered(store, index_prefix(kind), last + 1, to_bytes(document), "json")
     return True
 
 
-def _are_there(store: Store, kind: str, segments: Sequence[Segment]) -> bool:
+def _files_exist(store: Store, kind: str, segments: Sequence[Segment]) -> bool:
     """Return whether the files of segments exist, whatever they hold; costs a listing."""
     there = {info.key for info in store.list(file_key(kind, "").removesuffix(".parquet"))}
     files = (file for segment in segments for file in segment.files if file.sha256)
     return all(file_key(kind, file.sha256) in there for file in files)
 
 
-def _is_whole(store: Store, kind: str, segment: Segment) -> bool:
+def _is_intact(store: Store, kind: str, segment: Segment) -> bool:
     """Return whether every file of a segment has the content that its name is the hash of."""
     files = (file.sha256 for file in segment.files if file.sha256)
     return all(read_verified(store, file_key(kind, sha), sha) is not None for sha in files)
 
 
-def _joined(
+def _merge_readable(
     store: Store, kind: str, runs: list[Manifest], segments: list[Segment], rows: int
 ) -> tuple[Segment, list[str]]:
     """Merge runs and older segments into one; return it and the runs that could not be read.
@@ -113,7 +113,7 @@ def _joined(
     left_out: list[str] = []
     while True:
         try:
-            return _join(store, kind, runs, segments, rows), left_out
+            return _merge(store, kind, runs, segments, rows), left_out
         except _UnreadableRunError as error:  # some of its rows are on the disk: start over
             left_out.append(error.run_id)
             runs = [run for run in runs if run.run_id != error.run_id]
@@ -125,30 +125,30 @@ class _UnreadableRunError(Exception):
         self.run_id = run_id
 
 
-def _join(
+def _merge(
     store: Store, kind: str, runs: list[Manifest], segments: list[Segment], rows: int
 ) -> Segment:
     digits = 0
-    while digits < MOST_DIGITS and rows > FILE_ROWS * 16**digits:
+    while digits < MAX_ID_DIGITS and rows > FILE_ROWS * 16**digits:
         digits += 1
-    parted, names = Parted(ROWS), list[str]()
+    partitions, names = Partitions(ROWS), list[str]()
     for run in runs:
         try:
             for part in rows_of_run(store, run, len(names)):
-                _add(parted, part, digits)
+                _add(partitions, part, digits)
         except RecordError as error:
             raise _UnreadableRunError(run.run_id) from error
         names.append(run.run_id)
     for segment in segments:
         for file in segment.files:
-            _add(parted, renumbered(segment_rows(store, kind, file), len(names)), digits)
+            _add(partitions, renumbered(segment_rows(store, kind, file), len(names)), digits)
         names += segment.runs
-    files = tuple(_write(store, kind, latest_rows(parted.read(n))) for n in range(16**digits))
+    files = tuple(_write(store, kind, latest_rows(partitions.read(n))) for n in range(16**digits))
     return Segment(runs=tuple(names), digits=digits, files=files)
 
 
-def _add(parted: Parted, rows: pa.Table, digits: int) -> None:
-    parted.add(rows, range_numbers(one_array(rows["image_id"]), digits))
+def _add(partitions: Partitions, rows: pa.Table, digits: int) -> None:
+    partitions.add(rows, range_numbers(one_array(rows["image_id"]), digits))
 
 
 def _write(store: Store, kind: str, rows: pa.Table) -> SegmentFile:

@@ -8,13 +8,13 @@ from functools import partial
 import pyarrow as pa
 
 from pipeline.errors import RecordError
-from pipeline.ledger.ahead import ahead
+from pipeline.ledger.bounded_map import bounded_map
 from pipeline.ledger.catalogue import TAIL
 from pipeline.ledger.channels.channel import channel_of
 from pipeline.ledger.channels.live import Standing
 from pipeline.ledger.coverage.covered import (
     Segment,
-    found_in_segment,
+    compare_with_segment,
     kind_of,
     read_index,
     usable_segments,
@@ -27,10 +27,10 @@ from pipeline.ledger.coverage.nearness import (
     TRIAL,
     WEIGHTS,
     WITHDRAWN,
-    Found,
+    Comparison,
     Nearness,
     Relation,
-    found_in_run,
+    compare_with_run,
 )
 from pipeline.ledger.failures import failures_of
 from pipeline.ledger.forgetting import Forgotten
@@ -62,10 +62,10 @@ def nearness_of(
     near = Nearness(inputs, forgotten)
     damaged: dict[str, RecordError] = {}
     try:
-        _look(store, near, ranges, stored.runs.committed, how, segments, damaged)
+        _compare_all(store, near, ranges, stored.runs.committed, how, segments, damaged)
     except _BrokenIndexError:  # then only the runs' own lists are used
         near, damaged = Nearness(inputs, forgotten), {}
-        _look(store, near, ranges, stored.runs.committed, how, {}, damaged)
+        _compare_all(store, near, ranges, stored.runs.committed, how, {}, damaged)
     near.end()
     return near, damaged
 
@@ -99,7 +99,7 @@ def _segments(
     return found
 
 
-def _look(
+def _compare_all(
     store: Store,
     near: Nearness,
     ranges: KeyRanges,
@@ -124,18 +124,18 @@ def _look(
                 own = [manifests[one] for one in segment.runs]
                 near.deciding += [(one, how[one.run_id]) for one in own if how[run].decides]
                 when = [one.committed_at for one in own]
-                says = found_in_segment(store, ranges, kind, segment, when, place, pool)
+                says = compare_with_segment(store, ranges, kind, segment, when, place, pool)
                 try:
                     for found in says:
-                        near.take_in(found, how[run])
+                        near.add(found, how[run])
                 except RecordError as error:
                     raise _BrokenIndexError from error
             elif run in asked:
                 try:
                     old, failures = asked[run].result()
                     near.deciding += [(manifest, how[run])] if how[run].decides else []
-                    for found in _in_run(store, near, manifest, old, failures, place, pool):
-                        near.take_in(found, how[run])
+                    for found in _compare_run(store, near, manifest, old, failures, place, pool):
+                        near.add(found, how[run])
                 except RecordError as error:
                     damaged[run] = error
 
@@ -148,7 +148,7 @@ def _read_run(
     return spec, failures_of(store, manifest) if how.decides else None
 
 
-def _in_run(
+def _compare_run(
     store: Store,
     near: Nearness,
     manifest: Manifest,
@@ -156,17 +156,17 @@ def _in_run(
     failures: pa.Table | None,
     place: int,
     pool: Executor,
-) -> Iterator[Found]:
+) -> Iterator[Comparison]:
     """Yield what one run had of the list, for each file of its own list. Raises RecordError."""
     overlaps = list(overlapping(near.inputs["uri"], spec.plan.files))
     columns = ["image_id", "etag", INPUT_OVERRIDE.name]  # some lists lack the last
     fetch = partial(input_file_rows, store, spec, columns=columns)
-    fetched = ahead(pool, fetch, [spec.plan.files[number] for number, _ in overlaps])
+    fetched = bounded_map(pool, fetch, [spec.plan.files[number] for number, _ in overlaps])
     for (_, rows), theirs in zip(overlaps, fetched, strict=True):
         for start in range(rows.start, rows.stop, PIECE_ROWS):
             part = range(start, min(start + PIECE_ROWS, rows.stop))
             ours = near.inputs.slice(part.start, len(part))
-            yield found_in_run(ours, part, theirs, manifest, failures, place)
+            yield compare_with_run(ours, part, theirs, manifest, failures, place)
         release()
 
 

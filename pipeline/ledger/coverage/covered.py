@@ -25,11 +25,11 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from pipeline.errors import LedgerError, RecordError
-from pipeline.ledger.ahead import ahead
+from pipeline.ledger.bounded_map import bounded_map
 from pipeline.ledger.catalogue import KEPT, PREFIX, TAIL, numbered, read_verified
 from pipeline.ledger.channels.channel import channel_of
 from pipeline.ledger.coverage.key_ranges import KeyRanges
-from pipeline.ledger.coverage.nearness import Found, same_texts
+from pipeline.ledger.coverage.nearness import Comparison, same_texts
 from pipeline.ledger.records import FORMAT, Count, Manifest, parse, typed
 from pipeline.ledger.tables import decode_table, one_array
 from pipeline.schema import INPUT_OVERRIDE
@@ -38,7 +38,8 @@ from pipeline.storage.store import Store
 
 FILE_ROWS = 50_000  # approximate number of rows in a file
 
-# left, tries, open, run and first as in `nearness.Found`; run and first number the segment's runs.
+# tries, open, run and first are as in `nearness.Comparison`, and left is its outcome; run and first
+# number the segment's runs.
 ROWS = pa.schema(
     [
         pa.field("image_id", pa.string(), nullable=False),
@@ -145,7 +146,7 @@ def usable_segments(index: CoveredIndex, runs: Sequence[str]) -> list[Segment]:
     return usable
 
 
-def found_in_segment(
+def compare_with_segment(
     store: Store,
     ours: KeyRanges,
     kind: str,
@@ -153,7 +154,7 @@ def found_in_segment(
     committed_at: Sequence[float],
     place: int,
     pool: Executor,
-) -> Iterator[Found]:
+) -> Iterator[Comparison]:
     """Compare a list with a segment, file by file. Raises RecordError.
 
     ours: the list by key range
@@ -169,22 +170,22 @@ def found_in_segment(
     def fetch(number: int) -> pa.Table:
         return segment_rows(store, kind, segment.files[number])
 
-    for number, theirs in zip(wanted, ahead(pool, fetch, wanted), strict=True):
+    for number, theirs in zip(wanted, bounded_map(pool, fetch, wanted), strict=True):
         for rows, part in ours.of_file(number, segment.digits):
-            yield _found(rows, part, theirs, when, place)
+            yield _compare(rows, part, theirs, when, place)
         release()
 
 
-def _found(
+def _compare(
     rows: NDArray[np.intp], ours: pa.Table, theirs: pa.Table, when: NDArray[np.float64], place: int
-) -> Found:
+) -> Comparison:
     """Compare some rows of the list with a segment's file."""
     at = pc.index_in(one_array(ours["image_id"]), one_array(theirs["image_id"]))
     known = theirs.take(at)
     numbers = {
         name: pc.fill_null(known[name], 0).to_numpy() for name in ("left", "tries", "run", "first")
     }
-    return Found(
+    return Comparison(
         rows,
         at.is_valid().to_numpy(zero_copy_only=False),
         same_texts(ours, known, "etag"),

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.ledger.coverage.covered import ROWS
-from pipeline.ledger.failures import CIRCUMSTANCES, EXTRA_LACKS, failures_of, left_by
+from pipeline.ledger.failures import CIRCUMSTANCES, NEEDS_EXTRA, failures_of, photo_outcomes
 from pipeline.ledger.pinned import input_rows, read_spec
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.tables import one_array
@@ -21,14 +21,14 @@ def rows_of_run(store: Store, manifest: Manifest, place: int) -> Iterator[pa.Tab
     columns = ["image_id", "etag", INPUT_OVERRIDE.name]
     for rows in input_rows(store, spec, columns):
         ids = one_array(rows["image_id"])
-        left = left_by(failures, ids)
-        fails = np.isin(left, (CIRCUMSTANCES, EXTRA_LACKS))
+        outcomes = photo_outcomes(failures, ids)
+        fails = np.isin(outcomes, (CIRCUMSTANCES, NEEDS_EXTRA))
         texts = [
             rows[n] if n in rows.column_names else pa.nulls(len(rows), pa.string())
             for n in columns[1:]
         ]
         number = pa.repeat(pa.scalar(place, pa.int32()), len(rows))
-        arrays = [ids, *texts, left, fails.astype(np.int32), fails, number, number]
+        arrays = [ids, *texts, outcomes, fails.astype(np.int32), fails, number, number]
         yield pa.table(arrays, schema=ROWS)
 
 

@@ -35,11 +35,11 @@ from pipeline.ledger.coverage.nearness import (
     CHANGED,
     CHANNEL,
     COVERED,
+    DUE,
     FAILED,
     NEW,
     OVERRIDE,
     POSTPONED,
-    REPAIRED,
     RETURNED,
     SETTINGS,
     TRIAL,
@@ -50,7 +50,7 @@ from pipeline.ledger.coverage.seen import with_seen
 from pipeline.ledger.coverage.unfinished import UnfinishedRun, similar_unfinished
 from pipeline.ledger.forgetting import read_forgotten
 from pipeline.ledger.identity import RunSpec, input_sha256
-from pipeline.ledger.known_runs import begun_run
+from pipeline.ledger.known_runs import started_run
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.pinned import whole_list
 from pipeline.storage.spool import filtered, numbered_pieces
@@ -66,10 +66,10 @@ REASONS = {
     WITHDRAWN: "withdrawn",  # done by a run that was rolled back
     RETURNED: "returned",  # was forgotten or pruned, and is to be shown again
     OVERRIDE: "override changed",  # done with another override, or with none
-    REPAIRED: "circumstances",  # failed by circumstances, and may work tonight
+    DUE: "circumstances",  # failed by circumstances, and may work tonight
     FAILED: "failed",  # failed for a transient reason
 }
-REPEATS = frozenset({REASONS[REPAIRED], REASONS[FAILED]})  # of photos that failed before
+REPEATS = frozenset({REASONS[DUE], REASONS[FAILED]})  # of photos that failed before
 RESUMED = "resumed"  # of a run that --resume names
 FORCED = "forced"  # covered, and done again because --mode full asks for it
 
@@ -170,9 +170,9 @@ def resumed(store: Store, spec: RunSpec, run_id: str) -> Todo:
     """Return the pinned list of the uncommitted run `run_id`, whatever the input holds now.
 
     Raises LedgerError, naming the differences, where `spec` except for its list is not the run's,
-    and what `begun_run` raises where there is no such run or it was given up.
+    and what `started_run` raises where there is no such run or it was given up.
     """
-    begun_run(store, run_id)
+    started_run(store, run_id)
     old = Ledger.resume(store, run_id, spec).spec
     rows = whole_list(store, old)
     return Todo(rows, RunSpec.of(old), {RESUMED: rows.num_rows}, covered=0)

@@ -10,28 +10,28 @@ from numpy.typing import NDArray
 
 from pipeline.ledger.tables import one_array
 from pipeline.schema import INPUT_OVERRIDE
-from pipeline.storage.parted import Parted
+from pipeline.storage.partitions import Partitions
 from pipeline.storage.spool import numbered_pieces
 
 RANGE_ROWS = 200_000  # approximate number of rows of a list that are compared at a time
-MOST_DIGITS = 2  # of ids, by which files and lists are cut
+MAX_ID_DIGITS = 2  # hex digits of ids, by which files and lists are cut
 _COMPARED = ("image_id", "etag", INPUT_OVERRIDE.name)  # some lists lack the last
 _ROW = pa.field("row", pa.int64(), nullable=False)
 
 
 def digits_for(rows: int) -> int:
     """Return how many digits to cut rows by, so that about RANGE_ROWS are in memory at a time."""
-    return next((n for n in range(MOST_DIGITS) if rows <= RANGE_ROWS * 16**n), MOST_DIGITS)
+    return next((n for n in range(MAX_ID_DIGITS) if rows <= RANGE_ROWS * 16**n), MAX_ID_DIGITS)
 
 
-def cut_by_range(tables: Iterable[pa.Table], digits: int) -> Parted:
+def cut_by_range(tables: Iterable[pa.Table], digits: int) -> Partitions:
     """Cut tables by the first digits of `image_id`; at least one table, all of one schema."""
     rest = iter(tables)
     first = next(rest)
-    parted = Parted(first.schema)
+    partitions = Partitions(first.schema)
     for rows in chain([first], rest):
-        parted.add(rows, range_numbers(one_array(rows["image_id"]), digits))
-    return parted
+        partitions.add(rows, range_numbers(one_array(rows["image_id"]), digits))
+    return partitions
 
 
 def range_numbers(ids: pa.Array, digits: int) -> NDArray[np.intp]:
@@ -57,8 +57,8 @@ class KeyRanges:
     def __init__(self, inputs: pa.Table) -> None:
         self._inputs = inputs.select([n for n in _COMPARED if n in inputs.column_names])
         self._digits = digits_for(inputs.num_rows)
-        self._counts = np.zeros(16**MOST_DIGITS, np.int64)
-        self._parted: Parted | None = None
+        self._counts = np.zeros(16**MAX_ID_DIGITS, np.int64)
+        self._partitions: Partitions | None = None
         self._last: tuple[int, int, pa.Table, list[NDArray[np.intp]]] | None = None
 
     def has(self, file: int, digits: int) -> bool:
@@ -80,16 +80,16 @@ class KeyRanges:
         _, _, rows, places = self._last
         yield _numbered(rows.take(pa.array(places[file])))
 
-    def _cut(self) -> Parted:
-        if self._parted is None:
-            self._parted = Parted(self._inputs.schema.append(_ROW))
+    def _cut(self) -> Partitions:
+        if self._partitions is None:
+            self._partitions = Partitions(self._inputs.schema.append(_ROW))
             for start, piece in numbered_pieces(self._inputs):
                 ids, stop = one_array(piece["image_id"]), start + piece.num_rows
-                fine = range_numbers(ids, MOST_DIGITS)
+                fine = range_numbers(ids, MAX_ID_DIGITS)
                 self._counts += np.bincount(fine, minlength=len(self._counts))
                 rows = piece.append_column(_ROW, pa.array(np.arange(start, stop)))
-                self._parted.add(rows, fine // 16 ** (MOST_DIGITS - self._digits))
-        return self._parted
+                self._partitions.add(rows, fine // 16 ** (MAX_ID_DIGITS - self._digits))
+        return self._partitions
 
 
 def _numbered(rows: pa.Table) -> tuple[NDArray[np.intp], pa.Table]:

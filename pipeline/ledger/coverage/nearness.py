@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from pipeline.ledger.failures import (
     CIRCUMSTANCES,
-    EXTRA_LACKS,
     LIMIT,
+    NEEDS_EXTRA,
     PERMANENT,
     TRANSIENT,
-    Left,
+    PhotoOutcomes,
     are_due,
-    left_by,
+    photo_outcomes,
 )
 from pipeline.ledger.forgetting import Forgotten
 from pipeline.ledger.records import Manifest
@@ -25,7 +25,7 @@ from pipeline.schema import INPUT_OVERRIDE
 from pipeline.storage.spool import PIECE_ROWS, pieces
 
 # How near the committed runs came to covering a photo; the largest value found counts.
-(NEW, CHANGED, WEIGHTS, SETTINGS, CHANNEL, TRIAL, WITHDRAWN, RETURNED, OVERRIDE, REPAIRED, FAILED,
+(NEW, CHANGED, WEIGHTS, SETTINGS, CHANNEL, TRIAL, WITHDRAWN, RETURNED, OVERRIDE, DUE, FAILED,
  COVERED, POSTPONED) = range(13)  # fmt: skip
 
 Codes = NDArray[np.int8]  # [rows] one of NEW … POSTPONED
@@ -46,12 +46,12 @@ class Relation:
 
 
 @dataclass(frozen=True)
-class Found:
+class Comparison:
     """What one or several runs had of some rows of the list; arrays are [rows] of `where`.
 
     here:  whether the runs had the photo; the other fields count only if they had
     same_etag, same_override: whether the object, and a person's decision, was the same
-    left:  its outcome in the latest of the runs that had it (`failures`)
+    outcome: in the latest of the runs that had it (`failures`)
     tries: number of consecutive runs in which it failed by circumstances
     open:  whether earlier runs may continue that count
     run:   the latest deciding run that had it, and `first`, the one at which it began to fail, as
@@ -63,7 +63,7 @@ class Found:
     here: RowFlags
     same_etag: RowFlags
     same_override: RowFlags
-    left: Left
+    outcome: PhotoOutcomes
     tries: NDArray[np.int32]
     open: RowFlags
     run: NDArray[np.int32]
@@ -83,52 +83,52 @@ class Nearness:
         self.codes: Codes = np.full(rows, NEW, np.int8)
         self.decided: RowFlags = np.zeros(rows, bool)  # a run of the same kind had the photo
         self.deciding: list[tuple[Manifest, Relation]] = []
-        self._left = np.zeros(rows, np.int8)
+        self._outcomes = np.zeros(rows, np.int8)
         self._tries = np.zeros(rows, np.int32)
         self._open: RowFlags = np.zeros(rows, bool)  # earlier runs may have failed in the same way
         self._run = np.full(rows, -1, np.int32)
         self._first = np.zeros(rows, np.int32)
         self._shown_from_s = _shown_from(inputs, forgotten)
 
-    def take_in(self, found: Found, how: Relation) -> None:
+    def add(self, found: Comparison, how: Relation) -> None:
         """Add what further runs had, older than those before."""
         at = found.where
         undecided = found.here & ~self.decided[at]
-        passing = (found.left == TRANSIENT) & how.decides
-        left = np.where(passing, FAILED, how.code)
-        alike = np.where(found.same_override, left, min(how.code, OVERRIDE))
+        passing = (found.outcome == TRANSIENT) & how.decides
+        code = np.where(passing, FAILED, how.code)
+        alike = np.where(found.same_override, code, min(how.code, OVERRIDE))
         value = np.where(found.same_etag, alike, CHANGED)
         value[found.committed_at <= self._shown_from_s[at]] = RETURNED
         codes = self.codes[at]
         if not how.decides:
             self.codes[at] = np.where(undecided, np.maximum(codes, value), codes)
             return
-        self._count_on(found)
+        self._continue_counts(found)
         for mine, theirs in (
-            (self._left, found.left), (self._tries, found.tries), (self._run, found.run),
+            (self._outcomes, found.outcome), (self._tries, found.tries), (self._run, found.run),
             (self._first, found.first), (self._open, found.open),
         ):  # fmt: skip
             mine[at] = np.where(undecided, theirs, mine[at])
         self.codes[at] = np.where(undecided, value, codes)
         self.decided[at] |= found.here
 
-    def _count_on(self, found: Found) -> None:
+    def _continue_counts(self, found: Comparison) -> None:
         """Continue to count the failures of photos that later runs have decided."""
         at = found.where
-        goes_on = self._open[at] & found.here
-        same = goes_on & found.same_etag & (found.tries > 0)
+        continued = self._open[at] & found.here
+        same = continued & found.same_etag & (found.tries > 0)
         self._tries[at] += np.where(same, found.tries, 0).astype(np.int32)
         self._first[at] = np.where(same, found.first, self._first[at])
-        self._open[at] = np.where(goes_on, same & found.open, self._open[at])
+        self._open[at] = np.where(continued, same & found.open, self._open[at])
 
     def end(self, now_s: float | None = None) -> None:
         """Decide, after every run has been compared, which failures are due and which wait."""
         covered = self.codes == COVERED
-        failed = np.flatnonzero(covered & np.isin(self._left, (CIRCUMSTANCES, EXTRA_LACKS)))
+        failed = np.flatnonzero(covered & np.isin(self._outcomes, (CIRCUMSTANCES, NEEDS_EXTRA)))
         began = np.array([manifest.committed_at for manifest, _ in self.deciding], np.float64)
         age_s = (time.time() if now_s is None else now_s) - began[self._first[failed]]
-        due = are_due(self._left[failed], self._tries[failed], self._first[failed], age_s)
-        self.codes[failed] = np.where(due, REPAIRED, POSTPONED)
+        due = are_due(self._outcomes[failed], self._tries[failed], self._first[failed], age_s)
+        self.codes[failed] = np.where(due, DUE, POSTPONED)
 
     def waiting(self) -> dict[str, int]:
         """Count photos covered by runs that are not live yet, by run id, without postponed ones."""
@@ -145,19 +145,21 @@ class Nearness:
 
     def given_up(self, code_version: str) -> int:
         """Count photos that failed for good, or by a limit, under another version of the code."""
-        gone = (self.codes == COVERED) & np.isin(self._left, (PERMANENT, LIMIT)) & (self._run >= 0)
+        gone = (
+            (self.codes == COVERED) & np.isin(self._outcomes, (PERMANENT, LIMIT)) & (self._run >= 0)
+        )
         other = np.array([m.code_version != code_version for m, _ in self.deciding], bool)
         return int(other[self._run[gone]].sum()) if len(other) else 0
 
 
-def found_in_run(
+def compare_with_run(
     ours: pa.Table,
     rows: range,
     theirs: pa.Table,
     manifest: Manifest,
     failures: pa.Table | None,
     place: int,
-) -> Found:
+) -> Comparison:
     """Compare a part of the list with one run's own list.
 
     ours: that part, which is `rows` of the list; theirs: rows of the run's own list
@@ -167,16 +169,16 @@ def found_in_run(
     at = pc.index_in(ids, one_array(theirs["image_id"]))
     count, name = len(rows), INPUT_OVERRIDE.name
     known = theirs.take(at)
-    left = np.zeros(count, np.int8) if failures is None else left_by(failures, ids)
-    fails = np.isin(left, (CIRCUMSTANCES, EXTRA_LACKS))
+    outcomes = np.zeros(count, np.int8) if failures is None else photo_outcomes(failures, ids)
+    fails = np.isin(outcomes, (CIRCUMSTANCES, NEEDS_EXTRA))
     when = np.full(count, manifest.committed_at)
     which = np.full(count, place, np.int32)
-    return Found(
+    return Comparison(
         slice(rows.start, rows.stop),
         at.is_valid().to_numpy(zero_copy_only=False),
         same_texts(ours, known, "etag"),
         same_texts(ours, known, name),
-        left,
+        outcomes,
         fails.astype(np.int32),
         fails,
         which,

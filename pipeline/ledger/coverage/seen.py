@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import RecordError
-from pipeline.ledger.ahead import ahead
+from pipeline.ledger.bounded_map import bounded_map
 from pipeline.ledger.failures import failures_of
 from pipeline.ledger.pinned import input_file_tasks, read_spec
 from pipeline.ledger.plan import alike_key
@@ -27,10 +27,10 @@ from pipeline.storage.store import Store
 READERS = 16  # specs and input files fetched at a time
 # Bounds on what a plan costs, however many nights there were: earlier runs that are read, rows of
 # their lists that are read, and photos of the new list that are looked up.
-MOST_RUNS = 32
-MOST_LISTED = 5_000_000
-MOST_WANTED = 1_000_000
-_OF_LISTS = ("uri", "etag", "bytes", INPUT_OVERRIDE.name, INPUT_BOXES.name)
+MAX_RUNS = 32
+MAX_LISTED_ROWS = 5_000_000
+MAX_WANTED_KEYS = 1_000_000
+_LIST_COLUMNS = ("uri", "etag", "bytes", INPUT_OVERRIDE.name, INPUT_BOXES.name)
 
 
 def with_seen(
@@ -45,33 +45,33 @@ def with_seen(
     """
     wanted = _wanted(inputs) if runs else set()
     found: dict[str, str] = {}
-    for key, place in _places(store, _looked_at(runs), wanted, left_out) if wanted else ():
+    for key, place in _places(store, _choose_runs(runs), wanted, left_out) if wanted else ():
         found.setdefault(key, place)
     if not found:
         return inputs
     return spooled(_with_places(piece, found) for piece in pieces(inputs))
 
 
-def _looked_at(runs: Sequence[Manifest]) -> list[Manifest]:
-    """Choose at most MOST_RUNS runs, in their order: half the latest, half the largest others.
+def _choose_runs(runs: Sequence[Manifest]) -> list[Manifest]:
+    """Choose at most MAX_RUNS runs, in their order: half the latest, half the largest others.
 
     Photos that are uploaded twice often come within days. Photos that are moved are often from a
     backfill, which is large.
     """
-    latest = MOST_RUNS // 2
+    latest = MAX_RUNS // 2
     others = range(min(latest, len(runs)), len(runs))
-    by_size = sorted(others, key=lambda place: -runs[place].rows)[: MOST_RUNS - latest]
+    by_size = sorted(others, key=lambda place: -runs[place].rows)[: MAX_RUNS - latest]
     return [*runs[:latest], *(runs[place] for place in sorted(by_size))]
 
 
 def _wanted(inputs: pa.Table) -> set[str]:
-    """Return the keys to look up: the first MOST_WANTED distinct ones of the list."""
+    """Return the keys to look up: the first MAX_WANTED_KEYS distinct ones of the list."""
     wanted: dict[str, None] = {}
     for piece in pieces(inputs):
         wanted.update(dict.fromkeys(pc.unique(_own_keys(piece)).drop_null().to_pylist()))
-        if len(wanted) >= MOST_WANTED:
+        if len(wanted) >= MAX_WANTED_KEYS:
             break
-    return set(islice(wanted, MOST_WANTED))
+    return set(islice(wanted, MAX_WANTED_KEYS))
 
 
 def _with_places(rows: pa.Table, found: Mapping[str, str]) -> pa.Table:
@@ -84,8 +84,8 @@ def _own_keys(rows: pa.Table) -> pa.Array:
     keys = alike_key(rows)
     for field in (INPUT_OVERRIDE, INPUT_BOXES):
         if field.name in rows.column_names:
-            said = one_array(pc.is_valid(rows[field.name]))
-            keys = pc.if_else(said, pa.scalar(None, keys.type), keys)
+            has_value = one_array(pc.is_valid(rows[field.name]))
+            keys = pc.if_else(has_value, pa.scalar(None, keys.type), keys)
     return keys
 
 
@@ -95,7 +95,7 @@ def _places(
     """Yield (key, place of its rows) of photos that have their crops, the latest runs first."""
     with ThreadPoolExecutor(READERS) as pool:
         lists = _lists(store, runs, left_out, pool)
-        for found in ahead(pool, lambda one: _in_list(store, one, wanted), lists, READERS):
+        for found in bounded_map(pool, lambda one: _in_list(store, one, wanted), lists, READERS):
             yield from found
 
 
@@ -113,14 +113,14 @@ def _lists(
 ) -> Iterator[_List]:
     """Yield the files of the runs' lists, as many as a plan may read."""
     listed = 0
-    for found in ahead(pool, lambda run: _read_run(store, run), runs, READERS):
+    for found in bounded_map(pool, lambda run: _read_run(store, run), runs, READERS):
         if found is None:
             continue
         spec, failed = found
         passed_over = pa.concat_arrays([failed, left_out])
         for number, file in enumerate(spec.plan.files):
             listed += file.rows
-            if listed > MOST_LISTED:
+            if listed > MAX_LISTED_ROWS:
                 return
             yield _List(spec, number, passed_over)
 
@@ -136,7 +136,7 @@ def _read_run(store: Store, run: Manifest) -> tuple[PinnedSpec, pa.Array] | None
 
 def _in_list(store: Store, one: _List, wanted: set[str]) -> list[tuple[str, str]]:
     try:
-        rows = input_file_tasks(store, one.spec, one.number, _OF_LISTS)
+        rows = input_file_tasks(store, one.spec, one.number, _LIST_COLUMNS)
     except RecordError:
         return []
     keys = _own_keys(rows)

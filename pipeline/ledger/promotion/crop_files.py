@@ -26,7 +26,10 @@ from pipeline.storage.backend import ObjectInfo
 from pipeline.storage.store import Store
 
 PUBLISHED_FILE = "published file"  # why one may be removed
-OUTLIVED = ("live", "withdrawn")  # states of runs that keep only the named crops that are shown
+COLLECTED_STATES = (
+    "live",
+    "withdrawn",
+)  # states of runs that keep only the named crops that are shown
 
 
 @dataclass(frozen=True)
@@ -80,13 +83,13 @@ def old_files(store: Store, stored: Standing) -> Iterator[tuple[str, str, Object
         for key in sorted(without_object):
             yield PUBLISHED_FILE, "", ObjectInfo(key, 0, "", 0.0)
     for manifest in stored.runs.committed:
-        if stored.state(manifest, channel_of(manifest)) in OUTLIVED:
+        if stored.state(manifest, channel_of(manifest)) in COLLECTED_STATES:
             for info in store.list(run_prefix(manifest.run_id)):
                 if info.key not in kept:
                     yield "old crop file", manifest.run_id, info
 
 
-def not_needed(store: Store, manifest: Manifest, keys: set[str]) -> set[str]:
+def removable_crops(store: Store, manifest: Manifest, keys: set[str]) -> set[str]:
     """Return a run's named crops that no live run needs, so that `gc` may have removed them.
 
     Empty for a candidate or a trial; keys outside the run's prefix are left out. Raises RecordError
@@ -94,7 +97,7 @@ def not_needed(store: Store, manifest: Manifest, keys: set[str]) -> set[str]:
     """
     stored, prefix = standing(store), run_prefix(manifest.run_id)
     own = {key for key in keys if key.startswith(prefix)}
-    if not own or stored.state(manifest, channel_of(manifest)) not in OUTLIVED:
+    if not own or stored.state(manifest, channel_of(manifest)) not in COLLECTED_STATES:
         return set()
     for channel in stored.channels:
         own -= {row["key"] for row in _rows(store, stored, channel)}

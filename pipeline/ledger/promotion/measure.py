@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 from pipeline.boxes import iou
 from pipeline.gate import FIGURES, GateFigures
 from pipeline.ledger.forgetting import read_forgotten, without
-from pipeline.ledger.reader import repaired_by
+from pipeline.ledger.reader import repair_chain
 from pipeline.ledger.records import Manifest
-from pipeline.ledger.sampling import live_crops, places_of, sampled_rows
+from pipeline.ledger.sampling import live_crops, locate_photos, sampled_rows
 from pipeline.schema import EDGES, OK
 from pipeline.storage.store import Store
 
@@ -38,7 +38,7 @@ def measure(
     and left out of the comparison. Raises LedgerError if the run is not committed, RecordError if
     it is damaged.
     """
-    manifests = repaired_by(store, run_id)
+    manifests = repair_chain(store, run_id)
     own = {manifest.run_id for manifest in manifests}
     wanted = ["verdict", *CUTS.values(), *MEANS.values()]
     columns = {
@@ -49,20 +49,20 @@ def measure(
     images = tables["images"].sort_by("uri").combine_chunks()
     crops = tables["crops"].combine_chunks()
     damaged: dict[str, str] = {}
-    covered = places_of(store, [m for m in newer if m.run_id not in own], images, damaged)
+    covered = locate_photos(store, [m for m in newer if m.run_id not in own], images, damaged)
     if covered:
         there = pa.array(sorted(covered), pa.string())
         images, crops = (without(rows, there) for rows in (images, crops))
-    values, unknown = _of_crops(crops)
-    values |= _of_images(images)
+    values, unknown = _crop_figures(crops)
+    values |= _image_figures(images)
     if len(manifests) == 1 and not covered and not whole:
-        values |= _of_whole(manifests[0])
+        values |= _run_rates(manifests[0])
     others = [manifest for manifest in live if manifest.run_id not in own]
     overlap, pointless = _overlap(store, images, crops, others, damaged)
     return GateFigures(values | overlap, unknown, pointless, damaged)
 
 
-def lower_end(hits: float, count: float) -> float:
+def wilson_lower_bound(hits: float, count: float) -> float:
     """Return the lower end of Wilson's 99 % interval (1927) of the share hits / count."""
     if count == 0:
         return 0.0
@@ -71,11 +71,11 @@ def lower_end(hits: float, count: float) -> float:
     return max(0.0, (share + square / (2 * count) - spread) / (1 + square / count))
 
 
-def _of_images(images: pa.Table) -> dict[str, float]:
+def _image_figures(images: pa.Table) -> dict[str, float]:
     return _rate("error_rate", _count(images, "status", OK, other=True), images.num_rows)
 
 
-def _of_crops(crops: pa.Table) -> tuple[dict[str, float], dict[str, str]]:
+def _crop_figures(crops: pa.Table) -> tuple[dict[str, float], dict[str, str]]:
     """Return the gate's figures of the crops, and why others have no value, by name."""
     values: dict[str, float] = {}
     unknown: dict[str, str] = {}
@@ -98,7 +98,7 @@ def _of_crops(crops: pa.Table) -> tuple[dict[str, float], dict[str, str]]:
     return values, unknown
 
 
-def _of_whole(manifest: Manifest) -> dict[str, float]:
+def _run_rates(manifest: Manifest) -> dict[str, float]:
     """Return the rates over all photos and crops, by the counts in the manifest."""
     figures = manifest.metrics
     values = _rate("error_rate", figures.photos - figures.ok, figures.photos)
@@ -118,7 +118,7 @@ def _overlap(
     """
     if not live:
         return {}, dict.fromkeys(OVERLAP, "nothing else is live")
-    places = places_of(store, live, images, damaged)
+    places = locate_photos(store, live, images, damaged)
     etags = _pairs(images, "image_id", "etag")
     ours = _boxes(crops)
     pairs = []
@@ -147,7 +147,7 @@ def _boxes(crops: pa.Table) -> dict[tuple[str, str], tuple[float, ...]]:
 def _rate(name: str, hits: float, count: float) -> dict[str, float]:
     found = {name: hits / count if count else 0.0}
     if f"{name}_low" in FIGURES:
-        found[f"{name}_low"] = lower_end(hits, count)
+        found[f"{name}_low"] = wilson_lower_bound(hits, count)
     return found
 
 

@@ -12,7 +12,7 @@ from pipeline.ledger.channels.moves import advance, next_version, roll_back
 from pipeline.ledger.identity import Identity
 from pipeline.ledger.manifest import read_committed
 from pipeline.ledger.promotion.measure import measure
-from pipeline.ledger.reader import repaired_by
+from pipeline.ledger.reader import repair_chain
 from pipeline.ledger.records import Manifest
 from pipeline.storage.store import Store
 
@@ -69,7 +69,7 @@ def promote(store: Store, run_id: str, request: Request) -> Outcome:
     Concurrent promotions take effect one after the other: the gate is evaluated again against what
     is live then. Raises LedgerError if the run is not committed.
     """
-    manifests = repaired_by(store, run_id)
+    manifests = repair_chain(store, run_id)
     known = standing(store)
     name = request.channel or channel_of(manifests[0])
     if is_trial(manifests[0]) and not request.trial and run_id not in known.channel(name).runs:
@@ -101,7 +101,7 @@ def promote_waiting(store: Store, channel: str, request: Request) -> list[Outcom
             outcomes.append(Outcome(manifest.run_id, channel, "rolled back"))
             continue
         try:
-            manifests = repaired_by(store, manifest.run_id)
+            manifests = repair_chain(store, manifest.run_id)
             outcomes.append(_promote(store, known, manifests, channel, request, forgive=False))
         except RecordError as error:  # it does not stop the others
             outcomes.append(
@@ -154,12 +154,12 @@ def _promote(
     forgive: a person promotes, so jobs may make runs like those rolled back live again.
     """
     run_id = manifests[0].run_id
-    said: list[Outcome] = []
+    outcomes: list[Outcome] = []
 
     def change(live: Channel) -> ChannelVersion | None:
-        said.clear()
+        outcomes.clear()
         if _in_place(live, manifests, request.behind):
-            said.append(Outcome(run_id, name, "live already"))
+            outcomes.append(Outcome(run_id, name, "live already"))
             return None
         others = _readable(store, known, live)
         later = [m for m in others if m.committed_at > manifests[0].committed_at]
@@ -168,18 +168,18 @@ def _promote(
         gate = NO_GATE if empty and not request.strict and not live.runs else request.gate
         judged = gate.judge(measured, request.strict)
         if not judged.held:
-            said.append(Outcome(run_id, name, "gate", judged, measured))
+            outcomes.append(Outcome(run_id, name, "gate", judged, measured))
             return None
         about = {"who": request.who or whoami(), "why": request.why, "gate": str(request.gate)}
         runs = _placed(live, manifests, {m.run_id for m in later} if request.behind else set())
         more = {"suspect": ()} if forgive else {}
         figures = dict(measured.values)
         version = next_version(store, live, runs, "promote", figures=figures, **about, **more)
-        said.append(Outcome(run_id, name, "promoted", judged, measured, version))
+        outcomes.append(Outcome(run_id, name, "promoted", judged, measured, version))
         return version
 
     advance(store, name, change)
-    return said[0]
+    return outcomes[0]
 
 
 def _placed(live: Channel, manifests: list[Manifest], in_front: set[str]) -> list[str]:

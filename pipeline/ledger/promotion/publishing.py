@@ -42,10 +42,10 @@ class PublishedFiles:
     removed: int
 
 
-def publish_files(store: Store, channel: str, look: bool = False) -> PublishedFiles:
+def publish_files(store: Store, channel: str, recheck: bool = False) -> PublishedFiles:
     """Make the published names of a channel show what is live in it.
 
-    look: also list the published objects, so that one that was deleted is copied again. One that
+    recheck: also list the published objects, so that one that was deleted is copied again. One that
         was overwritten is not noticed.
 
     If what is live changes meanwhile, or photos are forgotten, it publishes again, so that in the
@@ -66,7 +66,7 @@ def publish_files(store: Store, channel: str, look: bool = False) -> PublishedFi
         # A concurrent call may have written its index last, but this call its objects.
         before |= {name: UNKNOWN for name, sha256 in written.items() if before.get(name) != sha256}
         wanted = {name: file.sha256 for name, file in live.items()}
-        there = _still_there(store, channel, before) if look else before
+        there = _still_there(store, channel, before) if recheck else before
         changed = [name for name, sha256 in wanted.items() if there.get(name) != sha256]
         gone = [name for name in before if name not in wanted]
         missing: dict[str, LiveFile] = {}

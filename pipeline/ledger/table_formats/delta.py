@@ -30,7 +30,7 @@ from pipeline.ledger.manifest import data_files
 from pipeline.ledger.records import DataFile
 from pipeline.ledger.replaced import current_file, replaced_files
 from pipeline.ledger.table_formats.delta_changes import Change, change_of, paths_of
-from pipeline.ledger.table_formats.delta_types import bring_types, in_delta
+from pipeline.ledger.table_formats.delta_types import delta_columns, unify_types
 from pipeline.ledger.table_formats.published_rows import Cover, cover_of
 from pipeline.ledger.tables import TABLES, read_table
 from pipeline.storage.addresses import scheme_of
@@ -118,7 +118,7 @@ def _publish(
     """
     root, options = _root(store, name)
     run_id = cover.manifest.run_id
-    schema = deltalake.Schema.from_arrow(in_delta(read_table(store, files[0].key).schema))
+    schema = deltalake.Schema.from_arrow(delta_columns(read_table(store, files[0].key).schema))
     refused: Exception | None = None
     for _ in range(ATTEMPTS):
         table, change = None, Change()
@@ -135,7 +135,7 @@ def _publish(
             else:
                 _add_columns(deltalake, table, schema)
                 change = change_of(store, table, cover, name, files)
-                kept = bring_types(deltalake, store, table, name, change, schema)
+                kept = unify_types(deltalake, store, table, name, change, schema)
                 table.create_write_transaction(
                     change.actions(deltalake), "overwrite" if change.whole else "append", kept,
                     commit_properties=_properties(deltalake, run_id),

@@ -10,7 +10,12 @@ from urllib.parse import unquote
 import pyarrow as pa
 
 from pipeline.ledger.records import DataFile
-from pipeline.ledger.table_formats.published_rows import Cover, Kept, kept_rows, owners
+from pipeline.ledger.table_formats.published_rows import (
+    Cover,
+    DeltaCopy,
+    copy_remaining_rows,
+    owners,
+)
 from pipeline.storage.store import Store
 
 MILLISECONDS = 1000
@@ -26,9 +31,9 @@ class AddedFile:
     modified_ms: int
 
     @classmethod
-    def of_copy(cls, kept: Kept) -> "AddedFile":
+    def of_copy(cls, copy: DeltaCopy) -> "AddedFile":
         """Describe a copy that was written just now."""
-        return cls(str(kept.path), kept.bytes, kept.rows, int(time.time() * MILLISECONDS))
+        return cls(str(copy.path), copy.bytes, copy.rows, int(time.time() * MILLISECONDS))
 
     @classmethod
     def of_run(cls, cover: Cover, name: str, file: DataFile) -> "AddedFile":
@@ -51,9 +56,9 @@ class Change:
     copies: list[str] = field(default_factory=list)
     whole: bool = False
 
-    def add_copy(self, kept: Kept) -> None:
+    def add_copy(self, copy: DeltaCopy) -> None:
         """Add a copy that was written for this change."""
-        one = AddedFile.of_copy(kept)
+        one = AddedFile.of_copy(copy)
         self.copies.append(one.path)
         self.added[one.path] = one
 
@@ -86,19 +91,21 @@ def change_of(store: Store, table: Any, cover: Cover, name: str, files: list[Dat
     others = list(owners(store, list(paths), cover.manifest.run_id))
     later = list({id(c): c for _, c in others if c is not None and c.is_after(cover)}.values())
     for file in files:
-        kept = kept_rows(store, name, path_of(name, file), cover, later) if later else None
-        if kept is None:
+        copy = (
+            copy_remaining_rows(store, name, path_of(name, file), cover, later) if later else None
+        )
+        if copy is None:
             change.add_file(cover, name, file)
-        elif kept.path is not None:
-            change.add_copy(kept)
+        elif copy.path is not None:
+            change.add_copy(copy)
     for path, owner in others:
         if owner is not None and owner.is_after(cover):
             continue
-        kept = kept_rows(store, name, path, owner, [cover])
-        if kept is not None:
+        copy = copy_remaining_rows(store, name, path, owner, [cover])
+        if copy is not None:
             change.removed[path] = paths[path]
-            if kept.path is not None:
-                change.add_copy(kept)
+            if copy.path is not None:
+                change.add_copy(copy)
     return change
 
 

@@ -17,32 +17,36 @@ import pyarrow.types as pt
 
 from pipeline.errors import LedgerError
 from pipeline.ledger.table_formats.delta_changes import Change, paths_of
-from pipeline.ledger.table_formats.published_rows import stored_rows, stored_schema, write_beside
+from pipeline.ledger.table_formats.published_rows import (
+    stored_rows,
+    stored_schema,
+    write_delta_copy,
+)
 from pipeline.ledger.tables import TABLES
 from pipeline.ledger.unify import TEXT, cast_column, common_type, fits
 from pipeline.storage.store import Store
 
 Types = Mapping[str, pa.DataType]
-_LACKED = (
+_UNSUPPORTED = (
     pt.is_unsigned_integer, pt.is_float16, pt.is_time, pt.is_duration, pt.is_interval, pt.is_null,
     pt.is_decimal256, pt.is_union, pt.is_run_end_encoded,
 )  # fmt: skip
 
 
-def in_delta(columns: pa.Schema) -> pa.Schema:
+def delta_columns(columns: pa.Schema) -> pa.Schema:
     """Return the columns whose types Delta has, without metadata."""
-    return pa.schema([one.remove_metadata() for one in columns if _is_known(one.type)])
+    return pa.schema([one.remove_metadata() for one in columns if _is_supported(one.type)])
 
 
-def _is_known(kind: pa.DataType) -> bool:
+def _is_supported(kind: pa.DataType) -> bool:
     if pt.is_nested(kind) and not pt.is_union(kind):
-        return all(_is_known(kind.field(place).type) for place in range(kind.num_fields))
+        return all(_is_supported(kind.field(place).type) for place in range(kind.num_fields))
     if pt.is_timestamp(kind):
         return kind.unit in ("ms", "us") and kind.tz in (None, "UTC")
-    return not any(lacks(kind) for lacks in _LACKED)
+    return not any(lacks(kind) for lacks in _UNSUPPORTED)
 
 
-def bring_types(
+def unify_types(
     deltalake: Any, store: Store, table: Any, name: str, change: Change, own: Any
 ) -> Any:
     """Give each column one type throughout a change; return the table's schema after it.
@@ -54,22 +58,22 @@ def bring_types(
     other = [one.name for one in own.fields if there[one.name].type != one.type]
     if wrong := [n for n in other if n in TABLES[name].names]:
         was = {one.name: one.type for one in own.fields}
-        told = "; ".join(f"{n} is {was[n]} and was {there[n].type}" for n in wrong)
+        changes = "; ".join(f"{n} is {was[n]} and was {there[n].type}" for n in wrong)
         raise LedgerError(
-            f"the Delta table has columns of other types: {told}. Publish runs with the same "
+            f"the Delta table has columns of other types: {changes}. Publish runs with the same "
             "--picture-column; `open_run` reads both"
         )
     before, now = (pa.schema(one.to_arrow()) for one in (table.schema(), own))
     kinds = {n: {before.field(n).type, now.field(n).type} for n in other}
-    hidden = _hidden(store, name, [*paths_of(table), *change.added], before, now)
-    for n, found in hidden.items():
+    unsupported = _unsupported_types(store, name, [*paths_of(table), *change.added], before, now)
+    for n, found in unsupported.items():
         kinds[n] = found | {one.field(n).type for one in (before, now) if n in one.names}
     if not kinds:
         return table.schema()
     files = [*change.added, *paths_of(table)]
     types = {n: _common(store, name, n, found, files) for n, found in kinds.items()}
     _rewrite(store, name, change, types, list(change.added))
-    if hidden or any(kind != before.field(n).type for n, kind in types.items()):
+    if unsupported or any(kind != before.field(n).type for n, kind in types.items()):
         left = [path for path in paths_of(table) if path not in change.removed]
         _rewrite(store, name, change, types, left)
         change.whole = True
@@ -87,7 +91,7 @@ def _allow_times_without_zone(deltalake: Any, table: Any) -> None:
         table.update_incremental()
 
 
-def _hidden(
+def _unsupported_types(
     store: Store, name: str, paths: list[str], before: pa.Schema, now: pa.Schema
 ) -> dict[str, set[pa.DataType]]:
     """Find types that Delta lacks in files' columns, by column, for columns of either schema.
@@ -98,7 +102,7 @@ def _hidden(
     one_of_each = {path.rpartition("/")[0]: path for path in paths}
     for path in one_of_each.values():
         for field in stored_schema(store, name, path):
-            if field.name in {*before.names, *now.names} and not _is_known(field.type):
+            if field.name in {*before.names, *now.names} and not _is_supported(field.type):
                 found.setdefault(field.name, set()).add(field.type)
     return found
 
@@ -108,7 +112,7 @@ def _common(
 ) -> pa.DataType:
     """Find a type for a column in all files that changes no value."""
     wanted: pa.DataType = common_type(sorted(kinds, key=str))
-    if wanted == TEXT or not _is_known(wanted):
+    if wanted == TEXT or not _is_supported(wanted):
         return TEXT
     return wanted if _all_fit(store, name, column, files, wanted) else TEXT
 
@@ -136,6 +140,6 @@ def _rewrite(store: Store, name: str, change: Change, types: Types, files: list[
                 place = rows.schema.get_field_index(column)
                 cast = cast_column(rows[column], kind)
                 rows = rows.set_column(place, pa.field(column, kind), cast)
-        kept = write_beside(store, name, path, rows)
+        copy = write_delta_copy(store, name, path, rows)
         change.added.pop(path, None)
-        change.add_copy(kept)
+        change.add_copy(copy)

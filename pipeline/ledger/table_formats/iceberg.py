@@ -18,7 +18,7 @@ from pipeline.errors import LedgerError
 from pipeline.ledger.channels.live import live_layers
 from pipeline.ledger.known_runs import committed_run
 from pipeline.ledger.manifest import read_committed
-from pipeline.ledger.table_formats.iceberg_tables import NAMESPACE, PLACES, IcebergTables
+from pipeline.ledger.table_formats.iceberg_tables import CATALOGS_PREFIX, NAMESPACE, IcebergTables
 from pipeline.ledger.tables import TABLES
 from pipeline.storage.store import Store
 
@@ -44,7 +44,7 @@ def publish_iceberg(
         order = sorted(((m.committed_at, m.run_id) for m in found if m), reverse=True)
         return [name for _, name in order]
 
-    return IcebergTables(store, catalog, namespace).bring(runs_of)
+    return IcebergTables(store, catalog, namespace).update(runs_of)
 
 
 def publish_live_as_iceberg(
@@ -63,7 +63,7 @@ def publish_live_as_iceberg(
     tables, live = IcebergTables(store, catalog, namespace), _live(store, channel)
     numbers: dict[str, int | None] = {}
     for _ in range(ROUNDS):
-        for name, number in tables.bring(partial(_fixed, live)).items():
+        for name, number in tables.update(partial(_fixed, live)).items():
             numbers[name] = numbers.get(name) if number is None else number
         published, live = live, _live(store, channel)
         if live == published:
@@ -86,7 +86,9 @@ def forget_in_iceberg(store: Store, image_ids: Collection[str]) -> list[str]:
 
     Copies that held them are deleted, so older snapshots of the tables name files that are gone.
     """
-    places = [key.removeprefix(PLACES) for key in (i.key for i in store.list(PLACES))]
+    places = [
+        key.removeprefix(CATALOGS_PREFIX) for key in (i.key for i in store.list(CATALOGS_PREFIX))
+    ]
     if any(store.list("_iceberg/images/metadata/")):
         places.append("")
     if not image_ids or not places:
@@ -98,7 +100,7 @@ def forget_in_iceberg(store: Store, image_ids: Collection[str]) -> list[str]:
         catalog, _, namespace = place.partition("=")
         tables = IcebergTables(store, catalog or None, namespace or NAMESPACE)
         before |= tables.keys()
-        names |= {name for name, number in tables.bring(list).items() if number}
+        names |= {name for name, number in tables.update(list).items() if number}
         used |= tables.keys()
     since = time.time() - IN_USE_S
     for name in TABLES:

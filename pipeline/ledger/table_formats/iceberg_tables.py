@@ -43,7 +43,8 @@ RUNS = "s2cnet.runs"  # ids of a table's runs, comma-separated, in order of prec
 # Other engines must not delete data files, and pyiceberg must not retry commits by itself: what a
 # run replaces has to be found again after another's commit.
 PROPERTIES = {"gc.enabled": "false", "commit.retry.num-retries": "0"}
-PLACES = "_iceberg/catalogs/"  # a key for each catalogue with tables except the store's own
+# A key for each catalogue with tables except the store's own.
+CATALOGS_PREFIX = "_iceberg/catalogs/"
 READERS = 16  # files read at a time
 ATTEMPTS = 20
 PAUSE_S = 0.1
@@ -60,7 +61,7 @@ class IcebergTables:
             raise UsageError("a catalogue and a namespace are named by letters, digits, ., _ and -")
         if catalog is None and namespace != NAMESPACE:
             raise UsageError("the store's own catalogue has one namespace; name a catalogue too")
-        self.store, self.named, self.namespace = store, catalog, namespace
+        self.store, self.catalog_name, self.namespace = store, catalog, namespace
         self.catalog: Catalog = open_catalog(store, catalog)
         self.root = location_of(store, "")
         self._covers: dict[str, Cover | None] = {}
@@ -70,16 +71,16 @@ class IcebergTables:
         found = (self._load(name) for name in TABLES)
         return {key for table in found if table is not None for key in self._files(table)}
 
-    def bring(self, runs_of: RunsOf) -> dict[str, int | None]:
+    def update(self, runs_of: RunsOf) -> dict[str, int | None]:
         """Update every table to its runs; runs_of: returns these, given the runs that it has."""
-        if self.named is not None:  # before there are tables that `gc` has to find
-            self.store.create_once(f"{PLACES}{self.named}={self.namespace}", b"")
+        if self.catalog_name is not None:  # before there are tables that `gc` has to find
+            self.store.create_once(f"{CATALOGS_PREFIX}{self.catalog_name}={self.namespace}", b"")
             self.catalog.create_namespace_if_not_exists(self.namespace)
         hidden = frozenset(read_forgotten(self.store).hidden.to_pylist())
-        found = {name: self._bring(name, runs_of, hidden) for name in TABLES}
+        found = {name: self._update(name, runs_of, hidden) for name in TABLES}
         return {name: number for name, number in found.items() if number != 0}
 
-    def _bring(self, name: str, runs_of: RunsOf, hidden: Ids) -> int | None:
+    def _update(self, name: str, runs_of: RunsOf, hidden: Ids) -> int | None:
         """Update one table to its runs; return its number, None for no change, 0 for no table."""
         from pyiceberg.exceptions import CommitFailedException, ValidationException
 
@@ -156,14 +157,14 @@ class IcebergTables:
         """Give a table the columns that it lacks, and new types. Raises LedgerError."""
         cast = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in casts.items()])
         there = change.table_metadata.schema().as_arrow()
-        with _refused(str(table.name()[-1])), change.update_schema() as update:
+        with _as_ledger_error(str(table.name()[-1])), change.update_schema() as update:
             for name in set(casts_in(casts, plain_texts(there))):
                 update.delete_column(name)
         keys = {key.rpartition("/")[0]: key for key in (f.source or f.key for f in files)}
         for columns in self._columns(keys.values()):
             left = pa.schema([one for one in columns if one.name not in casts])
             named = [one for one in cast if one.name in columns.names]
-            with _refused(str(table.name()[-1])), change.update_schema() as update:
+            with _as_ledger_error(str(table.name()[-1])), change.update_schema() as update:
                 update.union_by_name(pa.schema([*left, *named]))
 
     def _columns(self, keys: Iterable[str]) -> list[pa.Schema]:
@@ -172,7 +173,7 @@ class IcebergTables:
 
     def _create(self, name: str, schema: pa.Schema) -> "Table":
         place = f"{self.root}_iceberg/{name}"
-        with _refused(name):
+        with _as_ledger_error(name):
             return self.catalog.create_table(
                 (self.namespace, name), schema, place, properties=dict(PROPERTIES)
             )
@@ -187,8 +188,8 @@ class IcebergTables:
             return None
         if not table.location().startswith(self.root):
             raise LedgerError(
-                f"the table {self.namespace}.{name} of catalogue {self.named} is that of another "
-                f"output, {table.location()}; choose another namespace"
+                f"the table {self.namespace}.{name} of catalogue {self.catalog_name} is that of "
+                f"another output, {table.location()}; choose another namespace"
             )
         return table
 
@@ -204,7 +205,7 @@ class IcebergTables:
 
 
 @contextmanager
-def _refused(name: str) -> Iterator[None]:
+def _as_ledger_error(name: str) -> Iterator[None]:
     """Turn the refusal of a column's type into a LedgerError that names the table."""
     from pyiceberg.exceptions import ResolveError, ValidationError
     from pyiceberg.io.pyarrow import UnsupportedPyArrowTypeException

@@ -21,7 +21,7 @@ from pipeline.ledger.records import Manifest
 from pipeline.ledger.tables import ROW_GROUP_ROWS, TABLES, parquet_bytes, read_columns, read_table
 from pipeline.storage.store import Store
 
-# A data file of a run, or what `kept_rows` wrote of one. `gc` lists only the first kind.
+# A data file of a run, or what `copy_remaining_rows` wrote of one. `gc` lists only the first kind.
 PATH = re.compile(r"(?:run|from)=([^/]+)/(\d{8,})-[^/]+\.parquet")
 COPY = "from="
 
@@ -64,29 +64,34 @@ def cover_of(store: Store, run_id: str) -> Cover | None:
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
-    """What is left of a published file. path: below the table's root; None if nothing is left."""
+class DeltaCopy:
+    """A copy of what is left of a published file.
+
+    path: below the table's root; None if nothing is left, so that there is no copy
+    """
 
     path: str | None
     bytes: int = 0
     rows: int = 0
 
 
-def kept_rows(
+def copy_remaining_rows(
     store: Store, table: str, path: str, own: Cover | None, others: list[Cover]
-) -> Kept | None:
-    """Find what is left of a file that other runs take precedence over; None if all of it is.
+) -> DeltaCopy | None:
+    """Copy what is left of a file that other runs take precedence over; None if all of it is.
 
-    If a part is left, it is written next to the data files under a new name. own: the file's run;
+    The copy is written next to the data files under a new name. own: the file's run;
     None if it is not known, so that all of `others` take precedence.
     """
     found = PATH.fullmatch(path)
     mine = own.tasks.get(int(found[2]), frozenset()) if own and found else None
-    above = [c for c in others if mine is None or (c.photos & mine and _touches(table, own, c))]
+    above = [
+        c for c in others if mine is None or (c.photos & mine and _replaces_any(table, own, c))
+    ]
     if not above:
         return None
-    if mine is not None and any(mine <= c.photos and _is_whole(table, own, c) for c in above):
-        return Kept(None)
+    if mine is not None and any(mine <= c.photos and _replaces_all(table, own, c) for c in above):
+        return DeltaCopy(None)
     rows = stored_rows(store, table, path)
     left = rows
     for cover in above:
@@ -94,18 +99,18 @@ def kept_rows(
     if left.num_rows == rows.num_rows:
         return None
     if left.num_rows == 0:
-        return Kept(None)
-    return write_beside(store, table, path, left)
+        return DeltaCopy(None)
+    return write_delta_copy(store, table, path, left)
 
 
-def write_beside(store: Store, table: str, path: str, rows: pa.Table) -> Kept:
+def write_delta_copy(store: Store, table: str, path: str, rows: pa.Table) -> DeltaCopy:
     """Write rows of a published file next to the data files, under a new name."""
     found = PATH.fullmatch(path)
     folder = f"{COPY}{found[1]}/{found[2]}" if found else f"{COPY}several/00000000"
     key = f"{folder}-{new_attempt()}.parquet"
     data = parquet_bytes(rows, ROW_GROUP_ROWS)
     store.write(f"_data/{table}/{key}", data)
-    return Kept(key, len(data), rows.num_rows)
+    return DeltaCopy(key, len(data), rows.num_rows)
 
 
 def stored_rows(store: Store, table: str, path: str) -> pa.Table:
@@ -159,14 +164,14 @@ def same_channel(own: Cover | None, cover: Cover) -> bool:
     return own is not None and channel_of(own.manifest) == channel_of(cover.manifest)
 
 
-def _touches(table: str, own: Cover | None, cover: Cover) -> bool:
+def _replaces_any(table: str, own: Cover | None, cover: Cover) -> bool:
     """Return whether a run can replace any rows of another's file."""
     if own is None or not by_shape(table) or same_channel(own, cover):
         return True
     return bool(own.shapes & cover.shapes)
 
 
-def _is_whole(table: str, own: Cover | None, cover: Cover) -> bool:
+def _replaces_all(table: str, own: Cover | None, cover: Cover) -> bool:
     """Return whether all rows of a photo are replaced."""
     if own is None or not by_shape(table) or same_channel(own, cover):
         return True

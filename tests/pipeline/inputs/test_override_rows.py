@@ -89,16 +89,16 @@ def test_only_patterns_that_forget_may_match_what_no_list_has(tmp_path: Path) ->
 
 def test_the_decision_on_a_photo_that_no_row_names_stays_pinned() -> None:
     inputs = pa.table({"uri": ["a", "b"], "override": ['{"name": "", "focus": [0.1, 0.2]}', None]})
-    assert Overrides().obeyed(inputs).inputs.equals(inputs)
+    assert Overrides().apply(inputs).inputs.equals(inputs)
     assert Overrides().forgotten_among(pa.array(["a"])) == []
     assert Overrides.read("") == Overrides()
-    assert Overrides().obeyed(inputs).count == 0
+    assert Overrides().apply(inputs).count == 0
 
 
 def test_hadoop_s_spelling_names_the_same_photos(tmp_path: Path) -> None:
     inputs = pa.table({"uri": ["s3://ugc/a.jpg", "s3://ugc/b.jpg", "s3://ugc/c/d.jpg"]})
     rows = "s3a://ugc/a.jpg,,,,,,,,,true\ns3n://ugc/c/*,,,,,,,,true,\nS3A://gone/x,,,,,,,,,true\n"
-    found = Overrides.read(csv(tmp_path, HEADER + rows)).obeyed(inputs)
+    found = Overrides.read(csv(tmp_path, HEADER + rows)).apply(inputs)
     assert found.forgotten == ("s3://gone/x", "s3://ugc/a.jpg")
     assert found.inputs["uri"].to_pylist() == ["s3://ugc/b.jpg", "s3://ugc/c/d.jpg"]
     assert [text and json.loads(text) for text in found.inputs["override"].to_pylist()] == [

@@ -21,13 +21,13 @@ def read(folder: Path, *rows: str, header: str = HEADER) -> Overrides:
     return Overrides.read(str(path))
 
 
-def obeyed(overrides: Overrides, *uris: str) -> Overridden:
-    return overrides.obeyed(pa.table({"uri": pa.array(sorted(uris), pa.string())}))
+def applied(overrides: Overrides, *uris: str) -> Overridden:
+    return overrides.apply(pa.table({"uri": pa.array(sorted(uris), pa.string())}))
 
 
 def pinned(overrides: Overrides, *uris: str) -> dict[str, object]:
     """What is pinned with each photo that stays, by uri."""
-    rows = obeyed(overrides, *uris).inputs.to_pylist()
+    rows = applied(overrides, *uris).inputs.to_pylist()
     return {row["uri"]: json.loads(row.get("override") or "null") for row in rows}
 
 
@@ -62,7 +62,7 @@ def test_later_rows_win_and_boxes_of_other_ratios_stay(tmp_path: Path) -> None:
         "x": {"name": "x", "never_crop": True}
     }
     assert pinned(read(tmp_path, whole, crop), "x") == {"x": None}
-    assert "override" not in obeyed(read(tmp_path, whole, crop), "x").inputs.column_names
+    assert "override" not in applied(read(tmp_path, whole, crop), "x").inputs.column_names
 
 
 def test_patterns_keep_to_one_level_and_brackets_mean_the_character(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_with_a_column_pattern_an_address_stands_for_itself(tmp_path: Path) -> N
 def test_forgotten_photos_are_not_done_and_are_told(tmp_path: Path) -> None:
     overrides = read(tmp_path, "s3://b/u7/**,,,,,,,,,true", "s3://b/gone,,,,,,,,,1",
                      "s3://b/u7/kept,,,,,,,,,no")  # fmt: skip
-    found = obeyed(overrides, "s3://b/u7/1", "s3://b/u7/kept", "s3://b/u8/1")
+    found = applied(overrides, "s3://b/u7/1", "s3://b/u7/kept", "s3://b/u8/1")
     assert found.inputs["uri"].to_pylist() == ["s3://b/u7/kept", "s3://b/u8/1"]
     assert found.forgotten == ("s3://b/gone", "s3://b/u7/1")
     assert found.count == 1
@@ -99,8 +99,8 @@ def test_forgotten_photos_are_not_done_and_are_told(tmp_path: Path) -> None:
 
 def test_the_order_of_rows_of_other_photos_changes_nothing(tmp_path: Path) -> None:
     rows = ["a,,,,,,.1,.1,,", "b,,,,,,.2,.2,,", "[ab],,,,,,.3,.3,,"]
-    first = obeyed(read(tmp_path, *rows), "a", "b", "c").inputs
-    assert first.equals(obeyed(read(tmp_path, *reversed(rows)), "a", "b", "c").inputs)
+    first = applied(read(tmp_path, *rows), "a", "b", "c").inputs
+    assert first.equals(applied(read(tmp_path, *reversed(rows)), "a", "b", "c").inputs)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_the_focus_of_a_list_is_pinned_and_an_override_wins(tmp_path: Path) -> N
     inputs = list_all(str(path), focus_columns=("focus_x", "their_y")).table
     assert "focus_x" not in inputs.column_names
     assert inputs["their_y"].to_pylist() == ["1", None, "0"]
-    rows = read(tmp_path, "s3://b/3,,,,,,.5,.5,,").obeyed(inputs).inputs.to_pylist()
+    rows = read(tmp_path, "s3://b/3,,,,,,.5,.5,,").apply(inputs).inputs.to_pylist()
     assert [json.loads(row["override"] or "null") for row in rows] == [
         {"name": "", "focus": [0, 1]},
         None,

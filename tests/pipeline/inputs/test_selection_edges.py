@@ -13,7 +13,7 @@ from pipeline.inputs.listing import image_id, list_all, read_image
 from pipeline.inputs.override_rows import read_override_rows
 from pipeline.inputs.overrides import Overrides
 from pipeline.inputs.selection import Selection
-from pipeline.inputs.within import lies_in
+from pipeline.inputs.within import membership_test
 
 
 @pytest.mark.parametrize(
@@ -41,8 +41,8 @@ def test_a_pattern_with_a_root_is_about_the_whole_address(
      ("/a/in/x", False)],
 )  # fmt: skip
 def test_what_lies_in_a_folder(uri: str, inside: bool) -> None:
-    assert lies_in("/in", False)(uri) is inside
-    assert lies_in("/in/", False)(uri) is inside
+    assert membership_test("/in", False)(uri) is inside
+    assert membership_test("/in/", False)(uri) is inside
 
 
 def test_a_backslash_in_a_set_stands_for_itself() -> None:

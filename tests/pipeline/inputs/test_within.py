@@ -6,7 +6,7 @@ import boto3
 import pytest
 
 from pipeline.inputs.listing import list_all
-from pipeline.inputs.within import lies_in
+from pipeline.inputs.within import membership_test
 
 
 @pytest.mark.parametrize(
@@ -28,13 +28,13 @@ from pipeline.inputs.within import lies_in
     ],
 )
 def test_by_address(given: str, inside: str, outside: str) -> None:
-    within = lies_in(given, "*" in given)
+    within = membership_test(given, "*" in given)
     assert within(inside)
     assert not within(outside)
 
 
 def test_to_a_list_belongs_every_address() -> None:
-    assert lies_in("list.csv", False)("s3://anywhere/a.jpg")
+    assert membership_test("list.csv", False)("s3://anywhere/a.jpg")
 
 
 def test_what_is_listed_lies_within(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from pipeline.ledger.channels.live import standing, stored_runs
 from pipeline.ledger.differences import _boxes, compare_runs
 from pipeline.ledger.figures import Figures
 from pipeline.ledger.layout import run_key
-from pipeline.ledger.reader import open_run, repaired_by
+from pipeline.ledger.reader import open_run, repair_chain
 from pipeline.storage.store import Store
 from tests.support.tasks import SPEC, done, make_inputs, open_ledger, run_all
 
@@ -22,7 +22,7 @@ def test_a_run_is_opened_by_its_id_or_through_its_channel(store: Store) -> None:
     with pytest.raises(UsageError, match="choose one of the two"):
         open_run(store.uri, run.run_id, channel="web")
     with pytest.raises(UsageError, match="there is no run absent"):
-        repaired_by(store, "absent")
+        repair_chain(store, "absent")
     with pytest.raises(KeyError):
         open_run(store.uri).crops(["no such column"])
 

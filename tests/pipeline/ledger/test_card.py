@@ -14,7 +14,7 @@ import pytest
 
 from pipeline import open_run, schema
 from pipeline.ledger.audit import verify_run
-from pipeline.ledger.card import card_key, told_columns, write_card
+from pipeline.ledger.card import card_key, dataset_features, write_card
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.manifest import data_files
@@ -129,8 +129,8 @@ def test_a_run_that_datasets_has_no_words_for_has_no_card(tmp_path: Path) -> Non
     assert not write_card(store, manifest)
     assert not store.exists(card_key(manifest.run_id))
     nested = pa.schema([pa.field("x", pa.list_(pa.list_(pa.int8())))])
-    assert told_columns(nested) is None
-    assert told_columns(schema.CROPS) is not None
+    assert dataset_features(nested) is None
+    assert dataset_features(schema.CROPS) is not None
 
 
 @pytest.mark.parametrize("pictures", ["struct", "bytes"])

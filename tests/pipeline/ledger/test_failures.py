@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 import pipeline.ledger.failures
 from pipeline.ledger.coverage.incremental import Todo, uncovered
-from pipeline.ledger.failures import OF_IMAGES, failures_of, kinds_of
+from pipeline.ledger.failures import FAILURE_COLUMNS, failures_of, kinds_of
 from pipeline.ledger.figures import Figures
 from pipeline.ledger.layout import manifest_key
 from pipeline.ledger.ledger import Ledger
@@ -191,6 +191,8 @@ def test_runs_of_before_without_such_statuses_are_not_read_again(store: Store) -
 def test_rows_of_before(
     stage: str | None, status: str, kind: str | None, message: str | None, now: str | None
 ) -> None:
-    row = dict(zip(OF_IMAGES, ("a", status, stage, kind, message), strict=True))
-    images = pa.Table.from_pylist([row], pa.schema([(name, pa.string()) for name in OF_IMAGES]))
+    row = dict(zip(FAILURE_COLUMNS, ("a", status, stage, kind, message), strict=True))
+    images = pa.Table.from_pylist(
+        [row], pa.schema([(name, pa.string()) for name in FAILURE_COLUMNS])
+    )
     assert kinds_of(images).to_pylist() == [now]

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.errors import LedgerError, RecordError
 from pipeline.inputs.listing import image_id
-from pipeline.inputs.within import lies_in
+from pipeline.inputs.within import membership_test
 from pipeline.ledger import pinned
 from pipeline.ledger.audit import verify_run
 from pipeline.ledger.author import whoami
@@ -327,7 +327,7 @@ def test_rows_without_an_address_are_no_photos_to_prune_or_render(
     take_back(store, [rows[1]["image_id"]])
     _input_file.cache_clear()
     for where in ("/photos/", "/lists/night.csv"):
-        gone = gone_photos(store, inputs.slice(0, 1), lies_in(where, False))
+        gone = gone_photos(store, inputs.slice(0, 1), membership_test(where, False))
         assert (gone.photos["uri"].to_pylist(), gone.live) == (["/photos/c.jpg"], 2)
     assert live_photos(store)["uri"].to_pylist() == ["/photos/a.jpg", "/photos/c.jpg"]
     asked = RenderRequest(store.uri, run.run_id, {"thumbnail_size": 96})

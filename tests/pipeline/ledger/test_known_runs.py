@@ -7,9 +7,9 @@ import pytest
 from pipeline.errors import LedgerError, RecordError, UsageError
 from pipeline.ledger.coverage.incremental import resumed
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
-from pipeline.ledger.known_runs import begun_run, check_known, committed_run
+from pipeline.ledger.known_runs import check_known, committed_run, started_run
 from pipeline.ledger.layout import manifest_key, spec_key
-from pipeline.ledger.reader import repaired_by
+from pipeline.ledger.reader import repair_chain
 from pipeline.ledger.retry import failed_inputs
 from pipeline.storage.store import Store
 from tests.support.tasks import SPEC, done, make_inputs, open_ledger, run_all
@@ -17,15 +17,15 @@ from tests.support.tasks import SPEC, done, make_inputs, open_ledger, run_all
 
 def test_each_state_of_a_run_has_its_own_words(memory: Store) -> None:
     run = run_all(open_ledger(memory, make_inputs(2)))
-    assert committed_run(memory, run.run_id) == begun_run(memory, run.run_id) == run
+    assert committed_run(memory, run.run_id) == started_run(memory, run.run_id) == run
     begun = open_ledger(memory, make_inputs(7))  # three tasks
     begun.commit_task(1, done(begun.task_inputs(1)))
-    assert begun_run(memory, begun.run_id) is None
+    assert started_run(memory, begun.run_id) is None
     told = f"run {begun.run_id} is not committed: 1 of 3 tasks are done. Start the same command"
     with pytest.raises(LedgerError, match=told):
         committed_run(memory, begun.run_id)
     remove_garbage(memory, look_for_garbage(memory, 0, time.time() + 60).garbage)
-    for call in (committed_run, begun_run):
+    for call in (committed_run, started_run):
         with pytest.raises(LedgerError, match=r"was given up \(runs.py gc\). Start the same"):
             call(memory, begun.run_id)
     check_known(memory, begun.run_id)
@@ -33,7 +33,9 @@ def test_each_state_of_a_run_has_its_own_words(memory: Store) -> None:
     check_known(memory, run.run_id)  # a damaged run is no misspelt one
 
 
-@pytest.mark.parametrize("of", [committed_run, begun_run, check_known, repaired_by, failed_inputs])
+@pytest.mark.parametrize(
+    "of", [committed_run, started_run, check_known, repair_chain, failed_inputs]
+)
 def test_a_run_that_is_not_there_is_wrong_usage(memory: Store, of: object) -> None:
     run_id = run_all(open_ledger(memory, make_inputs(2))).run_id
     assert callable(of)
@@ -71,4 +73,4 @@ def test_a_run_that_a_retry_repairs_and_that_is_gone(memory: Store) -> None:
     retry = run_all(open_ledger(memory, make_inputs(1), parent=parent)).run_id
     memory.delete(manifest_key(parent))
     with pytest.raises(LedgerError, match=f"run {retry} repairs run {parent}, which is not"):
-        repaired_by(memory, retry)
+        repair_chain(memory, retry)

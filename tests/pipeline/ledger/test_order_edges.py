@@ -15,13 +15,13 @@ from pipeline.ledger.coverage import compaction, compare, covered
 from pipeline.ledger.coverage.compaction import write_indexes
 from pipeline.ledger.coverage.covered import read_index
 from pipeline.ledger.coverage.incremental import uncovered
-from pipeline.ledger.failures import OF_IMAGES, failed_rows, kinds_of
+from pipeline.ledger.failures import FAILURE_COLUMNS, failed_rows, kinds_of
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.promotion import crop_files
 from pipeline.ledger.promotion.crop_files import live_files
 from pipeline.ledger.promotion.promotion import Request, promote, rollback
 from pipeline.ledger.table_formats.delta_changes import path_of
-from pipeline.ledger.table_formats.published_rows import cover_of, kept_rows
+from pipeline.ledger.table_formats.published_rows import copy_remaining_rows, cover_of
 from pipeline.ledger.unify import common_type
 from pipeline.storage.store import Store
 from tests.support.covers import cover, of_shapes
@@ -127,8 +127,10 @@ def test_a_failure_without_a_stage_is_what_its_row_says() -> None:
             ("c", "too_large", "decode", "permanent", "x"), ("d", "ok", None, None, None),
             ("e", "unsupported_format", "decode", "circumstances", "x"),
             ("f", "unsupported_format", "decode", None, "x")]  # fmt: skip
-    columns = pa.schema([(name, pa.string()) for name in OF_IMAGES])
-    table = pa.Table.from_pylist([dict(zip(OF_IMAGES, row, strict=True)) for row in rows], columns)
+    columns = pa.schema([(name, pa.string()) for name in FAILURE_COLUMNS])
+    table = pa.Table.from_pylist(
+        [dict(zip(FAILURE_COLUMNS, row, strict=True)) for row in rows], columns
+    )
     kinds = kinds_of(table).to_pylist()
     assert kinds[:2] == ["permanent", "circumstances"]
     assert kinds[3:] == [None, "circumstances", None]
@@ -150,11 +152,11 @@ def test_within_a_channel_a_run_takes_all_rows_of_its_photos(store: Store) -> No
     assert own is not None
     (file,) = data_files(store, run, "crops")
     same = cover(run, "4:3", "1x1_16x9", 0)
-    left = kept_rows(store, "crops", path_of("crops", file), own, [same])
+    left = copy_remaining_rows(store, "crops", path_of("crops", file), own, [same])
     assert left is not None
     assert left.rows == 4
     everything = cover(run, "4:3", "1x1_16x9", 0, 1, 2)
-    nothing = kept_rows(store, "crops", path_of("crops", file), own, [everything])
+    nothing = copy_remaining_rows(store, "crops", path_of("crops", file), own, [everything])
     assert nothing is not None
     assert nothing.path is None
     later = replace(run, committed_at=run.committed_at + 1)

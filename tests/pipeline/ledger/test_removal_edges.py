@@ -37,7 +37,7 @@ from pipeline.ledger.promotion.publishing import PublishedFiles, publish_files
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.stored_rows import rows_of_task
 from pipeline.ledger.table_formats.iceberg_files import WantedFile, write_copy
-from pipeline.ledger.table_formats.published_rows import write_beside
+from pipeline.ledger.table_formats.published_rows import write_delta_copy
 from pipeline.ledger.totals import RunTotals
 from pipeline.ledger.versions import Versions
 from pipeline.schema import CROP_FILES
@@ -251,7 +251,7 @@ def test_files_have_groups_of_a_hundred_rows(store: Store) -> None:
         erase(store, one)
     assert list(groups()) == [[100, 100, 49]] * 2
     rows = pa.table({"image_id": [str(n) for n in range(101)]})
-    kept = write_beside(store, "others", "x", rows)
+    kept = write_delta_copy(store, "others", "x", rows)
     assert groups_of(f"_data/others/{kept.path}") == [100, 1]
     (info,) = store.list("_data/crops/")
     assert write_copy(store, WantedFile("_iceberg/a.parquet", info.key))

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.ledger.manifest import read_committed
-from pipeline.ledger.sampling import live_crops, places_of, rows_of, sampled_rows, spread
+from pipeline.ledger.sampling import live_crops, locate_photos, rows_of, sampled_rows, spread
 from pipeline.storage.store import open_store
 from tests.support.tasks import make_inputs, open_ledger, run_all
 
@@ -52,14 +52,14 @@ def test_a_photo_of_several_runs_is_in_the_first(tmp_path: Path) -> None:
     newer = run_all(open_ledger(store, make_inputs(4, etag="v2"), code_version="other"))
     photos = make_inputs(6).select(["image_id", "uri"])
     damaged: dict[str, str] = {}
-    places = places_of(store, [newer, older], photos, damaged)
+    places = locate_photos(store, [newer, older], photos, damaged)
     ids = photos["image_id"].to_pylist()
     assert [places[one] for one in ids] == [
         (newer.run_id, 0), (newer.run_id, 0), (newer.run_id, 0), (newer.run_id, 1),
         (older.run_id, 1), (older.run_id, 1),
     ]  # fmt: skip
-    assert places_of(store, [], photos, damaged) == {}
-    assert places_of(store, [newer], photos.slice(0, 0), damaged) == {}
+    assert locate_photos(store, [], photos, damaged) == {}
+    assert locate_photos(store, [newer], photos.slice(0, 0), damaged) == {}
     found = list(live_crops(store, [newer, older], places, ["image_id"], damaged))
     assert [(images.num_rows, crops.num_rows) for images, crops in found] == [(4, 4), (2, 2)]
     assert damaged == {}

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from pipeline.errors import LedgerError, RecordError
 from pipeline.ledger import card, forgetting
-from pipeline.ledger.card import told_columns, write_card
+from pipeline.ledger.card import dataset_features, write_card
 from pipeline.ledger.channels import moves
 from pipeline.ledger.channels.channel import Channel, ChannelVersion, channel_name, read_channel
 from pipeline.ledger.channels.moves import advance, next_version, roll_back
@@ -154,11 +154,13 @@ def test_columns_in_the_words_of_datasets() -> None:
         "image": (pa.large_binary(), {"dtype": "image"}),
     }  # fmt: skip
     columns = pa.schema([(name, kind) for name, (kind, _) in kinds.items()])
-    assert told_columns(columns) == [{"name": name, **told} for name, (_, told) in kinds.items()]
+    assert dataset_features(columns) == [
+        {"name": name, **told} for name, (_, told) in kinds.items()
+    ]
     for odd in (pa.struct([("x", pa.int8())]), pa.dictionary(pa.int8(), pa.string()),
                 pa.list_(pa.list_(pa.int8())), pa.list_(pa.dictionary(pa.int8(), pa.string())),
                 pa.map_(pa.string(), pa.string())):  # fmt: skip
-        assert told_columns(pa.schema([("x", odd)])) is None
+        assert dataset_features(pa.schema([("x", odd)])) is None
 
 
 def test_a_run_without_crops_or_of_too_many_files_has_no_card(
@@ -166,10 +168,10 @@ def test_a_run_without_crops_or_of_too_many_files_has_no_card(
 ) -> None:
     assert not write_card(store, run_all(open_ledger(store, make_inputs(0))))
     run = run_all(open_ledger(store, make_inputs(4)))  # 2 files of crops
-    assert card.MOST_FILES == 4000
-    monkeypatch.setattr(card, "MOST_FILES", 1)
+    assert card.MAX_FILES == 4000
+    monkeypatch.setattr(card, "MAX_FILES", 1)
     assert not write_card(store, run)
-    monkeypatch.setattr(card, "MOST_FILES", 2)
+    monkeypatch.setattr(card, "MAX_FILES", 2)
     assert write_card(store, run)
     text = store.read(f"runs/{run.run_id}/README.md").decode()
     assert f"\n# Run {run.run_id}\n\n0 crops of 4 photos. " in text
@@ -181,7 +183,7 @@ def test_a_column_that_runs_disagree_about_in_words() -> None:
     found = Unified("shop", pa.string(), was)
     said = "int64 in run a, string in run b and 1 more, bool in run d and 2 more"
     assert str(found) == f"shop is text: {said}"
-    assert found.told() == {
+    assert found.entry() == {
         "type": "string",
         "was": {
             "int64": {"runs": 1, "latest": "a"}, "string": {"runs": 2, "latest": "b"},
@@ -224,10 +226,10 @@ def test_records_of_before_do_not_tell_every_failure(store: Store) -> None:
         ledger.commit_task(n, done(ledger.task_inputs(n), failed))
     one, other = ledger.records()
     whole = RunContents.of([one, other])
-    assert (whole.tells_failures, whole.failures.table().num_rows) == (True, 2)
+    assert (whole.lists_failures, whole.failures.table().num_rows) == (True, 2)
     for records in ([replace(one, failures=None), other], [other, replace(one, failures=None)]):
         made = RunContents.of(records)
-        assert made.tells_failures is False
+        assert made.lists_failures is False
         assert made.write(store, ledger.run_id)["failures"] is None
     told = whole.write(store, ledger.run_id)
     assert failed_photos(store, told["failures"]).to_pylist() == [

@@ -297,7 +297,7 @@ def test_a_plan_looks_at_so_many_rows_of_earlier_lists(
 
     assert plan(settings_of(folder), Log()).seen == 1
     for most, found in ((2, 0), (3, 1)):  # the earlier list has three
-        monkeypatch.setattr(seen, "MOST_LISTED", most)
+        monkeypatch.setattr(seen, "MAX_LISTED_ROWS", most)
         assert plan(settings_of(folder), Log()).seen == found
 
 
@@ -314,7 +314,7 @@ def test_a_plan_looks_at_the_latest_and_the_largest_runs(
         shutil.copy(folder / f"{name}.jpg", folder / f"copy of {name}.jpg")
 
     def seen_with(most_runs: int) -> set[str]:
-        monkeypatch.setattr(seen, "MOST_RUNS", most_runs)
+        monkeypatch.setattr(seen, "MAX_RUNS", most_runs)
         rows = plan(settings_of(folder), Log()).todo.inputs.to_pylist()
         return {Path(row["uri"]).stem[-1] for row in rows if row.get("_seen_in")}
 

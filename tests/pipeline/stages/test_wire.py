@@ -245,7 +245,7 @@ def test_a_pinned_override_is_read_with_its_row(tmp_path: Path) -> None:
     )
     uris = pa.array(["a", "b", "c"])
     listed = pa.table({"image_id": uris, "uri": uris, "etag": uris, "bytes": [1, 2, 3]})
-    task = wire.new_task(0, Overrides.read(str(table)).obeyed(listed).inputs)
+    task = wire.new_task(0, Overrides.read(str(table)).apply(listed).inputs)
     assert [row.override for row in task.rows] == [
         Override("a", (0.5, 0.25), {"1:1": (1.0, 2.0, 9.0, 10.0)}),
         Override("b", never_crop=True),

@@ -153,9 +153,9 @@ def test_credentials_that_are_none(error: Exception, monkeypatch: pytest.MonkeyP
 
 
 def test_times_of_answers_in_every_form() -> None:
-    assert s3._moment("2026-11-26T12:00:00Z") == NOON
-    assert s3._moment("Thu, 26 Nov 2026 12:00:00 GMT") == NOON
-    assert s3._moment(NOON.timestamp()) == NOON  # type: ignore[arg-type]
+    assert s3._parse_time("2026-11-26T12:00:00Z") == NOON
+    assert s3._parse_time("Thu, 26 Nov 2026 12:00:00 GMT") == NOON
+    assert s3._parse_time(NOON.timestamp()) == NOON  # type: ignore[arg-type]
 
 
 def test_a_start_asks_again_within_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -370,4 +370,4 @@ def test_names_of_parameters_that_are_credentials_as_a_whole(name: str) -> None:
 def test_times_are_read_by_the_quick_way() -> None:
     filesystem = s3._filesystem(os.getpid(), "of this test")
     factory = filesystem.session.get_component("response_parser_factory")
-    assert factory._defaults["timestamp_parser"] is s3._moment
+    assert factory._defaults["timestamp_parser"] is s3._parse_time

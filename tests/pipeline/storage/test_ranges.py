@@ -170,12 +170,12 @@ def is_listed_alike(uri: str, count: int) -> int:
 def test_odd_names_in_a_bucket(
     s3: str, s3_server: str, soon: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listed = S3Backend._listed
+    listed = S3Backend._list_objects
 
     def few(self: S3Backend, **options: Any) -> dict[str, Any]:
         return listed(self, MaxKeys=PAGE, **options)
 
-    monkeypatch.setattr(S3Backend, "_listed", few)
+    monkeypatch.setattr(S3Backend, "_list_objects", few)
     count = fill(s3_server, s3.removeprefix("s3://"), 150)
     assert 30 <= is_listed_alike(s3, count) < 150
 

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.storage import spool
 from pipeline.storage.backend import StoreFailedError
-from pipeline.storage.parted import Parted, arranged, sorted_by
+from pipeline.storage.partitions import Partitions, reordered, sorted_by
 from pipeline.storage.spool import Spool, filtered, pieces, release, spooled
 from tests.support.small_pieces import in_small_pieces
 
@@ -107,7 +107,7 @@ def test_rows_are_kept_by_flags(on_disk: bool) -> None:
 def test_rows_are_put_in_another_order_and_sorted(on_disk: bool, rows: int) -> None:
     table = table_of(rows, seed=rows)
     order = np.random.default_rng(rows).permutation(rows)
-    assert arranged(table, order).to_pylist() == [table.to_pylist()[n] for n in order]
+    assert reordered(table, order).to_pylist() == [table.to_pylist()[n] for n in order]
     found = sorted_by(table, "uri")
     assert found["uri"].to_pylist() == sorted(table["uri"].to_pylist())
     by_uri = {row["uri"]: row for row in table.to_pylist()}
@@ -123,12 +123,12 @@ def test_a_sort_of_equal_texts_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_parts_keep_the_order_in_which_rows_came(on_disk: bool) -> None:
     table, draw = table_of(31), random.Random(5)
     numbers = np.array([draw.randrange(6) for _ in range(31)])
-    parted = Parted(SCHEMA)
+    partitions = Partitions(SCHEMA)
     for start in range(0, 31, 4):
-        parted.add(table.slice(start, 4), numbers[start : start + 4])
+        partitions.add(table.slice(start, 4), numbers[start : start + 4])
     rows = table.to_pylist()
     for part in range(7):
-        found = parted.read(part)
+        found = partitions.read(part)
         assert found.to_pylist() == [rows[n] for n in range(31) if numbers[n] == part]
         assert found.schema == SCHEMA
 

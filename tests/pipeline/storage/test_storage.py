@@ -136,9 +136,9 @@ def test_a_listing_goes_over_pages(s3: str, monkeypatch: pytest.MonkeyPatch) -> 
         store.write(f"d{number}/k", b"")
     import pipeline.storage.s3
 
-    original = pipeline.storage.s3.S3Backend._listed
+    original = pipeline.storage.s3.S3Backend._list_objects
     monkeypatch.setattr(
-        pipeline.storage.s3.S3Backend, "_listed",
+        pipeline.storage.s3.S3Backend, "_list_objects",
         lambda self, **options: original(self, **{**options, "MaxKeys": 2}),
     )  # fmt: skip
     before = store.requests["list"]

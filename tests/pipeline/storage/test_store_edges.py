@@ -148,7 +148,7 @@ def test_bytes_and_requests_are_counted_once() -> None:
     store.read("a")
     store.head("a")
     store.delete("a")
-    assert store.remains() == ()
+    assert store.temporary_files() == ()
     assert not store.exists("a")
     after = traffic_so_far()
     assert after.written_bytes - before.written_bytes == 5 + 3
@@ -233,7 +233,7 @@ def test_objects_of_a_bucket_have_the_types_that_browsers_ask_for(s3: str) -> No
     assert client.head_object(Bucket=s3[5:], Key="out/b.json")["ContentType"] == "application/json"
     assert [info.key for info in store.list()] == sorted([*types, "b.json"])
     assert [info.bytes for info in store.list("a.w")] == [6]
-    assert store.remains() == ()
+    assert store.temporary_files() == ()
     assert open_store(s3).folders("") == ("out",)
 
 
@@ -252,7 +252,7 @@ def test_an_object_of_a_bucket_at_its_limit(s3: str) -> None:
 def test_times_in_every_form() -> None:
     at = datetime.datetime(2026, 11, 21, 3, tzinfo=datetime.UTC)
     for text in ("2026-11-21T03:00:00.000Z", "Sat, 21 Nov 2026 03:00:00 GMT"):
-        assert s3._moment(text) == at
+        assert s3._parse_time(text) == at
 
 
 def test_a_sample_keeps_nothing_that_workers_write() -> None:
@@ -280,7 +280,7 @@ def test_a_sample_keeps_nothing_that_workers_write() -> None:
     copy.delete("a/x")
     with pytest.raises(FileNotFoundError):
         copy.read("a/x")
-    assert copy.remains() == ()
+    assert copy.temporary_files() == ()
     assert copy.backoff.deadline_s == 0
 
 
@@ -361,7 +361,7 @@ def test_files_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "ab" / "y").write_bytes(b"")
     assert [info.key for info in backend.list_page("a", None)[0]] == ["a/x", "ab/y"]
     assert [info.key for info in backend.list_page("a/", None)[0]] == ["a/x"]
-    assert [info.key for info in backend.remains()] == ["a/.tmp-1"]
+    assert [info.key for info in backend.temporary_files()] == ["a/.tmp-1"]
     assert sorted(backend.folders("")) == ["a", "ab"]
     assert backend.folders("a/x/") == backend.folders("none/") == []
     backend.delete("a/x")

@@ -19,11 +19,11 @@ from pipeline.ledger.forgetting import forget, read_forgotten
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import FILES, UNSETTLED, data_files, read_committed, unsettled_ids
-from pipeline.ledger.promotion.measure import lower_end, measure
+from pipeline.ledger.promotion.measure import measure, wilson_lower_bound
 from pipeline.ledger.promotion.promotion import Request, only_channel, promote
 from pipeline.ledger.reader import open_run
 from pipeline.ledger.records import Manifest, to_bytes
-from pipeline.ledger.sampling import live_crops, places_of, rows_of, sampled_rows
+from pipeline.ledger.sampling import live_crops, locate_photos, rows_of, sampled_rows
 from pipeline.ledger.stored_rows import StoredTables
 from pipeline.storage.store import Store
 from tests.support.tasks import SPEC, done, make_inputs, open_ledger, run_all
@@ -162,13 +162,13 @@ def test_where_photos_are_of_several_runs(store: Store) -> None:
     photos = make_inputs(6).select(["image_id", "uri"])
     ids = photos["image_id"].to_pylist()
     damaged: dict[str, str] = {}
-    places = places_of(store, [second, first], photos, damaged)
+    places = locate_photos(store, [second, first], photos, damaged)
     assert places == {
         ids[0]: (first.run_id, 0), ids[1]: (first.run_id, 0), ids[2]: (second.run_id, 0),
         ids[3]: (second.run_id, 0), ids[4]: (second.run_id, 0), ids[5]: (second.run_id, 1),
     }  # fmt: skip
-    assert places_of(store, [], photos, damaged) == {}
-    assert places_of(store, [first], photos.slice(0, 0), damaged) == {}
+    assert locate_photos(store, [], photos, damaged) == {}
+    assert locate_photos(store, [first], photos.slice(0, 0), damaged) == {}
     parts = list(live_crops(store, [second, first], places, ["image_id", "uri"], damaged))
     assert [crops["uri"].to_pylist() for _, crops in parts] == [
         photos["uri"].to_pylist()[2:], photos["uri"].to_pylist()[:2],
@@ -179,7 +179,7 @@ def test_where_photos_are_of_several_runs(store: Store) -> None:
     assert len(list(live_crops(store, [second, first], places, ["image_id"], damaged))) == 1
     assert "it is gone" in damaged.pop(second.run_id)
     Path(store.uri, "runs", first.run_id, "spec.json").write_bytes(b"{")
-    assert set(places_of(store, [second, first], photos, damaged).values()) == {
+    assert set(locate_photos(store, [second, first], photos, damaged).values()) == {
         (second.run_id, 0), (second.run_id, 1),
     }  # fmt: skip
     assert list(damaged) == [first.run_id]
@@ -208,7 +208,7 @@ def test_figures_of_rates_and_their_lower_ends(store: Store) -> None:
     run = run_all(open_ledger(store, make_inputs(4)), failed={0: "permanent"})
     found = measure(store, run.run_id)
     assert found.values["error_rate"] == 0.5  # the first of each task of three
-    assert found.values["error_rate_low"] == pytest.approx(lower_end(2, 4))
+    assert found.values["error_rate_low"] == pytest.approx(wilson_lower_bound(2, 4))
     assert found.values["error_rate_low"] < 0.5
     assert found.unknown["review_rate"] == "no crop of the run says verdict"
     assert set(found.unknown) == {

@@ -45,7 +45,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
         monkeypatch.setattr(module, "TAIL", 2)
     monkeypatch.setattr(compaction, "FILE_ROWS", 3)
     monkeypatch.setattr(compaction, "GROWTH", 0.5)
-    monkeypatch.setattr(compaction, "MOST_DIGITS", 1)
+    monkeypatch.setattr(compaction, "MAX_ID_DIGITS", 1)
     return open_store(str(tmp_path))
 
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from pipeline.errors import RecordError
 from pipeline.ledger import catalogue, pinned
-from pipeline.ledger.ahead import ahead
+from pipeline.ledger.bounded_map import bounded_map
 from pipeline.ledger.catalogue import (
     MANIFESTS,
     copied_manifests,
@@ -28,9 +28,9 @@ from pipeline.ledger.coverage.covered import (
     CoveredIndex,
     Segment,
     SegmentFile,
-    _found,
+    _compare,
+    compare_with_segment,
     file_key,
-    found_in_segment,
     index_prefix,
     kind_of,
     latest_by_run,
@@ -176,7 +176,7 @@ def test_what_a_night_wrote(indexed: Store) -> None:
 
 def test_the_real_limits() -> None:
     assert (catalogue.TAIL, catalogue.KEPT, compaction.GROWTH) == (32, 2, 2)
-    assert (compaction.FILE_ROWS, compaction.MOST_DIGITS) == (50_000, 2)
+    assert (compaction.FILE_ROWS, compaction.MAX_ID_DIGITS) == (50_000, 2)
     assert [field.nullable for field in ROWS] == [
         field.name in ("etag", "override") for field in ROWS
     ]
@@ -274,12 +274,12 @@ def test_a_file_of_an_index_that_is_another_is_one_error(store: Store, data: byt
 def test_what_a_file_says_of_photos_that_it_has_and_of_others() -> None:
     ours = pa.table({"image_id": ["b", "x", "a"], "etag": [None, "v1", "v2"]})
     rows, when = np.array([4, 7, 9]), np.array([10.0, 20.0])
-    found = _found(rows, ours, columns().cast(ROWS), when, 5)
+    found = _compare(rows, ours, columns().cast(ROWS), when, 5)
     assert [list(one) for one in (found.where, found.here, found.same_etag)] == [
         [4, 7, 9], [True, False, True], [True, False, False],
     ]  # fmt: skip
     assert list(found.same_override) == [False, True, True]
-    assert [list(one) for one in (found.left, found.tries, found.open)] == [
+    assert [list(one) for one in (found.outcome, found.tries, found.open)] == [
         [0, 0, 4], [0, 0, 3], [False, False, True],
     ]  # fmt: skip
     assert [list(one) for one in (found.run, found.first)] == [[5, 5, 6], [5, 5, 7]]
@@ -297,7 +297,7 @@ def test_only_files_that_may_hold_a_photo_of_the_list_are_fetched(
     before = indexed.requests["get"]
     with ThreadPoolExecutor(1) as pool:
         ranges = KeyRanges(make_inputs(1, start=3))
-        (found,) = found_in_segment(indexed, ranges, kind, segment, [3.0, 2.0, 1.0], 0, pool)
+        (found,) = compare_with_segment(indexed, ranges, kind, segment, [3.0, 2.0, 1.0], 0, pool)
     assert (indexed.requests["get"] - before, list(found.here)) == (1, [True])
     assert (list(found.run), list(found.committed_at)) == ([2], [1.0])
     assert released == [1], "memory is given back after each file"
@@ -343,7 +343,7 @@ def test_memory_is_given_back_while_lists_are_written_and_read(
     how = compare.Relation(True, compare.COVERED)
     near = compare.Nearness(make_inputs(3), compare.Forgotten())
     (run,) = live.standing(indexed).runs.committed[:1]
-    compare._look(indexed, near, KeyRanges(make_inputs(3)), [run], {run.run_id: how}, {}, {})
+    compare._compare_all(indexed, near, KeyRanges(make_inputs(3)), [run], {run.run_id: how}, {}, {})
     assert released == {"pinned": 3, "compaction": 1, "compare": 1}
     assert list(near.codes) == [0, 0, compare.COVERED]
 
@@ -358,8 +358,8 @@ def test_results_are_made_a_few_ahead_and_come_in_order() -> None:
             future.set_result(work(item))
             return future
 
-    results = ahead(Pool(), lambda n: n * n, range(6), most=2)  # type: ignore[arg-type]
+    results = bounded_map(Pool(), lambda n: n * n, range(6), buffer_size=2)  # type: ignore[arg-type]
     assert next(results) == 0
     assert begun == [0, 1, 2]
     assert list(results) == [1, 4, 9, 16, 25]
-    assert list(ahead(Pool(), str, [], most=2)) == []  # type: ignore[arg-type]
+    assert list(bounded_map(Pool(), str, [], buffer_size=2)) == []  # type: ignore[arg-type]

@@ -203,15 +203,15 @@ def test_overrides_are_obeyed_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None
         OverrideRow("a*", True, never_crop=True),
     ]
     some, none = Overrides(rows), Overrides(rows[6:])
-    expected = some.obeyed(inputs)
+    expected = some.apply(inputs)
     assert expected.count == 7
     in_small_pieces(monkeypatch)
-    found = some.obeyed(inputs)
+    found = some.apply(inputs)
     assert found.inputs.equals(expected.inputs)
     assert (found.count, found.forgotten) == (expected.count, expected.forgotten)
-    again = some.obeyed(found.inputs)
+    again = some.apply(found.inputs)
     assert again.inputs.equals(expected.inputs)
-    assert none.obeyed(inputs).inputs is inputs
+    assert none.apply(inputs).inputs is inputs
 
 
 def test_the_first_photo_in_the_list_that_is_wrong_is_named() -> None:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from pipeline import schema
 from pipeline.inputs.listing import image_id
 from pipeline.ledger.coverage import seen
-from pipeline.ledger.coverage.seen import _looked_at, with_seen
+from pipeline.ledger.coverage.seen import _choose_runs, with_seen
 from pipeline.ledger.pinned import _input_file
 from pipeline.ledger.records import Manifest
 from pipeline.schema import INPUT_BOXES, INPUT_OVERRIDE
@@ -97,7 +97,7 @@ def test_a_run_that_cannot_be_read_is_passed_over(store: Store, what: str) -> No
 def test_so_many_rows_of_lists_are_looked_at(
     store: Store, monkeypatch: pytest.MonkeyPatch, most: int, found: int
 ) -> None:
-    monkeypatch.setattr(seen, "MOST_LISTED", most)
+    monkeypatch.setattr(seen, "MAX_LISTED_ROWS", most)
     runs = [committed(store, ("a", A, 5), ("b", C, 1)), committed(store, ("c", B, 7), ("d", C, 2))]
     inputs = listed(("x", A, 5), ("y", B, 7))
     column = with_seen(store, inputs, runs, NOBODY).to_pydict().get("_seen_in", [])
@@ -110,7 +110,7 @@ def test_so_many_photos_of_a_list_are_looked_for(
     run = committed(store, ("a", A, 5), ("b", B, 7))
     inputs = listed(("w", "no hash", 5), ("x", A, 5), ("x2", A, 5), ("y", B, 7))
     assert None not in told(store, inputs, [run])[1:]
-    monkeypatch.setattr(seen, "MOST_WANTED", 1)
+    monkeypatch.setattr(seen, "MAX_WANTED_KEYS", 1)
     at = place(run, 0, "a")
     assert told(store, inputs, [run]) == [None, at, at, None]
 
@@ -124,9 +124,9 @@ def test_the_latest_runs_and_the_largest_of_the_others_are_looked_at(store: Stor
     def numbers(found: list[Manifest]) -> list[int]:
         return [int(manifest.run_id) for manifest in found]
 
-    assert numbers(_looked_at(runs(*range(40)))) == [*range(16), *range(24, 40)]
-    assert numbers(_looked_at(runs(*range(40, 0, -1)))) == [*range(32)]
-    assert numbers(_looked_at(runs(*[1] * 40))) == [*range(32)]  # of equal ones the latest
+    assert numbers(_choose_runs(runs(*range(40)))) == [*range(16), *range(24, 40)]
+    assert numbers(_choose_runs(runs(*range(40, 0, -1)))) == [*range(32)]
+    assert numbers(_choose_runs(runs(*[1] * 40))) == [*range(32)]  # of equal ones the latest
     for count in (0, 3, 16, 17, 32):
-        assert numbers(_looked_at(runs(*range(count)))) == [*range(count)]
-    assert (seen.MOST_LISTED, seen.MOST_WANTED) == (5_000_000, 1_000_000)
+        assert numbers(_choose_runs(runs(*range(count)))) == [*range(count)]
+    assert (seen.MAX_LISTED_ROWS, seen.MAX_WANTED_KEYS) == (5_000_000, 1_000_000)

@@ -20,13 +20,13 @@ from pipeline.ledger.coverage import incremental
 from pipeline.ledger.coverage.incremental import Todo, uncovered
 from pipeline.ledger.failures import (
     CIRCUMSTANCES,
-    EXTRA_LACKS,
     LIMIT,
+    NEEDS_EXTRA,
     PERMANENT,
+    SUCCEEDED,
     TRANSIENT,
-    WELL,
     are_due,
-    left_by,
+    photo_outcomes,
 )
 from pipeline.ledger.figures import Figures, confidence_counts
 from pipeline.ledger.forgetting import forget
@@ -341,11 +341,14 @@ def test_how_photos_left_a_run() -> None:
     table = pa.Table.from_pylist(
         [dict(zip(FAILURES.names, row, strict=True)) for row in rows], FAILURES
     )
-    left = left_by(table, pa.array(["x", "g", "f", "e", "d", "c", "b", "a"]))
-    assert list(left) == [
-        WELL, TRANSIENT, TRANSIENT, EXTRA_LACKS, LIMIT, CIRCUMSTANCES, TRANSIENT, PERMANENT,
+    outcomes = photo_outcomes(table, pa.array(["x", "g", "f", "e", "d", "c", "b", "a"]))
+    assert list(outcomes) == [
+        SUCCEEDED, TRANSIENT, TRANSIENT, NEEDS_EXTRA, LIMIT, CIRCUMSTANCES, TRANSIENT, PERMANENT,
     ]  # fmt: skip
-    assert list(left_by(FAILURES.empty_table(), pa.array(["a", "b"]))) == [WELL, WELL]
+    assert list(photo_outcomes(FAILURES.empty_table(), pa.array(["a", "b"]))) == [
+        SUCCEEDED,
+        SUCCEEDED,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -359,16 +362,16 @@ def test_how_photos_left_a_run() -> None:
 def test_failures_are_due_by_runs_or_nights(
     tries: int, runs: int, nights: float, due: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def asked(left: int) -> bool:
+    def asked(outcome: int) -> bool:
         age_s = np.array([nights * 20 * 3600.0])
-        of = (np.array([left], np.int8), np.array([tries], np.int32), np.array([runs], np.int32))
+        of = (np.array([outcome], np.int8), np.array([tries], np.int32), np.array([runs], np.int32))
         return bool(are_due(*of, age_s)[0])
 
     assert asked(CIRCUMSTANCES) is due
     assert not asked(PERMANENT)
-    assert asked(EXTRA_LACKS) is (due and find_spec("pillow_heif") is not None)
+    assert asked(NEEDS_EXTRA) is (due and find_spec("pillow_heif") is not None)
     monkeypatch.setattr(failures, "EXTRA", "no_such_package")
-    assert not asked(EXTRA_LACKS)
+    assert not asked(NEEDS_EXTRA)
 
 
 def test_rows_of_shared_photos_come_in_the_order_of_the_list(store: Store) -> None:

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import schema
-from pipeline.ledger.promotion.measure import lower_end, measure
+from pipeline.ledger.promotion.measure import measure, wilson_lower_bound
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.sampling import spread
 from pipeline.storage.store import Store
@@ -114,11 +114,11 @@ def test_photos_of_runs_in_front_are_not_looked_at(store: Store) -> None:
     [(1, 1, 0.1310), (2, 2, 0.2316), (10, 10, 0.6011), (0, 50, 0.0), (0, 0, 0.0)],
 )
 def test_lower_end_of_an_interval(hits: int, count: int, low: float) -> None:
-    assert lower_end(hits, count) == pytest.approx(low, abs=5e-4)
+    assert wilson_lower_bound(hits, count) == pytest.approx(low, abs=5e-4)
 
 
 def test_the_interval_holds_the_share_and_narrows() -> None:
-    lows = [lower_end(n // 4, n) for n in (4, 40, 400, 40_000)]
+    lows = [wilson_lower_bound(n // 4, n) for n in (4, 40, 400, 40_000)]
     assert lows == sorted(lows)
     assert 0.24 < lows[-1] < 0.25
 

@@ -215,7 +215,7 @@ def test_the_command_sees_published_objects_that_were_deleted_not_those_overwrit
         "000000.webp": "s3://ugc/000000.jpgA", "000001.webp": "another",
         "000002.webp": "s3://ugc/000002.jpgA", "more.webp": "nobody's",
     }  # fmt: skip
-    assert publish_files(store, "web", look=True) == PublishedFiles("web", 0, 3, 0)
+    assert publish_files(store, "web", recheck=True) == PublishedFiles("web", 0, 3, 0)
     store.delete(INDEX)
     assert main(["publish-files", store.uri]) == 0
     assert shown(store)["000001.webp"] == "s3://ugc/000001.jpgA"

@@ -15,15 +15,15 @@ from pipeline.ledger.manifest import data_files
 from pipeline.ledger.table_formats import delta
 from pipeline.ledger.table_formats.delta import _remove_copies, forget_in_delta, publish_delta
 from pipeline.ledger.table_formats.delta_changes import Change, path_of
-from pipeline.ledger.table_formats.delta_types import in_delta
+from pipeline.ledger.table_formats.delta_types import delta_columns
 from pipeline.ledger.table_formats.published_rows import (
-    Kept,
+    DeltaCopy,
     _without_view,
     _without_views,
+    copy_remaining_rows,
     cover_of,
-    kept_rows,
     owners,
-    write_beside,
+    write_delta_copy,
 )
 from pipeline.storage.store import Store
 from tests.support.committed import committed_runs
@@ -53,27 +53,27 @@ def test_what_is_left_of_a_delta_file_is_told_without_reading_where_it_can_be(
     as_many = cover(run, "16:9,1:1", "tv", 0, 1, 2, 7)
     before = memory.requests["get"]
     for others in ([], [stranger], [narrow], [stranger, narrow]):
-        assert kept_rows(memory, "crops", path, own, others) is None
+        assert copy_remaining_rows(memory, "crops", path, own, others) is None
     for more in (whole, as_many):
-        nothing = kept_rows(memory, "crops", path, own, [stranger, more])
+        nothing = copy_remaining_rows(memory, "crops", path, own, [stranger, more])
         assert nothing is not None
         assert (nothing.path, nothing.bytes, nothing.rows) == (None, 0, 0)
     assert memory.requests["get"] == before
-    some = kept_rows(memory, "crops", path, own, [cover(run, "16:9", "tv", 0, 2, 7)])
+    some = copy_remaining_rows(memory, "crops", path, own, [cover(run, "16:9", "tv", 0, 2, 7)])
     assert some is not None
     assert some.rows == 4
     assert str(some.path).startswith(f"from={run.run_id}/00000000-")
     assert str(some.path).rpartition("/")[2] != file.key.rpartition("/")[2]
     left = memory.read(f"_data/crops/{some.path}")
     assert len(left) == some.bytes
-    strange = kept_rows(memory, "crops", path, None, [cover(run, "1:1", "tv", *range(3))])
+    strange = copy_remaining_rows(memory, "crops", path, None, [cover(run, "1:1", "tv", *range(3))])
     assert strange is not None
     assert strange.rows == 3  # the run is not known, so the other counts before it, for its shapes
 
 
 def test_a_copy_of_several_runs_has_no_run_in_its_name(memory: Store) -> None:
     rows = pa.table({"image_id": ["a"]})
-    kept = write_beside(memory, "crops", "part-0001.parquet", rows)
+    kept = write_delta_copy(memory, "crops", "part-0001.parquet", rows)
     assert str(kept.path).startswith("from=several/00000000-")
     run = run_all(open_ledger(memory, make_inputs(1)))
     paths = [f"run={run.run_id}/00000000-a.parquet", "part-1.parquet", str(kept.path),
@@ -115,9 +115,9 @@ def test_types_that_delta_has() -> None:
              pa.struct([("x", pa.int8()), ("y", pa.string())])]  # fmt: skip
     names = [f"k{n}" for n in range(len(known))]
     columns = [*zip(names, known, strict=True), *((f"l{n}", one) for n, one in enumerate(lacked))]
-    assert in_delta(pa.schema(columns)).names == names
+    assert delta_columns(pa.schema(columns)).names == names
     marked = pa.schema([pa.field("a", pa.int8(), metadata={"x": "y"})])
-    assert in_delta(marked).field("a").metadata is None
+    assert delta_columns(marked).field("a").metadata is None
 
 
 def test_the_actions_of_a_delta_commit(memory: Store) -> None:
@@ -128,7 +128,7 @@ def test_the_actions_of_a_delta_commit(memory: Store) -> None:
     change = Change()
     change.add_file(own, "images", file)
     before_ms = int(time.time() * 1000)
-    change.add_copy(Kept("from=a/0-b.parquet", 5, 3))
+    change.add_copy(DeltaCopy("from=a/0-b.parquet", 5, 3))
     change.removed["old"] = 9
     fake = SimpleNamespace(
         transaction=SimpleNamespace(

@@ -11,7 +11,7 @@ from pipeline.ledger.audit import verify_run
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.table_formats.delta import CONFIGURATION, publish_delta
-from pipeline.ledger.table_formats.delta_types import in_delta
+from pipeline.ledger.table_formats.delta_types import delta_columns
 from pipeline.ledger.unify import cast_column
 from pipeline.storage.store import Store
 from tests.support.tasks import make_inputs, open_ledger, run_all
@@ -138,7 +138,7 @@ def test_a_column_that_delta_has_no_type_for_is_not_in_the_table(
 def test_what_delta_knows() -> None:
     known = {"a": pa.list_(pa.struct([("x", pa.int32())])), "b": pa.timestamp("us", "UTC")}
     lacked = {"c": pa.list_(pa.uint8()), "d": pa.struct([("x", pa.time64("us"))])}
-    assert in_delta(pa.schema([*known.items(), *lacked.items()])).names == ["a", "b"]
+    assert delta_columns(pa.schema([*known.items(), *lacked.items()])).names == ["a", "b"]
 
 
 def test_pictures_are_never_made_text(store: Store) -> None:

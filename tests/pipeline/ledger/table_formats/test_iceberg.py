@@ -354,6 +354,6 @@ def test_only_the_stores_own_catalogue_has_one_namespace(
         "pipeline.ledger.table_formats.iceberg_catalog.open_catalog", lambda *_: own
     )
     assert IcebergTables(store, "lake", "shop").namespace == "shop"
-    assert IcebergTables(store, None, NAMESPACE).named is None
+    assert IcebergTables(store, None, NAMESPACE).catalog_name is None
     with pytest.raises(UsageError, match="has one namespace"):
         IcebergTables(store, None, "shop")

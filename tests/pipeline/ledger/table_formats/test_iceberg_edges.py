@@ -179,7 +179,7 @@ def test_what_an_iceberg_table_says_of_its_runs(store: Store) -> None:
     assert snapshot.summary is not None
     assert snapshot.summary["s2cnet.runs"] == run.run_id
     assert "s2cnet.types" not in table.properties
-    assert iceberg_tables.PLACES == "_iceberg/catalogs/"
+    assert iceberg_tables.CATALOGS_PREFIX == "_iceberg/catalogs/"
     assert list(store.list("_iceberg/catalogs/")) == []
 
 

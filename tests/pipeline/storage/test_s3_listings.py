@@ -7,7 +7,7 @@ import botocore.session
 import pytest
 from botocore.parsers import RestXMLParser
 
-from pipeline.storage.s3_answers import FIELDS, ListingParser, ListingParserFactory
+from pipeline.storage.s3_listings import FIELDS, ListingParser, ListingParserFactory
 
 HEAD = '<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
 ENTRY = (

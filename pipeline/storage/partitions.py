@@ -20,7 +20,7 @@ SAMPLED = 64  # texts that are sampled for each part, to find where it ends
 _PLACE = pa.field("place", pa.int64())
 
 
-class Parted:
+class Partitions:
     """Rows by part number, from 0; within a part, in the order in which they were added."""
 
     def __init__(self, schema: pa.Schema) -> None:
@@ -40,11 +40,9 @@ class Parted:
 
     def read(self, part: int) -> pa.Table:
         """Read the rows of one part into memory; none can be added afterwards."""
-        return pa.concat_tables(
-            [self._schema.empty_table(), *self.stretches(part)]
-        ).combine_chunks()
+        return pa.concat_tables([self._schema.empty_table(), *self.chunks(part)]).combine_chunks()
 
-    def stretches(self, part: int) -> Iterator[pa.Table]:
+    def chunks(self, part: int) -> Iterator[pa.Table]:
         """Yield the rows of one part as they are on disk; none can be added afterwards."""
         if self._table is None:
             self._sort()
@@ -66,20 +64,20 @@ class Parted:
         self._spool.add(rows.take(pa.array(np.argsort(parts, kind="stable"))))
 
 
-def arranged(table: pa.Table, order: NDArray[np.intp]) -> pa.Table:
+def reordered(table: pa.Table, order: NDArray[np.intp]) -> pa.Table:
     """Reorder the rows of a table: row n of the result is row order[n] of the table."""
     if table.num_rows <= HELD_ROWS:
         return table.take(pa.array(order)).combine_chunks()
     places = np.empty(len(order), np.int64)
     places[order] = np.arange(len(order))
-    parted = Parted(table.schema.append(_PLACE))
+    partitions = Partitions(table.schema.append(_PLACE))
     for start, piece in numbered_pieces(table):
         at = places[start : start + piece.num_rows]
-        parted.add(piece.append_column(_PLACE, pa.array(at)), at // PART_ROWS)
+        partitions.add(piece.append_column(_PLACE, pa.array(at)), at // PART_ROWS)
     del places
     last, spool = table.num_columns, Spool(table.schema)
     for number in range(-(-len(order) // PART_ROWS)):
-        part = parted.read(number)
+        part = partitions.read(number)
         spool.add(part.remove_column(last).take(pa.array(np.argsort(part.column(last).to_numpy()))))
         release()
     return spool.table()
@@ -107,12 +105,12 @@ def sorted_by(table: pa.Table, name: str) -> pa.Table:
     step = max(1, table.num_rows // (count * SAMPLED))
     sample = sorted(table[name].take(pa.array(np.arange(0, table.num_rows, step))).to_pylist())
     ends = sample[SAMPLED::SAMPLED]  # the first text of each part except the first one
-    parted = Parted(table.schema)
+    partitions = Partitions(table.schema)
     for piece in pieces(table):
         parts = np.array([bisect_right(ends, text) for text in piece[name].to_pylist()], np.intp)
-        parted.add(piece, parts)
+        partitions.add(piece, parts)
     spool = Spool(table.schema)
     for number in range(len(ends) + 1):
-        spool.add(parted.read(number).sort_by(name))
+        spool.add(partitions.read(number).sort_by(name))
         release()
     return spool.table()

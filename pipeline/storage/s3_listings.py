@@ -43,11 +43,11 @@ class ListingParserFactory(AioResponseParserFactory):  # type: ignore[misc]
         return super().create_parser(protocol_name)
 
 
-def read_listings_quickly(session: Any, moment: Callable[[str], datetime]) -> None:
+def use_fast_listing_parser(session: Any, parse_time: Callable[[str], datetime]) -> None:
     """Make clients that an aiobotocore session creates read listings with `ListingParser`.
 
-    moment: parses a time in a response
+    parse_time: parses a time in a response
     """
     factory = ListingParserFactory()
-    factory.set_parser_defaults(timestamp_parser=moment)
+    factory.set_parser_defaults(timestamp_parser=parse_time)
     session.register_component("response_parser_factory", factory)

@@ -5,16 +5,16 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from typing import TypeVar
 
-AHEAD = 8  # results that are computed before they are asked for
+BUFFER_SIZE = 8  # results that are computed before they are asked for
 
 A = TypeVar("A")
 B = TypeVar("B")
 
 
-def ahead(
-    pool: Executor, work: Callable[[A], B], items: Iterable[A], most: int = AHEAD
+def bounded_map(
+    pool: Executor, work: Callable[[A], B], items: Iterable[A], buffer_size: int = BUFFER_SIZE
 ) -> Iterator[B]:
-    """Yield the results in order; at most `most` are computed before they are asked for.
+    """Yield the results in order; at most `buffer_size` are computed before they are asked for.
 
     `Executor.map`, in contrast, starts all items at once and holds every result until it is
     consumed. An exception that `work` raised for an item is raised when its turn comes.
@@ -22,7 +22,7 @@ def ahead(
     waiting: deque[Future[B]] = deque()
     for item in items:
         waiting.append(pool.submit(work, item))
-        if len(waiting) > most:
+        if len(waiting) > buffer_size:
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
