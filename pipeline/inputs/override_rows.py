@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from pipeline.errors import SettingError, UsageError
 from pipeline.inputs.globs import is_pattern, regex_text
-from pipeline.inputs.table_files import is_table_file, read_table_file
+from pipeline.inputs.table_files import LIST_ENDS, is_table_file, read_table_file
 from pipeline.schema import EDGES
 from pipeline.shapes import Shape, parse_shape
 from pipeline.storage.addresses import s3_spelling
@@ -47,13 +47,15 @@ class OverrideRow:
 
 
 def read_override_rows(uri: str) -> list[OverrideRow]:
-    """Read the rows of a table of overrides, Parquet or CSV, in its order.
+    """Read the rows of a table of overrides, in its order.
+
+    The table is Parquet, CSV or JSON Lines, plain or gzip.
 
     Raises SettingError, naming the first invalid row and column; row 1 is the first below the
     header.
     """
     if not is_table_file(uri):
-        raise SettingError("overrides", f"must name a .parquet or .csv table, not {uri!r}")
+        raise SettingError("overrides", f"must name a table ({LIST_ENDS}), not {uri!r}")
     try:
         table, left_out = read_table_file(uri)
     except SettingError:

@@ -1,5 +1,6 @@
 """The values allowed in a row of overrides: last allowed and first refused ones."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -64,14 +65,30 @@ def test_an_empty_text_says_nothing(tmp_path: Path) -> None:
     assert (row.ratio, row.focus_rel, row.never_crop) == (None, None, True)
 
 
+@pytest.mark.parametrize("ending", [".jsonl", ".ndjson", ".jsonl.gz"])
+def test_a_table_of_overrides_may_be_json_lines(tmp_path: Path, ending: str) -> None:
+    lines = (
+        {"uri": "a", "focus_x": 0.25, "focus_y": 1, "never_crop": None},
+        {"uri": "b", "ratio": "1:1", "x0": 0, "y0": 0, "x1": 5, "y1": 5},
+        {"uri": "c", "never_crop": True, "forget": False},
+    )
+    data = "".join(f"{json.dumps(line)}\n" for line in lines).encode()
+    table = tmp_path / f"o{ending}"
+    table.write_bytes(gzip.compress(data) if ending.endswith(".gz") else data)
+    same = override_rows(tmp_path, "a,,,,,,.25,1,,", "b,1:1,0,0,5,5,,,,", "c,,,,,,,,true,false")
+    assert read_override_rows(str(table)) == same
+
+
 def test_a_table_of_overrides_is_used_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"^overrides table can't be used whole; "):
         read_override_rows(csv(tmp_path, "uri,never_crop\nx,true\ny\n"))
     with pytest.raises(SettingError, match="cannot be read: the list names a column twice") as no:
         read_override_rows(csv(tmp_path, "uri,uri\nx,y\n"))
     assert str(no.value).startswith("overrides cannot")
-    with pytest.raises(SettingError, match=r"^overrides must name"):
+    with pytest.raises(SettingError, match=r"^overrides must name") as no:
         read_override_rows("x.jpg")
+    accepted = ".parquet, .pq, .csv, .jsonl, .ndjson, each perhaps with .gz"
+    assert str(no.value) == f"overrides must name a table ({accepted}), not 'x.jpg'"
     with pytest.raises(SettingError, match=r"^overrides table has a column 'a'"):
         read_override_rows(csv(tmp_path, "uri,a\nx,y\n"))
     with pytest.raises(SettingError, match=r"^overrides table needs"):
