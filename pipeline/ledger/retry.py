@@ -19,8 +19,8 @@ def failed_inputs(store: Store, run_id: str, kind: str = "transient") -> pa.Tabl
     """Return the pinned input rows of a committed run's failed photos; kind: one of KINDS.
 
     The run is read together with the runs that it repairs and those that have repaired it. The
-    latest row of each photo counts, so repaired photos are not done again. Raises as `repair_chain`,
-    and NothingToDoError if nothing failed in this way.
+    latest row of each photo counts, so repaired photos are not done again. Raises NothingToDoError
+    if nothing failed in this way, and as `repair_chain`.
     """
     if kind not in KINDS:
         raise UsageError(f"{kind!r} is no kind of failure; choose one of {', '.join(KINDS)}")
