@@ -122,7 +122,7 @@ def parse_gate(text: str) -> Gate:
         found = _TERM.fullmatch(part)
         if not found:
             raise SettingError(
-                "gate", f"{part!r} is no term; write for instance error_rate<=0.01, by comma"
+                "gate", f"{part!r} is no term; separate terms such as error_rate<=0.01 by commas"
             )
         figure, comparison, number = found.groups()
         if figure not in FIGURES:

@@ -156,7 +156,8 @@ def limits(costs: Mapping[str, Cost], machines: Machines, wall_s: float, start_s
     if cores_busy >= BUSY:
         most = max(costs, key=lambda stage: costs[stage].cpu_s)
         share = 100 * costs[most].cpu_s / cpu_s
-        return f"limited by {WORDS.get(most, most)}: {cores}, {share:.0f} % of that for it"
+        word = WORDS.get(most, most)
+        return f"limited by {word}: {cores}, {share:.0f} % of it {word}"
     waiting = max(costs, key=lambda stage: costs[stage].wait_s)
     if costs[waiting].wait_s > cpu_s:
         waited = f"its threads waited {costs[waiting].wait_s:,.0f} s for store, disk or network"

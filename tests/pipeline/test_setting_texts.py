@@ -28,8 +28,8 @@ from pipeline.shapes import parse_shape
 def test_profiles() -> None:
     """docs/GUARDS.md gives these numbers."""
     assert {
-        "default": Guards(0.3, 0.3, "cut", 0.2),
-        "strict": Guards(0.1, 0.1, "cut", 0.5),
+        "default": Guards(0.3, 0.3, "cut"),
+        "strict": Guards(0.1, 0.1, "cut"),
         "people": Guards(0.1, 0.1, None, None),
         "off": Guards(None, None, None, None),
     } == PROFILES
@@ -39,11 +39,12 @@ def test_profiles() -> None:
 @pytest.mark.parametrize(
     ("text", "guards"),
     [
-        ("default", Guards(0.3, 0.3, "cut", 0.2)),
-        (" Strict , text = OFF ", Guards(0.1, 0.1, None, 0.5)),
+        ("default", Guards(0.3, 0.3, "cut")),
+        (" Strict , text = OFF ", Guards(0.1, 0.1, None)),
         ("off,subject=1", Guards(subject=1.0)),
         ("off,heads=0", Guards(heads=0.0)),
-        ("faces=off", Guards(0.3, None, "cut", 0.2)),
+        ("faces=off", Guards(0.3, None, "cut", None)),
+        ("subject=0.2", Guards(0.3, 0.3, "cut", 0.2)),
         ("people,text=cut,", Guards(0.1, 0.1, "cut", None)),
     ],
 )
@@ -342,7 +343,7 @@ def test_a_name_is_no_folder_of_another_where_names_are_files() -> None:
 def test_settings_of_one_meaning_are_spelt_in_one_way() -> None:
     plain = Settings.of(guards="Strict", fallback=" next , pad").cropping.plain()
     assert (plain.guards, plain.fallback) == (
-        "heads=0.1,faces=0.1,text=cut,subject=0.5", "next,pad",
+        "heads=0.1,faces=0.1,text=cut,subject=off", "next,pad",
     )  # fmt: skip
     assert Settings.of(fallback="none").cropping.plain().fallback == "none"
     boxes = Settings.of(boxes_only=True, thumbnail_size=9, quality=3).thumbnails.plain()

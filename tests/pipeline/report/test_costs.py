@@ -54,7 +54,7 @@ def test_the_summary_has_costs_and_what_limited_the_run() -> None:
         # 50 CPU s in 2 · 30 s: 83 %, of which scoring has 30 s.
         (
             COSTS, TWO_CORES, 5.0,
-            "limited by scoring: 2 cores busy 83 % of the time, 60 % of that for it",
+            "limited by scoring: 2 cores busy 83 % of the time, 60 % of it scoring",
         ),
         (COSTS, TWO_CORES, 16.0, "starting took 16 of 30 s, until the first photo was scored"),
         # 18 GPU s in 30 - 10 s: 90 %; the cores were at 50 s of 480.
@@ -96,7 +96,7 @@ def test_a_session_times_itself_and_counts_its_own_tasks() -> None:
         "actors": 2,
         "cores": 2,
         "gpus": 0,
-        "limits": "limited by scoring: 2 cores busy 83 % of the time, 60 % of that for it",
+        "limits": "limited by scoring: 2 cores busy 83 % of the time, 60 % of it scoring",
     }
 
 
