@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pipeline.errors import SettingError
-from pipeline.estimate.tell import document, lines
+from pipeline.estimate.formatting import document, lines
 from pipeline.estimate.trial import Work, estimate
 from pipeline.job import PlannedRun, commit, ending_of, plan, skip_recorded_elsewhere, verdict_of
 from pipeline.ledger.ledger import Ledger

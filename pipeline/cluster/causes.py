@@ -21,8 +21,8 @@ def cause_of(error: RayError) -> str:
     while isinstance(cause, RayTaskError) and isinstance(cause.cause, Exception):
         cause = cause.cause
     if not isinstance(cause, RayError):
-        own_words = isinstance(cause, LedgerError)
-        return str(cause) if own_words else f"{type(cause).__name__}: {cause}"
+        is_ledger_error = isinstance(cause, LedgerError)
+        return str(cause) if is_ledger_error else f"{type(cause).__name__}: {cause}"
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
     raised = [line for line in lines if _RAISED.match(line)]
     details = [found[1] for line in lines if (found := _DETAIL.search(line))]

@@ -20,11 +20,13 @@ from pipeline.errors import LedgerError
 from pipeline.ray_variables import KEEPS_WORKERS, LOOPBACK_SWITCH, UNWATCHED
 from pipeline.stop import Drained
 
-KNOCK_S = 5.0  # for a cluster to accept a connection
-UNUSED = ("start_monitor", "start_api_server", "start_log_monitor")
-"""Processes that such a node has no use for, by what starts them: the autoscaler, as there are no
-other nodes; the server of usage statistics, which starts without a dashboard too and for which all
-else waits; the one that brings what workers print to the driver."""
+CONNECT_TIMEOUT_S = 5.0  # for a cluster to accept a connection
+UNUSED_PROCESSES = ("start_monitor", "start_api_server", "start_log_monitor")
+"""Processes that a node started for one job does not need, by the methods that start them.
+
+They are the autoscaler, since there are no other nodes; the server of usage statistics, which
+starts even without a dashboard and for which everything else waits; and the one that sends the
+workers' output to the driver."""
 LOOPBACK = ("127.0.0.1", "localhost")
 
 
@@ -46,10 +48,10 @@ def join_or_start(shows_workers: bool = False) -> None:
     try:
         if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:  # `ray job submit` ships the packages
             ray.init(**quiet)
-        elif address := cluster_at_hand():
+        elif address := cluster_address():
             _join(address, quiet)
         else:
-            with _without(() if shows_workers else UNUSED):
+            with _without_processes(() if shows_workers else UNUSED_PROCESSES):
                 _start(quiet)
         if not shows_workers:  # else Ray's own exit handler waits half a second for their output
             atexit.register(gc.freeze)  # spares a collection of everything that was loaded
@@ -65,20 +67,20 @@ def join_or_start(shows_workers: bool = False) -> None:
             signal.signal(number, handler)
 
 
-def cluster_at_hand() -> str:
+def cluster_address() -> str:
     """Return the address of the cluster to join; "" if there is none.
 
     Raises OSError if RAY_ADDRESS names one and nothing listens there.
     """
     if named := os.environ.get("RAY_ADDRESS", ""):
         try:
-            _knock(named)
+            _check_listening(named)
         except OSError as error:
             raise OSError(f"nothing answers at RAY_ADDRESS {named} ({error})") from error
         return "" if named == "local" else named
     begun = find_bootstrap_address(None) or ""
     try:
-        _knock(begun)
+        _check_listening(begun)
     except OSError:  # the cluster is gone and has left its address behind
         return ""
     return begun
@@ -101,7 +103,7 @@ def _start(quiet: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _without(starts: tuple[str, ...]) -> Iterator[None]:
+def _without_processes(starts: tuple[str, ...]) -> Iterator[None]:
     """Keep a node that is started inside the block from starting some of Ray's processes.
 
     starts: the methods of Ray's `Node` that start them; only `ray start` has settings for this.
@@ -123,7 +125,7 @@ def _keep_to_loopback() -> None:
         ray_constants.ENABLE_RAY_CLUSTER = False
 
 
-def _knock(address: str) -> None:
+def _check_listening(address: str) -> None:
     """Raise OSError if nothing listens at `host:port`.
 
     Ray itself would retry for a minute and a half; its client, at `ray://host:port`, for half a
@@ -131,7 +133,7 @@ def _knock(address: str) -> None:
     """
     host, _, port = address.removeprefix("ray://").rstrip("/").rpartition(":")
     if host and port.isdecimal() and "/" not in host:
-        socket.create_connection((host.strip("[]"), int(port)), KNOCK_S).close()
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_TIMEOUT_S).close()
 
 
 def _first_line(error: Exception) -> str:

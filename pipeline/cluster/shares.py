@@ -11,9 +11,9 @@ from pipeline.cluster.joining import join_or_start
 from pipeline.cluster.workers import (
     Finisher,
     Scorer,
-    commit_beside_gpu,
-    read_apart,
-    read_beside_gpu,
+    commit_low_priority,
+    read_in_worker,
+    read_low_priority,
 )
 from pipeline.errors import SettingError
 from pipeline.report.costs import Machines
@@ -25,13 +25,13 @@ from pipeline.stages.wire import unpack_summaries
 from pipeline.stages.worker import Job
 from pipeline.stop import Stop
 
-CORES_A_WORKER = 3
-"""Cores of a machine for each scoring worker on a GPU: choosing a photo's crops takes about half of
-the CPU time of decoding it and encoding its thumbnails."""
-CPUS_OF_A_WORKER = 0.6
-"""Of a core that a scoring worker on a GPU keeps busy: what it leaves is for the other stages."""
-MOST_WORKERS_A_GPU = 16
-"""Each takes 1 GB of the GPU's memory."""
+CORES_PER_WORKER = 3
+"""A machine's cores per scoring worker on a GPU: choosing a photo's crops takes about half of the
+CPU time of decoding it and encoding its thumbnails."""
+CPUS_PER_WORKER = 0.6
+"""The share of a core that a scoring worker on a GPU keeps busy; the other stages get the rest."""
+MOST_WORKERS_PER_GPU = 16
+"""Each worker takes 1 GB of the GPU's memory."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class ClusterShares:
         return Machines(self.cores, self.actor_gpus * self.actors, self.actors, self.device)
 
     @property
-    def beside(self) -> int:
+    def task_slots(self) -> int:
         """How many tasks of the other stages run at the same time as all actors."""
         return max(1, int((self.cores - self.actors * self.actor_cpus) / self.task_cpus))
 
@@ -75,10 +75,10 @@ class ClusterShares:
         or, with a GPU, to two. The other stages run at a lower priority than an actor on a GPU.
         """
         if not self.actors:
-            return Stages(read_apart, None, cut_encode_commit)
+            return Stages(read_in_worker, None, cut_encode_commit)
         if self.device == "cpu":
-            return Stages(read_apart, Finisher, None)
-        return Stages(read_beside_gpu, Scorer, commit_beside_gpu)
+            return Stages(read_in_worker, Finisher, None)
+        return Stages(read_low_priority, Scorer, commit_low_priority)
 
     def free(self) -> Mapping[str, float]:
         """Return the cluster's unused resources, by Ray's names."""
@@ -93,7 +93,7 @@ class ClusterShares:
         """
         flow = Flow(
             stages=self.stages,
-            room=Room(self.actors, self.beside),
+            room=Room(self.actors, self.task_slots),
             pending=pending,
             job=job,
             of_actors=(job, self.device, self.actor_gpus),
@@ -139,7 +139,7 @@ def share_out(
             raise SettingError("gpus_per_actor", f"{has}: no worker would start; ask for less")
         fit = max(1, fit_on_gpus(gpus, share))
         actors = num_actors or min(tasks, fit)
-        actor_cpus = min(CPUS_OF_A_WORKER, cpus / (2 * actors))
+        actor_cpus = min(CPUS_PER_WORKER, cpus / (2 * actors))
         why = f"{gpus:g} GPU in the cluster, {share:.3g} for each of {counted(actors, 'actor')}"
         if actors > fit:
             why += f", of which {actors - fit} wait for room"
@@ -171,12 +171,12 @@ def fit_on_gpus(gpus: float, share: float) -> int:
 
 
 def share_of_gpu(cpus: float, gpus: float) -> float:
-    """Return a scoring worker's default share of a GPU: one worker for CORES_A_WORKER cores.
+    """Return a scoring worker's default share of a GPU: one worker for CORES_PER_WORKER cores.
 
     Each worker keeps one core busy: a GPU finishes a photo's networks long before that core has
     chosen its crops. The other cores decode and encode meanwhile. docs/GPU.md has the arithmetic.
     """
     if not gpus:
         return 0.0
-    workers = min(MOST_WORKERS_A_GPU, max(1, int(cpus / gpus / CORES_A_WORKER)))
+    workers = min(MOST_WORKERS_PER_GPU, max(1, int(cpus / gpus / CORES_PER_WORKER)))
     return 1.0 if workers == 1 else int(1e4 / workers) / 1e4  # Ray counts GPUs to four digits

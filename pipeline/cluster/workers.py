@@ -11,38 +11,38 @@ from pipeline.stages.read import read_decode
 from pipeline.stages.wire import keep_pandas_out, share_heap
 from pipeline.stages.worker import Job
 
-NICE_BESIDE_GPU = 19
-"""Nice value of what runs beside the worker of a GPU: the lowest priority.
+LOW_PRIORITY_NICE = 19
+"""The nice value of tasks that run next to a GPU's scoring worker: the lowest priority.
 
-Ray starts all workers at 15. That of a GPU wakes up many times a photo, each time that the GPU has
-done a piece, and should then have a core at once, from one that decodes or encodes: nobody waits
-for those."""
+Ray starts all workers at 15. A GPU's worker wakes up many times per photo, whenever the GPU has
+finished a step, and should then get a core immediately, from a worker that decodes or encodes:
+nothing waits for those."""
 
 
-def read_apart(block: pa.Table, job: Job) -> pa.Table:
+def read_in_worker(block: pa.Table, job: Job) -> pa.Table:
     """Do the first stage, as a Ray task."""
     keep_pandas_out()
     return read_decode(block, job)
 
 
-def read_beside_gpu(block: pa.Table, job: Job) -> pa.Table:
-    """Do `read_apart` at a lower priority than a scoring worker; the decoding child inherits it."""
-    give_way()
-    return read_apart(block, job)
+def read_low_priority(block: pa.Table, job: Job) -> pa.Table:
+    """Do `read_in_worker` at a lower priority than a scorer; the decoding child inherits it."""
+    lower_priority()
+    return read_in_worker(block, job)
 
 
-def commit_beside_gpu(block: pa.Table, job: Job, decoded: pa.Table | None = None) -> pa.Table:
+def commit_low_priority(block: pa.Table, job: Job, decoded: pa.Table | None = None) -> pa.Table:
     """Do the last stage at a lower priority than a scoring worker."""
-    give_way()
+    lower_priority()
     return cut_encode_commit(block, job, decoded)
 
 
-def give_way() -> None:
+def lower_priority() -> None:
     """Lower the priority of this thread, and of threads and processes that it starts from now on.
 
     This needs no privilege. On systems other than Linux it applies to the whole process.
     """
-    os.setpriority(os.PRIO_PROCESS, 0, NICE_BESIDE_GPU)
+    os.setpriority(os.PRIO_PROCESS, 0, LOW_PRIORITY_NICE)
 
 
 class StageActor(DetectScore):

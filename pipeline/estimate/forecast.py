@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from msgspec.structs import replace
 
 from pipeline.estimate.measure import Measured, cpu_work_s, gpu_work_s
-from pipeline.estimate.prices import HOUR_S, Taken, cost_of
+from pipeline.estimate.prices import HOUR_S, ResourceUsage, cost_of
 from pipeline.estimate.ranges import Draws, Range, percentiles, wilson
 from pipeline.ledger.figures import Cost, Figures
 from pipeline.report.costs import limits
@@ -143,7 +143,7 @@ class _Forecaster:
         """
         machines = self.sample.machines
         value, low, high = (
-            cost_of(Taken(wall_s, machines.cores, machines.gpus, *others), prices)
+            cost_of(ResourceUsage(wall_s, machines.cores, machines.gpus, *others), prices)
             for wall_s, *others in (
                 [getattr(one, name) for one in took] for name in ("value", "low", "high")
             )

@@ -8,7 +8,7 @@ HOUR_S, GIGABYTE = 3600.0, 1e9
 
 
 @dataclass(frozen=True)
-class Taken:
+class ResourceUsage:
     """What a run takes: wall time, machines, requests by price, bytes."""
 
     wall_s: float
@@ -20,14 +20,14 @@ class Taken:
     written_bytes: float
 
 
-def cost_of(taken: Taken, prices: EstimateSettings) -> dict[str, float]:
+def cost_of(usage: ResourceUsage, prices: EstimateSettings) -> dict[str, float]:
     """Return the money by part. A cluster is paid for as long as it exists, busy or not."""
-    hours = taken.wall_s / HOUR_S
+    hours = usage.wall_s / HOUR_S
     return {
-        "cpu": hours * taken.cores * prices.price_cpu_hour,
-        "gpu": hours * taken.gpus * prices.price_gpu_hour,
-        "requests": (taken.gets * prices.price_get_1000 + taken.puts * prices.price_put_1000)
+        "cpu": hours * usage.cores * prices.price_cpu_hour,
+        "gpu": hours * usage.gpus * prices.price_gpu_hour,
+        "requests": (usage.gets * prices.price_get_1000 + usage.puts * prices.price_put_1000)
         / 1000,
-        "month_of_storage": taken.written_bytes / GIGABYTE * prices.price_gb_month,
-        "reading": taken.read_bytes / GIGABYTE * prices.price_gb_out,
+        "month_of_storage": usage.written_bytes / GIGABYTE * prices.price_gb_month,
+        "reading": usage.read_bytes / GIGABYTE * prices.price_gb_out,
     }

@@ -51,5 +51,5 @@ def estimate(planned: PlannedRun, log: Log, start: Callable[[], tuple[Machines, 
     for summary in work(deque(ledger.pending()), job):
         done.append(summary)
         progress.advance(summary.metrics.photos, summary.metrics.ok, summary.metrics.crops)
-    taken = measured(done, began, time.time(), machines)
-    return forecast(taken, todo.inputs, planned.tasks.task_count, settings.estimating)
+    sample_usage = measured(done, began, time.time(), machines)
+    return forecast(sample_usage, todo.inputs, planned.tasks.task_count, settings.estimating)

@@ -53,7 +53,7 @@ def commit(
     figures |= {"images": manifest.rows, "costs": msgspec.to_builtins(manifest.metrics.costs)}
     for line in [] if log.json else summary_lines(figures):
         log.say("summary", line)
-    _tell_failures(ledger.store, manifest, log)
+    _log_failures(ledger.store, manifest, log)
     for name, one in (manifest.unified or {}).items():
         was = ", ".join(f"{kind} in run {who['latest']}" for kind, who in one.was.items())
         log.say("column", f"column {name} is {one.type} in the current table: {was}")
@@ -69,11 +69,11 @@ def commit(
     log.say("committed", f"run {ledger.run_id} is committed: {verdict}", **figures)
     is_live = go_live(job.settings, ledger.store, log, manifest)
     _write_extras(ledger.store, manifest, log)
-    tell_result(job.settings.running.output, ledger.run_id, log)
+    log_result(job.settings.running.output, ledger.run_id, log)
     return ending_of(verdict, is_live)
 
 
-def _tell_failures(store: Store, manifest: Manifest, log: Log) -> None:
+def _log_failures(store: Store, manifest: Manifest, log: Log) -> None:
     """Log how many photos failed for each kind of reason, and when each kind is retried."""
     if manifest.failures is None or not manifest.failures.rows:
         return
@@ -95,7 +95,7 @@ def _write_extras(store: Store, manifest: Manifest, log: Log) -> None:
         log.say("index", f"WARNING: the run's card or the index of photos is not written: {error}")
 
 
-def tell_result(output: str, run_id: str, log: Log) -> None:
+def log_result(output: str, run_id: str, log: Log) -> None:
     """Log where the result is, how to look at it and how to open it."""
     if scheme_of(output) == "file":
         output = os.path.abspath(local_path(output))

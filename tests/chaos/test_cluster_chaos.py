@@ -21,7 +21,7 @@ import pytest
 
 from pipeline import open_run
 from pipeline.cli.local_services import RayHead, ray_head
-from pipeline.cluster.workers import Finisher, Scorer, read_apart
+from pipeline.cluster.workers import Finisher, Scorer, read_in_worker
 from pipeline.ledger.audit import verify_run
 from pipeline.stages.commit import cut_encode_commit
 from pipeline.storage.store import open_store
@@ -40,7 +40,7 @@ HEAD_DIES = 0.3  # share of the runs
 SOON = 0.1  # chance that a victim in sight dies at this look, ten looks a second
 # How the victims look in the list of processes.
 VICTIMS = {
-    "task worker": tuple(f"ray::{one.__name__}" for one in (read_apart, cut_encode_commit)),
+    "task worker": tuple(f"ray::{one.__name__}" for one in (read_in_worker, cut_encode_commit)),
     "scoring actor": tuple(f"ray::{one.__name__}" for one in (Scorer, Finisher)),
     "decoding child": ("pipeline.photo.sandbox.child",),
     "raylet": ("raylet/raylet",),

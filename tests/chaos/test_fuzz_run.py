@@ -12,7 +12,7 @@ import pytest
 
 from pipeline import open_run
 from pipeline.cli.local_services import ray_head
-from pipeline.cluster.workers import Finisher, read_apart
+from pipeline.cluster.workers import Finisher, read_in_worker
 from pipeline.ledger.audit import verify_run
 from pipeline.storage.store import open_store
 from tests.pipeline.photo.sandbox.test_decode_fuzz import STATUSES, mutated
@@ -30,7 +30,7 @@ STARTS_S = 15  # in which a process loads what it needs
 KINDS = {
     "scoring actor": f"ray::{Finisher.__name__}",
     "decoding child": "pipeline.photo.sandbox.child",
-    "reading worker": f"ray::{read_apart.__name__}",
+    "reading worker": f"ray::{read_in_worker.__name__}",
 }
 
 

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from pipeline.cluster.flow import Stages
 from pipeline.cluster.shares import ClusterShares
-from pipeline.cluster.workers import Scorer, commit_beside_gpu, read_apart, read_beside_gpu
+from pipeline.cluster.workers import Scorer, commit_low_priority, read_in_worker, read_low_priority
 from pipeline.stages.commit import cut_encode_commit
 
 FOLDER = "GPU_PROOF_SAMPLES"  # environment variable of the workers
@@ -124,8 +124,8 @@ def where(frame: FrameType) -> str:
 def stages(priority: str) -> Stages:
     """Return the stages of a job on a GPU, with a sampled scorer."""
     if priority == "same":
-        return Stages(read_apart, SampledScorer, cut_encode_commit)
-    return Stages(read_beside_gpu, SampledScorer, commit_beside_gpu)
+        return Stages(read_in_worker, SampledScorer, cut_encode_commit)
+    return Stages(read_low_priority, SampledScorer, commit_low_priority)
 
 
 def main() -> int:

@@ -96,7 +96,7 @@ def test_a_thread_s_own_state_is_seen() -> None:
 def test_ways_differ_in_priority_alone() -> None:
     lowered, same = stages("lowered"), stages("same")
     assert lowered.score is same.score
-    assert (lowered.read.__name__, same.read.__name__) == ("read_beside_gpu", "read_apart")
+    assert (lowered.read.__name__, same.read.__name__) == ("read_low_priority", "read_in_worker")
     assert FORMATS[0] == "auto"
 
 

@@ -69,7 +69,7 @@ def found_by(
     shares = share_out({"CPU": cores, "GPU": 1}, tasks, actors, None)
     flow = Flow(
         Stages(read, TimedScorer, encode),
-        Room(shares.actors, shares.beside),
+        Room(shares.actors, shares.task_slots),
         deque(range(tasks)),
         None,
         (),

@@ -15,7 +15,7 @@ from ray._private.node import Node
 
 from pipeline.cli.local_services import free_ports
 from pipeline.cluster import joining
-from pipeline.cluster.joining import UNUSED, cluster_at_hand, join_or_start
+from pipeline.cluster.joining import UNUSED_PROCESSES, cluster_address, join_or_start
 from pipeline.errors import LedgerError
 from pipeline.ray_variables import LOOPBACK_SWITCH
 
@@ -48,10 +48,10 @@ def test_what_ray_start_has_begun_is_joined(
     listening: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(joining, "find_bootstrap_address", lambda _: listening)
-    assert cluster_at_hand() == listening
+    assert cluster_address() == listening
     (nobody,) = free_ports(1)
     monkeypatch.setattr(joining, "find_bootstrap_address", lambda _: f"127.0.0.1:{nobody}")
-    assert cluster_at_hand() == ""  # its address was left behind
+    assert cluster_address() == ""  # its address was left behind
 
 
 def test_the_address_of_the_environment_goes_first(
@@ -61,14 +61,14 @@ def test_the_address_of_the_environment_goes_first(
     client = f"ray://{listening}"
     for told, joined in ((listening, listening), ("local", ""), (client, client)):
         os.environ["RAY_ADDRESS"] = told
-        assert cluster_at_hand() == joined
+        assert cluster_address() == joined
 
 
 @pytest.mark.parametrize("cluster", [None, "127.0.0.1", "outside"])
 def test_loopback_is_kept_to_unless_the_cluster_is_elsewhere(
     cluster: str | None, asked: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(joining, "_knock", lambda _: None)
+    monkeypatch.setattr(joining, "_check_listening", lambda _: None)
     address = None if cluster is None else f"{cluster}:6379"
     monkeypatch.setattr(joining, "find_bootstrap_address", lambda _: address)
     join_or_start()
@@ -89,12 +89,12 @@ def test_a_node_of_the_job_s_own_leaves_out_what_nobody_uses(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Also where starting it fails, all is as before afterwards; a joined cluster has all."""
-    before = [getattr(Node, name) for name in UNUSED]
+    before = [getattr(Node, name) for name in UNUSED_PROCESSES]
     node: Any = object.__new__(Node)
     seen: list[bool] = []
 
     def start(**_: Any) -> None:
-        seen.append(any(getattr(Node, name) in before for name in UNUSED))
+        seen.append(any(getattr(Node, name) in before for name in UNUSED_PROCESSES))
         if not seen[-1]:  # Ray calls them so, and wants nothing from them
             node.start_monitor()
             node.start_log_monitor()
@@ -104,9 +104,9 @@ def test_a_node_of_the_job_s_own_leaves_out_what_nobody_uses(
     monkeypatch.setattr("ray.init", start)
     with pytest.raises(LedgerError, match="Ray does not start: no room"):
         join_or_start()
-    assert [getattr(Node, name) for name in UNUSED] == before
+    assert [getattr(Node, name) for name in UNUSED_PROCESSES] == before
     join_or_start(shows_workers=True)
-    monkeypatch.setattr(joining, "_knock", lambda _: None)
+    monkeypatch.setattr(joining, "_check_listening", lambda _: None)
     monkeypatch.setattr(joining, "find_bootstrap_address", lambda _: "10.0.0.9:6379")
     join_or_start()
     assert seen == [False, True, True]

@@ -22,7 +22,7 @@ def test_every_worker_keeps_pandas_out_first(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(workers, "read_decode", lambda *_: done.append("task read"))
     for actor in (workers.Scorer, workers.Finisher):
         actor(job, "cpu").ready()
-    workers.read_apart(pa.table({"task": [0]}), job)
+    workers.read_in_worker(pa.table({"task": [0]}), job)
     kept, actor_s = "pandas kept out", ["pandas kept out", "heap shared", "networks made"]
     assert done == [*actor_s, *actor_s, kept, "task read"]
 
@@ -59,12 +59,12 @@ def test_what_runs_beside_a_gpu_gives_way_to_its_worker(monkeypatch: pytest.Monk
     before, block = nice_value(), pa.table({"task": [0]})
     for call in (
         lambda: workers.Scorer(job, "cuda").do(block),
-        lambda: workers.read_beside_gpu(block, job),
-        lambda: workers.commit_beside_gpu(block, job, block),
+        lambda: workers.read_low_priority(block, job),
+        lambda: workers.commit_low_priority(block, job, block),
     ):
         with ThreadPoolExecutor(1) as pool:  # on Linux each thread has its own priority
             pool.submit(call).result()
     assert found == {"scorer": before, "reader": 19, "child": 19, "encoder": 19}
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(workers.read_apart, block, job).result()
+        pool.submit(workers.read_in_worker, block, job).result()
     assert found["reader"] == found["child"] == before, "without a GPU nothing gives way"

@@ -15,7 +15,7 @@ from pipeline.cli.local_services import free_ports
 from pipeline.cluster.causes import cause_of
 from pipeline.cluster.flow import Stages
 from pipeline.cluster.shares import ClusterShares, share_out, start_ray
-from pipeline.cluster.workers import Finisher, Scorer, commit_beside_gpu, read_beside_gpu
+from pipeline.cluster.workers import Finisher, Scorer, commit_low_priority, read_low_priority
 from pipeline.errors import LedgerError, SettingError
 from pipeline.ray_variables import KEEPS_WORKERS, UNWATCHED
 from pipeline.settings import RunningSettings
@@ -131,7 +131,7 @@ def test_an_actor_on_a_core_commits_and_one_on_a_gpu_hands_on() -> None:
     on_cpu = share_out({"CPU": 4}, MANY, 0, 1.0)
     assert (on_cpu.stages.score, on_cpu.stages.encode) == (Finisher, None)
     on_gpu = share_out({"CPU": 4, "GPU": 1}, MANY, 0, 1.0)
-    assert on_gpu.stages == Stages(read_beside_gpu, Scorer, commit_beside_gpu)
+    assert on_gpu.stages == Stages(read_low_priority, Scorer, commit_low_priority)
     stored = on_cpu.without_scoring()
     assert (stored.stages.score, stored.stages.encode) == (None, cut_encode_commit)
 

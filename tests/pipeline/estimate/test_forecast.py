@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 
 from pipeline.estimate.forecast import Forecast, forecast
+from pipeline.estimate.formatting import document, lines
 from pipeline.estimate.measure import Measured, measured
-from pipeline.estimate.prices import Taken, cost_of
+from pipeline.estimate.prices import ResourceUsage, cost_of
 from pipeline.estimate.ranges import Range, percentiles
-from pipeline.estimate.tell import document, lines
 from pipeline.ledger.figures import Cost, Figures
 from pipeline.report.costs import Machines
 from pipeline.settings import EstimateSettings
@@ -161,7 +161,7 @@ def test_cost_is_the_sum_of_its_parts() -> None:
         price_cpu_hour=0.05, price_gpu_hour=2.0, price_get_1000=0.0004, price_put_1000=0.005,
         price_gb_month=0.023, price_gb_out=0.02,
     )  # fmt: skip
-    taken = Taken(7_200, 3, 1, 2e6, 0.5e6, 100e9, 40e9)
+    taken = ResourceUsage(7_200, 3, 1, 2e6, 0.5e6, 100e9, 40e9)
     assert cost_of(taken, prices) == pytest.approx(
         {"cpu": 0.30, "gpu": 4.0, "requests": 3.3, "month_of_storage": 0.92, "reading": 2.0}
     )

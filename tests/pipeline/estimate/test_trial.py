@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from pipeline.estimate.forecast import Forecast
-from pipeline.estimate.tell import document
+from pipeline.estimate.formatting import document
 from pipeline.estimate.trial import Work, estimate
 from pipeline.job import plan
 from pipeline.ledger.figures import Figures
