@@ -26,7 +26,7 @@ from pipeline.stages.crop import DetectScore
 from pipeline.stages.heap import give_back_growth
 from pipeline.stages.read import read_task
 from pipeline.stages.task import TaskSummary
-from pipeline.stages.wire import keep_pandas_out, share_heap
+from pipeline.stages.wire import keep_pandas_out, use_system_allocator
 from pipeline.stages.worker import Job
 from pipeline.stages.worker_deaths import DEATHS
 from pipeline.stop import Drained, Stop
@@ -206,7 +206,7 @@ def do_tasks(pipe: Connection, job: Job, scores: bool) -> None:
     let_signals_through()
     try:
         keep_pandas_out()
-        share_heap()
+        use_system_allocator()
         score = DetectScore(job, "cpu") if scores else None
         pipe.send((READY, []))
         while True:

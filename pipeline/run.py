@@ -26,7 +26,7 @@ from pipeline.report.lineage import lineage
 from pipeline.report.progress import Log, Progress, tell_when_stuck
 from pipeline.settings import RunningSettings, Settings
 from pipeline.stages.task import TaskSummary
-from pipeline.stages.worker import Job, missing_wall
+from pipeline.stages.worker import Job, sandbox_problem
 from pipeline.stop import Drained, Stop
 
 PHOTOS_AN_ACTOR = 40  # an actor takes as long to start as to score this many
@@ -117,7 +117,7 @@ def work_and_commit(job: Job, ledger: Ledger, log: Log, stop: Stop) -> Ending:
             about = {"does": workers.does, "why": workers.why, **asdict(workers.machines)}
             log.say("workers", f"{workers.does}: {workers.why}", **about)
             session.machines = workers.machines
-            if problem := missing_wall():
+            if problem := sandbox_problem():
                 message = f"photos are decoded without a filter of system calls: {problem}"
                 log.say("wall", f"WARNING: {message}")
             progress = Progress(log, ledger.rows - before["images_done"], len(pending))

@@ -8,7 +8,7 @@ from pipeline.stages.commit import cut_encode_commit
 from pipeline.stages.crop import DetectScore
 from pipeline.stages.in_one import DetectScoreCommit
 from pipeline.stages.read import read_decode
-from pipeline.stages.wire import keep_pandas_out, share_heap
+from pipeline.stages.wire import keep_pandas_out, use_system_allocator
 from pipeline.stages.worker import Job
 
 LOW_PRIORITY_NICE = 19
@@ -51,7 +51,7 @@ class StageActor(DetectScore):
     def __init__(self, job: Job, device: str, gpus: float = 0.0) -> None:
         """Make the networks ready, as `DetectScore` does."""
         keep_pandas_out()
-        share_heap()
+        use_system_allocator()
         super().__init__(job, device, gpus)
 
     def ready(self) -> None:

@@ -34,7 +34,7 @@ from pipeline.detectors import Detector
 from pipeline.errors import UsageError
 from pipeline.photo.decode import Photo, decode
 from pipeline.photo.pillow_image import photo_of_image
-from pipeline.photo.sandbox.apart import decode_apart
+from pipeline.photo.sandbox.standalone import decode_sandboxed
 from pipeline.settings import CroppingSettings, DecodingSettings
 from pipeline.settings.guards import DEFAULT_FALLBACK, DEFAULT_PROFILE
 from pipeline.shapes import parse_shape
@@ -160,7 +160,7 @@ class Cropper:
         policies = (guard_policy, KindPolicy(long_photos, text_heavy))
         self._engine = assemble(fast, source, chosen, SEARCH, rank_by, *policies)
         self._trims = trims
-        self._decode = decode if trusted else decode_apart
+        self._decode = decode if trusted else decode_sandboxed
 
     def crop(
         self, image: ImageLike, ratios: Sequence[str] = ("1:1",), top_k: int = 1
@@ -227,7 +227,7 @@ def _check_detects(detector: str | Detector) -> None:
         raise UsageError(f"a detector is a name or has a method `detect`, not {detector!r}")
 
 
-def photo_of(image: ImageLike, decode_file: Callable[[bytes], Photo] = decode_apart) -> Photo:
+def photo_of(image: ImageLike, decode_file: Callable[[bytes], Photo] = decode_sandboxed) -> Photo:
     """Decode bytes, a file, or a Pillow image (see `photo_of_image`).
 
     decode_file: for bytes and files. Pillow decodes a Pillow image in this process, even if its

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from pipeline.photo.bright import tone_mapped
 from pipeline.photo.spaces import (
     ADOBE_GAMMA,
     ADOBE_XY,
@@ -24,6 +23,7 @@ from pipeline.photo.spaces import (
     profile_of,
     to_xyz,
 )
+from pipeline.photo.tone_mapping import tone_mapped
 
 Meaning: TypeAlias = bytes | Space | None  # an ICC profile, a space, or None for sRGB
 WideName = Literal["p3", "adobe", "bt2020"]
@@ -103,7 +103,7 @@ def wide_space(mode: str, meaning: Meaning) -> WideName | None:
     """
     if meaning is None or mode not in ("RGB", "RGBA"):
         return None
-    if isinstance(meaning, Space) and meaning.is_bright:
+    if isinstance(meaning, Space) and meaning.is_hdr:
         return "p3"
     colorants = _colorants(meaning)
     if colorants is None or _holds(SRGB, colorants):
@@ -140,7 +140,7 @@ def _eight_bit_grey(image: Image.Image) -> Image.Image:
 
 
 def _converted(image: Image.Image, meaning: Meaning, target: Space) -> Image.Image:
-    if isinstance(meaning, Space) and meaning.is_bright:
+    if isinstance(meaning, Space) and meaning.is_hdr:
         return tone_mapped(image.convert("RGB"), meaning, target.xy)
     profile = profile_of(meaning or SRGB) if not isinstance(meaning, bytes) else meaning
     if profile is None or len(profile) > MAX_PROFILE_BYTES:

@@ -18,11 +18,11 @@ from PIL import Image
 from pipeline.errors import DecodeError
 from pipeline.photo.decoded import Photo, described
 from pipeline.photo.files.damaged import (
-    box_there,
     check_whole,
+    decoded_box,
+    equal_rows,
+    recover_file,
     repeat_last_row,
-    rest_of,
-    rows_alike,
 )
 from pipeline.photo.files.formats import is_cut_short, sniff
 from pipeline.photo.files.frames import frame_count
@@ -34,9 +34,9 @@ from pipeline.photo.view import view_size
 __all__ = [
     "Photo",
     "Rendered",
+    "as_decode_errors",
     "check_bytes",
     "decode",
-    "malformed_told",
     "render",
 ]
 
@@ -134,7 +134,7 @@ def render(data: bytes, limits: DecodeLimits, view_side: int, colour: Colour = "
     check_bytes(data, limits)
     name = sniff(data)
     try:
-        with malformed_told(data, name):
+        with as_decode_errors(data, name):
             return _render(data, name, limits, view_side, colour)
     except DecodeError as error:
         if limits.least_complete >= 1 or error.status not in _DAMAGED:
@@ -143,8 +143,8 @@ def render(data: bytes, limits: DecodeLimits, view_side: int, colour: Colour = "
     # Not in the handler, which would still reference what the first attempt has decoded.
     share = 0.0
     try:
-        with malformed_told(data, name):
-            share, rendered = _render_rest(data, name, limits, view_side, colour)
+        with as_decode_errors(data, name):
+            share, rendered = _render_recovered(data, name, limits, view_side, colour)
             if rendered is not None:
                 return rendered
     except DecodeError as error:
@@ -154,7 +154,7 @@ def render(data: bytes, limits: DecodeLimits, view_side: int, colour: Colour = "
 
 
 @contextmanager
-def malformed_told(data: bytes, name: str) -> Iterator[None]:
+def as_decode_errors(data: bytes, name: str) -> Iterator[None]:
     """Convert errors and warnings that libraries raise for a malformed file to a DecodeError."""
     try:
         with warnings.catch_warnings():
@@ -193,31 +193,31 @@ def _render(
     return Rendered(planes, width, height, name, opened.orientation, frames)
 
 
-def _render_rest(
+def _render_recovered(
     data: bytes, name: str, limits: DecodeLimits, view_side: int, colour: Colour
 ) -> tuple[float, Rendered | None]:
     """Return the share of a damaged picture's rows that exist, and the picture if that is enough.
 
     Missing rows repeat the last row that exists, so that no gap shows in a thumbnail.
     """
-    rest = rest_of(data, name, limits)
-    if rest is None:
+    recovered = recover_file(data, name, limits)
+    if recovered is None:
         return 0.0, None
-    opened = opened_picture(rest.data, name, limits)
+    opened = opened_picture(recovered.data, name, limits)
     size = opened.image.size
     filled = frame_box(opened.image)
-    if rest.rows is not None and rest.rows / size[1] < limits.least_complete:
-        return rest.rows / size[1], None
+    if recovered.rows is not None and recovered.rows / size[1] < limits.least_complete:
+        return recovered.rows / size[1], None
     opened.load(view_side)
     stored_rows = opened.image.height
-    if rest.rows is not None:
-        rows = rest.rows * stored_rows // size[1]
-    elif rest.other:
-        other = opened_picture(rest.other, name, limits)
+    if recovered.rows is not None:
+        rows = recovered.rows * stored_rows // size[1]
+    elif recovered.other:
+        other = opened_picture(recovered.other, name, limits)
         other.load(view_side)
-        rows = rows_alike(opened.image, other.image)
-        if rows == stored_rows and rest.better:
-            opened = opened_picture(rest.better, name, limits)
+        rows = equal_rows(opened.image, other.image)
+        if rows == stored_rows and recovered.better:
+            opened = opened_picture(recovered.better, name, limits)
             opened.load(view_side)
     else:
         rows = stored_rows
@@ -231,8 +231,8 @@ def _render_rest(
     there_px, orientation = None, opened.orientation
     if rows < stored_rows:
         view_rows = planes.image.height if orientation < 5 else planes.image.width
-        there = rows * view_rows // stored_rows
-        there_px = box_there((width, height), view_rows, there, orientation)
+        decoded_rows = rows * view_rows // stored_rows
+        there_px = decoded_box((width, height), view_rows, decoded_rows, orientation)
     facts = (width, height, name, orientation)
     return complete, Rendered(planes, *facts, complete=complete, there_px=there_px)
 

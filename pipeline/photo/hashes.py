@@ -15,12 +15,12 @@ from pipeline.photo.encoding.thumbnail import resample, shrunk
 from pipeline.photo.view import size_within
 
 SMALL_SIDE = 100  # pixels; the most that ThumbHash accepts
-ROWS_A_PIXEL = 3  # rows of a view that are read for each row of the small picture
+ROWS_PER_PIXEL = 3  # rows of a view that are read for each row of the small picture
 HASH_SIDE = 32  # pixels per side that the perceptual hash transforms
 HASH_BITS_SIDE = 8  # frequencies per side, so 64 bits
 
 # ThumbHash: numbers of terms of brightness along the long side, of the two colours, and of opacity.
-L_TERMS, L_TERMS_BESIDE_ALPHA, LEAST_L_TERMS = 7, 5, 3
+L_TERMS, L_TERMS_WITH_ALPHA, LEAST_L_TERMS = 7, 5, 3
 COLOUR_TERMS = 3
 ALPHA_TERMS = 5
 
@@ -41,7 +41,7 @@ def small_picture(photo: Photo) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | 
     size_wh = size_within((width, height), SMALL_SIDE)
     if size_wh == (width, height):
         return photo.pixels, photo.alpha
-    small = shrunk(photo.pixels, size_wh, ROWS_A_PIXEL)
+    small = shrunk(photo.pixels, size_wh, ROWS_PER_PIXEL)
     if photo.alpha is None:
         return small, None
     alpha = Image.fromarray(photo.alpha).resize(size_wh, Image.Resampling.BICUBIC)
@@ -79,7 +79,7 @@ def thumbhash(pixels: NDArray[np.uint8], alpha: NDArray[np.uint8] | None = None)
     opacity = None if alpha is None or alpha.min() == 255 else alpha / 255  # [h, w]
     has_alpha = opacity is not None
     red, green, blue = _planes(pixels, opacity)
-    most = L_TERMS_BESIDE_ALPHA if has_alpha else L_TERMS
+    most = L_TERMS_WITH_ALPHA if has_alpha else L_TERMS
     terms_x, terms_y = (max(1, _round(most * s / max(height, width))) for s in (width, height))
     channels = [
         _channel(

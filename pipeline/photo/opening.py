@@ -14,10 +14,10 @@ from PIL.WebPImagePlugin import WebPImageFile
 from pipeline.errors import DecodeError
 from pipeline.photo.colour import Meaning
 from pipeline.photo.files.formats import webp_size
-from pipeline.photo.files.old_avif import mended_avif
-from pipeline.photo.files.strip import Bare, bare
+from pipeline.photo.files.old_avif import repaired_avif
+from pipeline.photo.files.strip import StrippedFile, stripped
 from pipeline.photo.limits import DecodeLimits
-from pipeline.photo.spaces import bright_space
+from pipeline.photo.spaces import hdr_space
 from pipeline.photo.view import jpeg_scale
 
 try:
@@ -26,7 +26,7 @@ except ImportError:  # the extra `heic`; without it HEIC is refused with a messa
     HeifImageFile = None
 
 # XMP, by which Pillow would turn a picture without EXIF; browsers do not.
-TEXTS_THAT_TURN = ("xmp", "XML:com.adobe.xmp")
+XMP_KEYS = ("xmp", "XML:com.adobe.xmp")
 _STRIP_ROWS = 256  # rows of a 16-bit picture that are compared at once, which bounds the memory
 _PNG_DEPTH, _PNG_COLOUR = 24, 25  # offsets of bit depth and colour type in a PNG
 
@@ -50,7 +50,7 @@ class Opened:
     deep_key: tuple[bytes, tuple[int, ...]] | None = None
 
     @property
-    def is_turned(self) -> bool:
+    def is_upright(self) -> bool:
         """Whether the decoder has already turned it upright, as libheif does."""
         return self.format == "heic"
 
@@ -73,12 +73,12 @@ def opened_picture(data: bytes, name: str, limits: DecodeLimits) -> Opened:
     """Read a file's header and check its size. Raises DecodeError, and what `MALFORMED` names."""
     if name == "webp" and (size := webp_size(data)) is not None:
         check_size(size, name, limits)
-    found = bare(data, name)
+    found = stripped(data, name)
     image = _opened(BytesIO(found.data), name)  # `Image.open` would try other plugins too
     check_size(image.size, name, limits)
     if found.scans > 1:
         _check_scans(image.size, found.scans, limits)
-    for text in TEXTS_THAT_TURN:
+    for text in XMP_KEYS:
         image.info.pop(text, None)
     deep_key = None
     if name == "png":
@@ -93,14 +93,14 @@ def opened_picture(data: bytes, name: str, limits: DecodeLimits) -> Opened:
     return Opened(image, name, found.orientation, meaning, limits.max_pixels, deep_key)
 
 
-def meaning_of(image: Image.Image, found: Bare) -> Meaning:
+def meaning_of(image: Image.Image, found: StrippedFile) -> Meaning:
     """Return what the values mean: by a PNG's cICP, else a profile, else code points."""
     profile = image.info.get("icc_profile")
     if not isinstance(profile, bytes) or not profile:
         return found.space
     if found.space is not None and image.format == "PNG":
         return found.space
-    return bright_space(profile) or profile
+    return hdr_space(profile) or profile
 
 
 def _fill_palette(image: ImageFile.ImageFile) -> None:
@@ -162,10 +162,10 @@ def _opened_avif(stream: BytesIO) -> ImageFile.ImageFile:
     try:
         return AvifImageFile(stream)
     except SyntaxError:
-        mended = mended_avif(stream.getvalue())
-        if mended is None:
+        repaired = repaired_avif(stream.getvalue())
+        if repaired is None:
             raise
-    return AvifImageFile(BytesIO(mended))
+    return AvifImageFile(BytesIO(repaired))
 
 
 def check_size(size: tuple[int, int], name: str, limits: DecodeLimits) -> None:

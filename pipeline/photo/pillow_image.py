@@ -11,9 +11,9 @@ from pipeline.errors import DecodeError
 from pipeline.photo.decode import MALFORMED
 from pipeline.photo.decoded import Photo, described
 from pipeline.photo.files.formats import DECODED
-from pipeline.photo.files.strip import ORIENTATION, Bare, orientation_of
+from pipeline.photo.files.strip import ORIENTATION, StrippedFile, orientation_of
 from pipeline.photo.limits import VIEW_SIDE, DecodeLimits
-from pipeline.photo.opening import TEXTS_THAT_TURN, Opened, check_size, meaning_of
+from pipeline.photo.opening import XMP_KEYS, Opened, check_size, meaning_of
 from pipeline.photo.planes import upright, upright_size
 from pipeline.photo.view import view_size
 
@@ -21,9 +21,9 @@ from pipeline.photo.view import view_size
 _FORMAT_OF = {"mpo": "jpeg", "heif": "heic"}
 _LOSSLESS = "png"  # the format of an image without a file, or of a format that we do not decode
 # Texts by which Pillow would turn a picture and browsers do not.
-_TEXTS = (*TEXTS_THAT_TURN, "Raw profile type exif")
+_TEXTS = (*XMP_KEYS, "Raw profile type exif")
 _EXIF_STARTS = b"Exif\0\0"
-_MOST_OF_8_BITS = 255
+_MOST_8_BIT = 255
 
 
 def photo_of_image(image: Image.Image, view_side: int = VIEW_SIDE) -> Photo:
@@ -41,9 +41,9 @@ def photo_of_image(image: Image.Image, view_side: int = VIEW_SIDE) -> Photo:
     check_size(image.size, name, limits)
     try:
         image.load()
-        meaning = meaning_of(image, Bare(b""))
+        meaning = meaning_of(image, StrippedFile(b""))
         opened = Opened(image, name, _orientation_of(image), meaning, limits.max_pixels)
-        planes = upright(opened, view_size(image.size, view_side), shown=_of_its_depth(image))
+        planes = upright(opened, view_size(image.size, view_side), shown=_at_true_depth(image))
     except MALFORMED as error:
         raise DecodeError("corrupt", f"a Pillow image: {error}"[:200]) from error
     return described(
@@ -63,12 +63,12 @@ def _format_of(image: Image.Image) -> str:
     return name if name in DECODED else _LOSSLESS
 
 
-def _of_its_depth(image: Image.Image) -> Image.Image:
+def _at_true_depth(image: Image.Image) -> Image.Image:
     """Return the image, converted to L if its mode has more than 8 bits but its values do not."""
     if image.mode not in ("I", "F"):
         return image
     least, most = (float(value) for value in image.getextrema())  # type: ignore[arg-type]
-    return image.convert("L") if 0 <= least <= most <= _MOST_OF_8_BITS else image
+    return image.convert("L") if 0 <= least <= most <= _MOST_8_BIT else image
 
 
 def _orientation_of(image: Image.Image) -> int:
@@ -82,5 +82,5 @@ def _orientation_of(image: Image.Image) -> int:
         return orientation_of(block.removeprefix(_EXIF_STARTS))
     if any(text in image.info for text in _TEXTS):
         return 1
-    told = image.getexif().get(ORIENTATION, 1)
-    return told if told in range(1, 9) else 1
+    orientation = image.getexif().get(ORIENTATION, 1)
+    return orientation if orientation in range(1, 9) else 1

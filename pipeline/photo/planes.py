@@ -41,7 +41,7 @@ class Planes:
 def upright_size(opened: Opened, size_wh: tuple[int, int]) -> tuple[int, int]:
     """Return width and height of an upright photo. size_wh: as it is stored."""
     width, height = size_wh
-    return (height, width) if opened.orientation >= 5 and not opened.is_turned else (width, height)
+    return (height, width) if opened.orientation >= 5 and not opened.is_upright else (width, height)
 
 
 def upright(
@@ -66,7 +66,7 @@ def upright(
     kept = None if wide is None else to_space(image, opened.meaning, WIDE[wide])
     image = to_space(image, opened.meaning, SRGB)
     turn = _UPRIGHT.get(opened.orientation)
-    if turn is not None and not opened.is_turned:
+    if turn is not None and not opened.is_upright:
         image = image.transpose(turn)
         alpha, kept = alpha and alpha.transpose(turn), kept and kept.transpose(turn)
     return Planes(image, alpha, kept, wide)

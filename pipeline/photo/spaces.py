@@ -42,7 +42,7 @@ _CURVE_OF: dict[int, Curve] = {
 }  # fmt: skip
 # The curve of video cameras. Chromium shows it with a screen's exponent (BT.1886) if a PNG states
 # it, and as sRGB if an AVIF does, since most such files were made from sRGB pictures.
-_OF_CAMERAS = frozenset({1, 6, 11, 12, 14, 15})
+_CAMERA_CURVES = frozenset({1, 6, 11, 12, 14, 15})
 _MEANINGLESS = (0, 3)  # reserved curves, with which browsers ignore the code points
 _EXTENDED = 12  # the camera curve of ITU-R BT.1361, which no browser supports in a PNG
 _BRADFORD = np.array(
@@ -69,15 +69,15 @@ class Space:
     peak_nits: float = PEAK_NITS
 
     @property
-    def is_bright(self) -> bool:
+    def is_hdr(self) -> bool:
         """Whether it is brighter than paper white (HDR), so that it has to be tone-mapped."""
         return self.curve in ("pq", "hlg")
 
 
 def png_space(primaries: int, transfer: int, matrix: int, full_range: int) -> Space | None:
     """Return the space of a PNG's cICP chunk; None if it is not allowed in a PNG or unknown."""
-    is_of_cameras = transfer in _OF_CAMERAS and transfer != _EXTENDED
-    curve: Curve | None = 2.4 if is_of_cameras else _CURVE_OF.get(transfer)
+    is_camera_curve = transfer in _CAMERA_CURVES and transfer != _EXTENDED
+    curve: Curve | None = 2.4 if is_camera_curve else _CURVE_OF.get(transfer)
     xy = _XY_OF.get(primaries)
     if xy is None or curve is None or matrix != 0 or full_range != 1:
         return None
@@ -94,7 +94,7 @@ def media_space(primaries: int, transfer: int) -> Space | None:
     return Space(_XY_OF.get(primaries, SRGB_XY), _CURVE_OF.get(transfer, "srgb"))
 
 
-def bright_space(profile: bytes) -> Space | None:
+def hdr_space(profile: bytes) -> Space | None:
     """Return the PQ or HLG space that an ICC profile names by code points; None if it names none.
 
     The tag `cicp` takes precedence over curves and tables, which can't represent light brighter
@@ -107,7 +107,7 @@ def bright_space(profile: bytes) -> Space | None:
         if tags[at : at + 4] == b"cicp":
             start = int.from_bytes(tags[at + 4 : at + 8], "big") + 8
             space = png_space(*points) if len(points := profile[start : start + 4]) == 4 else None
-            return space if space is not None and space.is_bright else None
+            return space if space is not None and space.is_hdr else None
     return None
 
 
@@ -117,10 +117,10 @@ def with_peak(space: Space | None, content: int, screen: int) -> Space | None:
     content: the peak of the picture (MaxCLL, CTA-861.3). screen: the peak of the screen that it was
     made on (SMPTE ST 2086).
     """
-    told = content or screen
-    if space is None or not space.is_bright or not told:
+    peak = content or screen
+    if space is None or not space.is_hdr or not peak:
         return space
-    return replace(space, peak_nits=told / 10_000)
+    return replace(space, peak_nits=peak / 10_000)
 
 
 def to_xyz(xy: tuple[float, ...]) -> Matrix:

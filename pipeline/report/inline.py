@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from pipeline.errors import CropError
 from pipeline.photo.encoding.thumbnail import cut, encode
-from pipeline.photo.sandbox.apart import decode_apart
+from pipeline.photo.sandbox.standalone import decode_sandboxed
 from pipeline.photo.view import size_within
 
 # The palette of Okabe and Ito, which people with any colour vision can tell apart
@@ -43,7 +43,7 @@ def preview(data: bytes, side: int) -> str | None:
     None if the file cannot be decoded.
     """
     try:
-        photo = decode_apart(data, side)
+        photo = decode_sandboxed(data, side)
         width, height = photo.width_px, photo.height_px
         whole = (0.0, 0.0, float(width), float(height))
         small = cut(photo, whole, size_within((width, height), side))

@@ -7,9 +7,9 @@ from functools import partial
 from pipeline.ledger.figures import Cost, Figures, confidence_counts
 from pipeline.ledger.layout import new_attempt
 from pipeline.stages.attempt import attempt
-from pipeline.stages.heap import at_work
+from pipeline.stages.heap import give_back_when_idle
 from pipeline.stages.meter import COMMIT, Meter
-from pipeline.stages.same_bytes import take_over
+from pipeline.stages.same_bytes import copy_result
 from pipeline.stages.task import STAGES, EncodedCrop, Task, TaskSummary
 from pipeline.stages.task_crops import TaskCrops
 from pipeline.stages.wire import Block, pack_summary, task_tables, unpack
@@ -24,7 +24,7 @@ def cut_encode_commit(block: Block, job: Job, decoded: Block | None = None) -> B
 
     decoded: the block with the task's photos, if `block` contains only its decisions.
     """
-    with at_work():
+    with give_back_when_idle():
         task = unpack(block)
         task = task if decoded is None else task.with_pixels_of(unpack(decoded))
         return pack_summary(finish(task, job))
@@ -38,8 +38,8 @@ def finish(task: Task, job: Job) -> TaskSummary:
         with meter.on("encode"):
             attempt(row, "encode", made.make)
     done = {row.image_id: row for row in task.rows}
-    for row in (row for row in task.rows if row.awaits):
-        take_over(row, done[str(row.same_as)])
+    for row in (row for row in task.rows if row.awaits_result):
+        copy_result(row, done[str(row.same_as)])
         with meter.on("encode"):
             attempt(row, "encode", made.share)
     crops, previews = made.take(task.rows)

@@ -62,7 +62,7 @@ class DetectScore:
                 attempt(row, "detect", partial(self.detect, seen))
             with meter.on("score"):
                 attempt(row, "score", partial(self.score, seen))
-        meter.tell(task, "score")
+        meter.add_to(task, "score")
         return task
 
     def see_all(self, task: Task) -> dict[str, "SeenPhoto"]:
@@ -104,10 +104,10 @@ def _photo(row: PhotoRow) -> Photo:
 
 def _override(row: PhotoRow) -> Override | None:
     """Return the photo's override; for a damaged photo, in the frame of the part that exists."""
-    there, override = row.decoded.there_px, row.override
-    if override is None or there is None:
+    there_px, override = row.decoded.there_px, row.override
+    if override is None or there_px is None:
         return override
-    return override.within(there, (row.decoded.width_px, row.decoded.height_px))
+    return override.within(there_px, (row.decoded.width_px, row.decoded.height_px))
 
 
 def _listed(row: PhotoRow) -> ListedPhoto:

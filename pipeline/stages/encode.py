@@ -10,11 +10,17 @@ from numpy.typing import NDArray
 from pipeline.cropping.results import ScoredCrop
 from pipeline.photo.animations.animation import Animation
 from pipeline.photo.decode import Photo
-from pipeline.photo.encoding.automatic import AUTO, OTHER, format_for, jpegli_quality, round_quality
+from pipeline.photo.encoding.automatic import (
+    AUTO,
+    OTHER,
+    circle_quality,
+    format_for,
+    jpegli_quality,
+)
 from pipeline.photo.encoding.jpegli import encode_jpegli
 from pipeline.photo.encoding.moving import MOVING_FORMATS, encode_moving
 from pipeline.photo.encoding.opacity import cut_with_opacity, on_colour
-from pipeline.photo.encoding.thumbnail import encode, encode_round, thumbnail_size
+from pipeline.photo.encoding.thumbnail import encode, encode_circle, thumbnail_size
 from pipeline.photo.encoding.whole import Placed, draw_whole, place_whole
 from pipeline.settings import ThumbnailSettings
 from pipeline.settings.safe_areas import SafeArea, safe_area_of
@@ -23,7 +29,7 @@ from pipeline.stages.task import EncodedCrop, PhotoRow
 
 DecodeFrames = Callable[[bytes], Animation]
 # Crops that were cut from a still photo, by box and size: a circle often has the box of 1:1.
-Drawn = dict[tuple[float, ...], NDArray[np.uint8]]
+CutCache = dict[tuple[float, ...], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ def encoded_crops(
     if moving is not None and row.crops:
         found = decode_frames(moving.tobytes())
         motion = Motion(found.photos(row.decoded), found.durations_ms, found.plays)
-    cuts: Drawn = {}
+    cuts: CutCache = {}
     return [encode_crop(row, chosen, settings, areas, motion, cuts) for chosen in row.crops]
 
 
@@ -80,7 +86,7 @@ def encode_crop(
     settings: ThumbnailSettings,
     areas: Mapping[str, SafeArea] | None = None,
     motion: Motion | None = None,
-    cuts: Drawn | None = None,
+    cuts: CutCache | None = None,
 ) -> EncodedCrop:
     """Cut a chosen crop from its photo, or draw the whole photo on a background, and encode it.
 
@@ -123,7 +129,7 @@ def encoded_still(
         if format != OTHER:
             return encode_jpegli(pixels, jpegli_quality(quality), photo=True), format
         if circle and format_for(pixels, False, profile) != OTHER:
-            return encode_round(pixels, round_quality(quality)), format
+            return encode_circle(pixels, circle_quality(quality)), format
     return encode(pixels, format, quality, circle, background, profile, jpegli), format
 
 
@@ -138,7 +144,7 @@ def drawn_crop(
     shape: Shape,
     settings: ThumbnailSettings,
     areas: Mapping[str, SafeArea],
-    cuts: Drawn,
+    cuts: CutCache,
 ) -> NDArray[np.uint8]:
     """Return the pixels of a crop: uint8 [h, w, 3], or [h, w, 4] if it is not opaque.
 

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from threading import Timer
 
-from pipeline.photo.freed import glibc, keep_freed
+from pipeline.photo.allocator import glibc, keep_freed
 
 IDLE_S = 2.0  # without a task, before memory is given back
 READER_BYTES = 512 << 20  # of free memory that a reader keeps: the photos and files of a task
@@ -25,7 +25,7 @@ _kept: list[int] = []  # this process's own bytes when memory was last given bac
 
 
 @contextmanager
-def at_work() -> Iterator[None]:
+def give_back_when_idle() -> Iterator[None]:
     """Keep freed memory inside the block; give it back if no other block follows within IDLE_S."""
     _stop_waiting()
     try:

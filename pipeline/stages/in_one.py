@@ -7,7 +7,7 @@ and processes that only encode would cost memory.
 
 from pipeline.stages.commit import finish
 from pipeline.stages.crop import DetectScore
-from pipeline.stages.heap import at_work, give_back_growth
+from pipeline.stages.heap import give_back_growth, give_back_when_idle
 from pipeline.stages.wire import Block, pack_summary, unpack
 from pipeline.stages.worker import Job
 
@@ -22,7 +22,7 @@ class DetectScoreCommit(DetectScore):
 
     def __call__(self, block: Block) -> Block:
         """Do both stages for the task of a block; return its summary."""
-        with at_work():
+        with give_back_when_idle():
             decided = self.decide(unpack(block))
             give_back_growth()  # writing the task's files takes some 30 MiB
             done = pack_summary(finish(decided, self.job))

@@ -20,8 +20,8 @@ def is_short(group: Path = _GROUP, machine: Path = _MACHINE) -> bool:
         files = _lines(group / "memory.stat").get("inactive_file", 0)  # given back when needed
         if used - files >= SHORT * limit:
             return True
-    told = _lines(machine / "meminfo")
-    whole, free = told.get("MemTotal:"), told.get("MemAvailable:")
+    info = _lines(machine / "meminfo")
+    whole, free = info.get("MemTotal:"), info.get("MemAvailable:")
     return whole is not None and free is not None and whole - free >= SHORT * whole
 
 

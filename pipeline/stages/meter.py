@@ -50,7 +50,7 @@ class Meter:
 
         gpus: GPUs that this worker holds, or the share of one.
         """
-        self._gpus, self._began_s, self._told = gpus, time.time(), False
+        self._gpus, self._began_s, self._is_stopped = gpus, time.time(), False
         self._stage, self._last = HAND_OVER, _read()
         first = _charged_s is None
         so_far = self._last.own_s + self._last.children_s - (_charged_s or 0.0)
@@ -81,17 +81,17 @@ class Meter:
             self._add(instead_of, Cost(cpu_s=-cpu_s))
             self._add(stage, Cost(cpu_s=cpu_s))
 
-    def reads(self, wait_s: float, read_bytes: int) -> None:
+    def set_read_cost(self, wait_s: float, read_bytes: int) -> None:
         """Set the cost of reading photos: the stores do not count disks and web servers."""
         self.costs["read"] = replace(self.costs["read"], wait_s=wait_s, read_bytes=read_bytes)
 
     def figures(self) -> Figures:
         """Return the costs so far and stop counting; until the next task all is hand-over."""
         self._lap(HAND_OVER)
-        self._told = True
+        self._is_stopped = True
         return Figures(costs={name: _rounded(cost) for name, cost in self.costs.items()})
 
-    def tell(self, task: Task, span: str) -> None:
+    def add_to(self, task: Task, span: str) -> None:
         """Add the costs so far to the task's, and record this meter's time as its span `span`.
 
         Everything until the next task is hand-over.
@@ -106,7 +106,7 @@ class Meter:
     def _lap(self, stage: str) -> None:
         """Charge the costs since the last lap to the current stage; begin `stage`."""
         global _charged_s
-        if self._told:
+        if self._is_stopped:
             return
         now, last = _read(), self._last
         on_gpu = self._gpus if self._stage in ON_GPU else 0.0

@@ -16,7 +16,7 @@ from pipeline.schema import GAZE_SIDE
 from pipeline.stages.task import PhotoRow, Preview
 
 QUALITY = 70  # for WebP and for jpegli, which then look alike at 256 pixels and take about 8 kB
-ROWS_A_PIXEL = 2  # rows of the view that are read for each row of the preview
+ROWS_PER_PIXEL = 2  # rows of the view that are read for each row of the preview
 
 
 def preview_of(row: PhotoRow, side_px: int, jpegli: bool = False) -> Preview:
@@ -27,7 +27,7 @@ def preview_of(row: PhotoRow, side_px: int, jpegli: bool = False) -> Preview:
     """
     photo = row.decoded
     size_wh = size_within((photo.width_px, photo.height_px), side_px)
-    pixels = shrunk(photo.pixels, size_wh, ROWS_A_PIXEL)
+    pixels = shrunk(photo.pixels, size_wh, ROWS_PER_PIXEL)
     format = OPAQUE if jpegli else OTHER
     image = encode_jpegli(pixels, QUALITY, True) if jpegli else encode(pixels, format, QUALITY)
     attention = None if row.objects is None else row.objects.attention

@@ -19,12 +19,12 @@ from pipeline.schema import ANIMATED_SKIPPED
 from pipeline.settings import DecodingSettings, Settings
 from pipeline.stages.attempt import attempt
 from pipeline.stages.encode import encoded_crops
-from pipeline.stages.heap import at_work, keep_freed_memory
+from pipeline.stages.heap import give_back_when_idle, keep_freed_memory
 from pipeline.stages.meter import RECALL, Meter
 from pipeline.stages.preview import preview_of
 from pipeline.stages.recall import StoredDecisions
 from pipeline.stages.same_bytes import SameBytes
-from pipeline.stages.seen_before import Rows, SeenBefore, take_rows
+from pipeline.stages.seen_before import Rows, SeenBefore, copy_rows
 from pipeline.stages.task import PhotoRow, Task
 from pipeline.stages.wire import Block, new_task, pack, task_number
 from pipeline.stages.worker import Job, decoder_for, ledger_of
@@ -37,7 +37,7 @@ READ_AHEAD = 2  # photos waiting to be decoded, per reading thread
 def read_decode(block: Block, job: Job) -> Block:
     """Call `read_task` for a block of one row, whose column `task` is the task's number."""
     keep_freed_memory()
-    with at_work():
+    with give_back_when_idle():
         return pack(read_task(task_number(block), job))
 
 
@@ -69,9 +69,11 @@ def read_task(number: int, job: Job) -> Task:
             if stored is not None and row.moving is None:
                 with meter.thread_on("encode", "read"):
                     attempt(row, "encode", partial(encode_now, settings=settings))
-    meter.reads(sum(photos.waits_s), sum(row.bytes or 0 for row in task.rows if was_read(row)))
+    meter.set_read_cost(
+        sum(photos.waits_s), sum(row.bytes or 0 for row in task.rows if was_read(row))
+    )
     task.requests = requests_so_far() - before
-    meter.tell(task, "read")
+    meter.add_to(task, "read")
     return task
 
 
@@ -118,17 +120,17 @@ class PhotoReader:
         found = self._read.pop(row.image_id)
         if scheme_of(row.uri) != "file":  # a list may name any file: its hash would reveal it
             row.content_sha256 = found.sha256
-        if self._stored is None and self._same.awaits_other(row, found.sha256):
+        if self._stored is None and self._same.mark_if_duplicate(row, found.sha256):
             return
         if found.rows is not None:
             row.content_sha256 = found.sha256
-            take_rows(row, found.rows, self._settings)
+            copy_rows(row, found.rows, self._settings)
             return
         photo = self._decoder.decode(found.data)
-        take_in(row, found.data, photo, self._settings.decoding)
+        set_decoded(row, found.data, photo, self._settings.decoding)
         row.content_sha256 = found.sha256
         if self._stored is not None and not row.has_ended:
-            self._stored.give(row)
+            self._stored.apply_to(row)
 
 
 def read_ahead(
@@ -160,7 +162,7 @@ def _no_frames(_: bytes) -> Animation:
     raise ValueError("a moving photo is encoded with its task")
 
 
-def take_in(row: PhotoRow, data: bytes, photo: Photo, settings: DecodingSettings) -> None:
+def set_decoded(row: PhotoRow, data: bytes, photo: Photo, settings: DecodingSettings) -> None:
     """Give the row its decoded photo and the facts from it; leave it out if it is to be skipped."""
     if settings.borders == "keep" or row.override is not None:  # overrides refer to the whole photo
         photo = photo.with_borders()

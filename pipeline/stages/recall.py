@@ -22,9 +22,9 @@ from pipeline.stages.worker import Job
 from pipeline.storage.store import open_store
 
 # Crops are encoded again, so the stored files need not become Python objects.
-NOT_NEEDED = {"crops": {"image", "sha256", "file", "format", "width", "height"}}
-SEEN = ("thumbhash", "phash")  # hashes of the view, which differs here; null in old runs
-OF_CROP = [item.name for item in fields(ScoredCrop) if item.name != "box_px"]
+UNUSED_COLUMNS = {"crops": {"image", "sha256", "file", "format", "width", "height"}}
+VIEW_HASHES = ("thumbhash", "phash")  # hashes of the view, which differs here; null in old runs
+CHOSEN_FIELDS = [item.name for item in fields(ScoredCrop) if item.name != "box_px"]
 # The smaller view has this many thumbnail sides, so a crop of a third of the photo is not enlarged.
 VIEW_SIDES = 3
 VIEW_SLACK = 0.95  # a view may be smaller than requested by this factor
@@ -51,7 +51,7 @@ class StoredDecisions:
         """Read them. Raises LedgerError if the run is not committed or its files are gone."""
         photos = [(row.image_id, row.uri) for row in task.rows]
         tables = _tables_at(job.settings.running.output, run_id)
-        found = tables.rows(photos, NOT_NEEDED)
+        found = tables.rows(photos, UNUSED_COLUMNS)
         images = {image_id: rows[0] for image_id, rows in found["images"].items()}
         crops, candidates, previews = (found[n] for n in ("crops", "candidates", "previews"))
         asked = tables.manifests[0].settings
@@ -84,7 +84,7 @@ class StoredDecisions:
             for name in ("width_px", "height_px", "orientation", "format", "content_sha256"):
                 setattr(row, name, stored.get(name))
 
-    def give(self, row: PhotoRow) -> None:
+    def apply_to(self, row: PhotoRow) -> None:
         """Give a photo of known size its stored objects and decisions.
 
         A photo whose content is not what the run has seen fails.
@@ -96,7 +96,7 @@ class StoredDecisions:
             return
         row.kind, row.frames = stored.get("kind"), stored.get("frames")
         row.same_as = stored.get("same_as")
-        for name in SEEN:
+        for name in VIEW_HASHES:
             if stored.get(name) is not None:
                 setattr(row, name, stored[name])
         row.content_px = None if stored.get("content") is None else tuple(stored["content"])
@@ -144,7 +144,7 @@ def _needed(crop: StoredRow, images: dict[str, StoredRow], side: int) -> float:
 def scored_crop(crop: StoredRow) -> ScoredCrop:
     """Return a decision from its row of `crops`."""
     x0, y0, x1, y1 = (crop[edge] for edge in EDGES)
-    values: dict[str, Any] = {name: crop.get(name) for name in OF_CROP}
+    values: dict[str, Any] = {name: crop.get(name) for name in CHOSEN_FIELDS}
     values["ratio"] = parse_shape(crop["ratio"]).name  # earlier releases kept spaces
     values["object_shares"] = values["object_shares"] or []
     values["objects_cut"] = values["objects_cut"] or 0

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pipeline.stages.task import EncodedCrop, PhotoRow, Preview
 
 # The fields that are taken over, in addition to crops and preview, which contain the photo's id.
-TAKEN = (
+COPIED_FIELDS = (
     "failure", "left_out", "content_sha256", "format", "width_px", "height_px", "orientation",
     "kind", "frames", "complete", "thumbhash", "phash", "content_px", "objects", "candidates",
     "skipped", "gaze_focus_rel",
@@ -24,7 +24,7 @@ class SameBytes:
     def __init__(self) -> None:
         self._first: dict[Hashable, PhotoRow] = {}
 
-    def awaits_other(self, row: PhotoRow, content_sha256: str) -> bool:
+    def mark_if_duplicate(self, row: PhotoRow, content_sha256: str) -> bool:
         """Return whether a photo that was read takes over an earlier one's result; mark it if so.
 
         A photo that could not be decoded shares nothing: a list may name any file of the machine,
@@ -40,15 +40,15 @@ class SameBytes:
         if first is None or first.failure is not None:
             self._first[key] = row
             return False
-        row.same_as, row.awaits = first.image_id, True
+        row.same_as, row.awaits_result = first.image_id, True
         return True
 
 
-def take_over(row: PhotoRow, first: PhotoRow) -> None:
+def copy_result(row: PhotoRow, first: PhotoRow) -> None:
     """Give a waiting photo the result of the first one, including a failure to score."""
-    for name in TAKEN:
+    for name in COPIED_FIELDS:
         setattr(row, name, getattr(first, name))
-    row.awaits = False
+    row.awaits_result = False
 
 
 def crop_for(row: PhotoRow, crop: EncodedCrop) -> EncodedCrop:

@@ -18,10 +18,10 @@ from pipeline.stages.task import EncodedCrop, PhotoRow
 from pipeline.stages.worker import Job, output_store
 
 # Columns of `images` about the file and the whole photo.
-OF_FILE = (
+FILE_COLUMNS = (
     "format", "width_px", "height_px", "orientation", "complete", "thumbhash", "phash",
 )  # fmt: skip
-OF_PICTURE = ("width", "height", "format", "image", "sha256", "frames")
+PICTURE_COLUMNS = ("width", "height", "format", "image", "sha256", "frames")
 PARTS = ("crops", "candidates", "previews")
 Rows = dict[str, list[StoredRow]]  # of one photo, by table
 
@@ -65,18 +65,18 @@ class SeenBefore:
             return self._known[place].get(image_id, [])
 
 
-def take_rows(row: PhotoRow, stored: Rows, settings: Settings) -> None:
+def copy_rows(row: PhotoRow, stored: Rows, settings: Settings) -> None:
     """Give a photo that was read the rows of the photo with the same bytes, as its own.
 
     row: has its `content_sha256` already.
     """
     (image,) = stored["images"]
-    for name in OF_FILE:
+    for name in FILE_COLUMNS:
         setattr(row, name, image[name])
     crops, candidates, previews = ({row.image_id: stored[name]} for name in PARTS)
     shapes = [shape.name for shape in settings.cropping.shapes]  # the run's settings are the same
     own = StoredDecisions({row.image_id: image}, crops, candidates, previews, settings, shapes)
-    own.give(row)
+    own.apply_to(row)
     row.same_as = image["image_id"]
     if row.preview is not None:
         row.preview = preview_for(row, row.preview)
@@ -91,7 +91,7 @@ def _place(seen_in: str) -> tuple[str, int, str]:
 
 def _encoded(row: PhotoRow, crop: StoredRow) -> EncodedCrop:
     """Return a stored crop as the photo's own, without the name of the other photo's file."""
-    of_picture = {name: crop[name] for name in OF_PICTURE}
+    of_picture = {name: crop[name] for name in PICTURE_COLUMNS}
     return EncodedCrop(row.image_id, row.uri, scored_crop(crop), **of_picture)
 
 

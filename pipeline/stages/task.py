@@ -54,7 +54,7 @@ class PhotoRow:
     left_out: the status of a photo that gets no crops because of a setting; else None.
     content_sha256, same_as, format, width_px, height_px, orientation, kind, frames, complete,
         thumbhash, phash: as in `schema.IMAGES`.
-    awaits: whether the photo still has to take over the result of the photo `same_as`.
+    awaits_result: whether the photo still has to take over the result of the photo `same_as`.
     content_px: the part of the photo inside its borders, xyxy; None for the whole photo.
     photo: the decoded photo, as long as a stage still needs its pixels.
     moving: the file's bytes, uint8, of a moving picture if every frame is needed; else None.
@@ -79,7 +79,7 @@ class PhotoRow:
     left_out: str | None = None
     content_sha256: str | None = None
     same_as: str | None = None
-    awaits: bool = False
+    awaits_result: bool = False
     format: str | None = None
     width_px: int | None = None
     height_px: int | None = None
@@ -110,7 +110,7 @@ class PhotoRow:
     @property
     def has_ended(self) -> bool:
         """Whether the stages are done with it: it failed, is left out or awaits another result."""
-        return self.failure is not None or self.left_out is not None or self.awaits
+        return self.failure is not None or self.left_out is not None or self.awaits_result
 
     def leave_out(self, status: str) -> None:
         """End the photo without crops and without failure. status: one of `schema.LEFT_OUT`."""

@@ -27,13 +27,13 @@ Block: TypeAlias = pa.Table  # what Ray calls the table that is a stage's input 
 RowValues = dict[str, Any]  # one row or struct, by column name
 LEAST_BUFFER = 4096  # bytes; smaller arrays stay inside the pickle
 # Columns of `images` that `PhotoRow` has under the same names.
-OF_ROW = (
+ROW_COLUMNS = (
     "image_id", "uri", "etag", "bytes", "content_sha256", "same_as", "format", "width_px",
     "height_px", "orientation", "kind", "frames", "complete", "thumbhash", "phash", "status",
 )  # fmt: skip
 # Columns of `crops` that `EncodedCrop` has, and those that its `ScoredCrop` has.
-OF_ENCODED = tuple(f.name for f in fields(EncodedCrop) if f.name not in ("chosen", "name"))
-OF_CHOSEN = tuple(f.name for f in fields(ScoredCrop))
+ENCODED_COLUMNS = tuple(f.name for f in fields(EncodedCrop) if f.name not in ("chosen", "name"))
+CHOSEN_COLUMNS = tuple(f.name for f in fields(ScoredCrop))
 
 
 def task_number(block: Block) -> int:
@@ -71,7 +71,7 @@ def pack(task: Task) -> Block:
         return data.nbytes < LEAST_BUFFER
 
     document = pickle.dumps(task, protocol=5, buffer_callback=keep_inside)
-    parts = [_showing(part) for part in (memoryview(document), *buffers)]
+    parts = [_column_of(part) for part in (memoryview(document), *buffers)]
     names = [f"part {number}" for number in range(len(parts))]
     return pa.table([pa.array([task.number]), *parts], names=["task", *names])
 
@@ -79,12 +79,12 @@ def pack(task: Task) -> Block:
 def unpack(block: Block) -> Task:
     """Convert a table of `pack` back to its task. Arrays are not copied, and may be read-only."""
     task_number(block)
-    document, *buffers = (_shown(column.chunk(0)) for column in block.columns[1:])
+    document, *buffers = (_buffer_of(column.chunk(0)) for column in block.columns[1:])
     task: Task = pickle.loads(document, buffers=buffers)
     return task
 
 
-def _showing(part: memoryview) -> pa.Array:
+def _column_of(part: memoryview) -> pa.Array:
     """Return a column of one value that references the buffer itself.
 
     `pa.array` of memoryviews never releases their buffers (pyarrow 26), so a worker would keep
@@ -95,7 +95,7 @@ def _showing(part: memoryview) -> pa.Array:
     return pa.Array.from_buffers(pa.large_binary(), 1, [None, bounds, data])
 
 
-def _shown(value: pa.Array) -> pa.Buffer:
+def _buffer_of(value: pa.Array) -> pa.Buffer:
     """Return the bytes in a column of one value; a value's `as_buffer` would copy them."""
     _, offsets, data = value.buffers()
     start, end = np.frombuffer(offsets, np.int64)[value.offset : value.offset + 2]
@@ -137,7 +137,7 @@ def _image_values(row: PhotoRow) -> RowValues:
     """Return the row's values of `schema.IMAGES`."""
     failure = row.failure
     return {
-        **{name: getattr(row, name) for name in OF_ROW},
+        **{name: getattr(row, name) for name in ROW_COLUMNS},
         "objects": None if row.objects is None else _object_values(row.objects),
         "content": row.content_px,
         **_focus_values(row),
@@ -176,8 +176,8 @@ def _crop_values(crop: EncodedCrop) -> RowValues:
 
     `asdict` would search every list for dataclasses, and take ten times as long.
     """
-    values = {name: getattr(crop, name) for name in OF_ENCODED}
-    chosen = {name: getattr(crop.chosen, name) for name in OF_CHOSEN}
+    values = {name: getattr(crop, name) for name in ENCODED_COLUMNS}
+    chosen = {name: getattr(crop.chosen, name) for name in CHOSEN_COLUMNS}
     return {**values, **chosen, **_edges(crop.chosen.box_px)}
 
 
@@ -225,7 +225,7 @@ def keep_pandas_out() -> None:
         sys.meta_path.remove(finder)
 
 
-def share_heap() -> None:
+def use_system_allocator() -> None:
     """Have pyarrow allocate from this process's heap, as everything else does.
 
     Its own allocator would keep some 20 MiB after building a task's tables.

@@ -8,7 +8,7 @@ from pipeline.ledger.ledger import Ledger
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.planes import Colour
 from pipeline.photo.sandbox.decoder import Decoder
-from pipeline.photo.sandbox.wall import filter_problem
+from pipeline.photo.sandbox.isolation import filter_problem
 from pipeline.settings import Settings
 from pipeline.storage.store import Store, open_store
 
@@ -46,7 +46,7 @@ def decoder_for(limits: DecodeLimits, view_side: int, colour: Colour = "srgb") -
     return _DECODERS[given]
 
 
-def missing_wall() -> str | None:
+def sandbox_problem() -> str | None:
     """Return why this machine can't filter the decoding child's system calls; None if it can."""
     return filter_problem()
 

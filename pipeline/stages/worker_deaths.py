@@ -8,8 +8,8 @@ than the deadline on one photo exits, and the photo fails with `timeout` in the 
 
 If a worker was killed for lack of memory, by the kernel or by Ray's monitor, its photo is not
 blamed: others may have taken the memory. The worker notes when memory is short, and the next one
-checks whether the kernel has killed processes since. After STARVED such ends the photo waits for
-another night.
+checks whether the kernel has killed processes since. After MEMORY_DEATHS such ends the photo waits
+for another night.
 """
 
 import json
@@ -27,9 +27,9 @@ from pipeline.stages.task import PhotoRow, Stage, Task
 
 # A preempted machine or an operator's kill can hit the same photo once or even twice.
 DEATHS = 3
-STARVED = 12
+MEMORY_DEATHS = 12
 NO_MEMORY = "no_memory"  # in a note: an end of a worker that was not the photo's fault
-LOOK_S = 0.5  # between two checks of the memory
+POLL_S = 0.5  # between two checks of the memory
 BUSY = "busy"  # in a note: the photo a worker is busy with, and the kernel's kills before it
 EXIT_CODE = 70  # of a worker that exits at the deadline
 
@@ -49,7 +49,7 @@ def one_by_one(task: Task, stage: Stage, run_id: str, deadline_s: float) -> Iter
             continue
         busy = {**deaths, BUSY: [str(index), kills]}
         _write(note, {**busy, str(index): [*died, "worker_died"]})
-        watch = _Watch(note, busy, index, died, deadline_s)
+        watch = _Watchdog(note, busy, index, died, deadline_s)
         watch.start()
         try:
             yield row
@@ -68,13 +68,13 @@ def _give_up(row: PhotoRow, stage: Stage, died: list[str]) -> bool:
     if len(own) >= DEATHS:
         message = f"{len(own)} workers ended while they were busy with this photo"
         row.fail(stage, own[-1], "transient", message)
-    elif len(died) >= STARVED:
+    elif len(died) >= MEMORY_DEATHS:
         message = f"{len(died)} workers ended on it, most for want of memory"
         row.fail(stage, "out_of_memory", "transient", message)
     return row.has_ended
 
 
-class _Watch(threading.Thread):
+class _Watchdog(threading.Thread):
     """Watches a worker on one photo: ends it at the deadline, and notes when memory is short."""
 
     def __init__(
@@ -87,15 +87,15 @@ class _Watch(threading.Thread):
 
     def run(self) -> None:
         noted = False
-        while not self.ended.wait(max(0.0, min(LOOK_S, self._end - time.monotonic()))):
+        while not self.ended.wait(max(0.0, min(POLL_S, self._end - time.monotonic()))):
             if time.monotonic() >= self._end:
-                self._tell("timeout")
+                self._write_end("timeout")
                 os._exit(EXIT_CODE)
             if is_short() != noted:
                 noted = not noted
-                self._tell(NO_MEMORY if noted else "worker_died")
+                self._write_end(NO_MEMORY if noted else "worker_died")
 
-    def _tell(self, how: str) -> None:
+    def _write_end(self, how: str) -> None:
         _write(self._note, {**self._busy, self._index: [*self._died, how]})
 
 

@@ -15,7 +15,7 @@ from pipeline.cropping.results import ScoredCrop
 from pipeline.photo.decode import decode
 from pipeline.settings import ThumbnailSettings
 from pipeline.shapes import parse_shapes
-from pipeline.stages.encode import Drawn, drawn_crop, encoded_still
+from pipeline.stages.encode import CutCache, drawn_crop, encoded_still
 from tests.gpu_proof.timing import Row, milliseconds, told, write
 
 SHAPES = parse_shapes("1:1,4:3,16:9,9:16,3:4,circle")
@@ -50,7 +50,7 @@ def decoded(file: str) -> float:
 def encoded(file: str, format: Any) -> float:
     """Return CPU seconds of cutting and encoding a photo's six thumbnails, as in the last stage."""
     photo, settings = decode(Path(file).read_bytes()), ThumbnailSettings(format=format)
-    cuts: Drawn = {}
+    cuts: CutCache = {}
     start = time.thread_time()
     for shape in SHAPES:
         ratio = shape.ratio or 1.0

@@ -31,7 +31,7 @@ from pipeline.lab.evaluation.ranking import product_order
 from pipeline.lab.evaluation.reliability import AcceptanceEntry, entry_of
 from pipeline.lab.evaluation.slices import tags
 from pipeline.photo.decode import Photo
-from pipeline.photo.sandbox.apart import decode_apart
+from pipeline.photo.sandbox.standalone import decode_sandboxed
 from pipeline.shapes import MAX_RATIO, Shape, parse_shape
 
 Row = dict[str, Any]
@@ -59,7 +59,7 @@ class Evaluator:
         row: Row = {"id": example.id, "file": str(example.image), "status": "ok", "message": ""}
         try:
             # Labels cover the whole photo, so its borders count as part of it.
-            photo = decode_apart(read_image(str(example.image), None)).with_borders()
+            photo = decode_sandboxed(read_image(str(example.image), None)).with_borders()
             check_frame(example, followed, photo)
             (seen,) = self.engine.see([photo], [_listed(example)])
             row |= {"width": photo.width_px, "height": photo.height_px}

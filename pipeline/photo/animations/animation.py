@@ -16,11 +16,11 @@ from pipeline.errors import DecodeError
 from pipeline.photo.animations.apng_layers import apng_layers
 from pipeline.photo.animations.canvas import composed
 from pipeline.photo.animations.gif_layers import gif_layers
-from pipeline.photo.decode import check_bytes, malformed_told
+from pipeline.photo.decode import as_decode_errors, check_bytes
 from pipeline.photo.decoded import Photo
 from pipeline.photo.files.formats import sniff
 from pipeline.photo.files.frames import frame_count
-from pipeline.photo.files.strip import bare
+from pipeline.photo.files.strip import stripped
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.opening import Opened, opened_picture
 from pipeline.photo.planes import upright
@@ -82,7 +82,7 @@ def render_frames(data: bytes, limits: DecodeLimits, view_side: int) -> Rendered
     """Decode all frames to Pillow images, which saves a copy in the child process."""
     check_bytes(data, limits)
     name = sniff(data)
-    with malformed_told(data, name):
+    with as_decode_errors(data, name):
         opened = opened_picture(data, name, limits)
         file = opened.image
         count = frame_count(file, data, name)
@@ -110,7 +110,9 @@ def _frames(
     if opened.format == "gif":
         yield from islice(composed(gif_layers(data, limits), file.size), count)
     elif opened.format == "png" and count > 1:
-        yield from islice(composed(apng_layers(bare(data, "png").data, limits), file.size), count)
+        yield from islice(
+            composed(apng_layers(stripped(data, "png").data, limits), file.size), count
+        )
     else:
         for index in range(count):
             file.seek(index)

@@ -4,13 +4,13 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from pipeline.photo.animations.canvas import After, FrameLayer
+from pipeline.photo.animations.canvas import Disposal, FrameLayer
 from pipeline.photo.colour import plain_mode
 from pipeline.photo.files.strip import PNG_START, png_chunks
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.opening import opened_picture
 
-_AFTER: dict[int, After] = {1: "clear", 2: "restore"}
+_DISPOSALS: dict[int, Disposal] = {1: "clear", 2: "restore"}
 _HUNDREDTHS = 100  # of a second, if a frame's time has no denominator
 _NEEDED = (b"PLTE", b"tRNS")  # chunks that every frame needs
 
@@ -37,13 +37,14 @@ def apng_layers(data: bytes, limits: DecodeLimits) -> Iterator[FrameLayer]:
 def _layer(
     head: bytes, shared: bytes, control: bytes, packed: bytes, limits: DecodeLimits
 ) -> FrameLayer:
-    width, height, x, y, time, parts, after, blend = struct.unpack(">4I2H2B", control[4:])
+    width, height, x, y, time, parts, disposal, blend = struct.unpack(">4I2H2B", control[4:])
     data = PNG_START + _chunk(b"IHDR", struct.pack(">II", width, height) + head[8:]) + shared
     opened = opened_picture(data + _chunk(b"IDAT", packed) + _chunk(b"IEND", b""), "png", limits)
     opened.load(max(width, height))
     image = plain_mode(opened.image).convert("RGBA")
     duration_ms = round(1000 * time / (parts or _HUNDREDTHS))
-    return FrameLayer(image, (x, y), duration_ms, _AFTER.get(after, "stay"), over=blend == 1)
+    after = _DISPOSALS.get(disposal, "stay")
+    return FrameLayer(image, (x, y), duration_ms, after, over=blend == 1)
 
 
 def _chunk(name: bytes, body: bytes) -> bytes:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from PIL import Image
 
-After = Literal["stay", "clear", "restore"]
+Disposal = Literal["stay", "clear", "restore"]
 CLEAR = (0, 0, 0, 0)
 
 
@@ -15,15 +15,15 @@ class FrameLayer:
     """One frame's contribution to the canvas.
 
     image: RGBA. at: position of its top left corner. duration_ms: how long it is shown.
-    after: what happens to its part of the canvas before the next frame: it stays, is cleared, or is
-           restored to what it was before.
-    over:  whether it is blended over the canvas; else it replaces its part.
+    disposal: what happens to its part of the canvas before the next frame: it stays, is cleared, or
+              is restored to what it was before.
+    over:     whether it is blended over the canvas; else it replaces its part.
     """
 
     image: Image.Image
     at: tuple[int, int]
     duration_ms: int
-    after: After = "stay"
+    disposal: Disposal = "stay"
     over: bool = True
 
     @property
@@ -43,7 +43,7 @@ def composed(
         shown = Image.alpha_composite(under, layer.image) if layer.over else layer.image
         canvas.paste(shown, layer.box)
         yield canvas, layer.duration_ms
-        if layer.after == "clear":
+        if layer.disposal == "clear":
             canvas.paste(CLEAR, layer.box)
-        elif layer.after == "restore":
+        elif layer.disposal == "restore":
             canvas.paste(under, layer.box)

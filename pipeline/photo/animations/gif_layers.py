@@ -13,21 +13,21 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.errors import DecodeError
-from pipeline.photo.animations.canvas import After, FrameLayer
+from pipeline.photo.animations.canvas import Disposal, FrameLayer
 from pipeline.photo.files.frames import EXTENSION, IMAGE, table_bytes
 from pipeline.photo.limits import DecodeLimits
 
 _CONTROL, _INTERLACED, _HAS_CLEAR = 0xF9, 0x40, 1
-_AFTER: dict[int, After] = {2: "clear", 3: "restore"}
-_UNTOLD_MS = 100  # for a frame without a control block
+_DISPOSALS: dict[int, Disposal] = {2: "clear", 3: "restore"}
+_DEFAULT_MS = 100  # for a frame without a control block
 
 
 @dataclass(frozen=True)
 class _Control:
     """The control block before a frame."""
 
-    after: After = "stay"
-    duration_ms: int = _UNTOLD_MS
+    disposal: Disposal = "stay"
+    duration_ms: int = _DEFAULT_MS
     clear_index: int | None = None
 
 
@@ -51,14 +51,14 @@ def gif_layers(data: bytes, limits: DecodeLimits) -> Iterator[FrameLayer]:
             levels = _levels(data[at:end], (width, height), bool(flags & _INTERLACED))
             colours = (own if own is not None else table, control.clear_index)
             image = Image.fromarray(_rgba(*colours)[levels])
-            yield FrameLayer(image, (x, y), control.duration_ms, control.after)
+            yield FrameLayer(image, (x, y), control.duration_ms, control.disposal)
         at, control = end, _Control()
 
 
 def _control(body: bytes) -> _Control:
     flags, hundredths, clear = struct.unpack("<BHB", body)
-    after = _AFTER.get(flags >> 2 & 7, "stay")
-    return _Control(after, 10 * hundredths, clear if flags & _HAS_CLEAR else None)
+    disposal = _DISPOSALS.get(flags >> 2 & 7, "stay")
+    return _Control(disposal, 10 * hundredths, clear if flags & _HAS_CLEAR else None)
 
 
 def _table(data: bytes, at: int, flags: int) -> tuple[bytes | None, int]:

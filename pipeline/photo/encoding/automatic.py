@@ -44,7 +44,7 @@ def jpegli_quality(quality: int) -> int:
     return round(float(np.interp(quality, WEBP_QUALITIES, JPEGLI_QUALITIES)))
 
 
-def round_quality(quality: int) -> int:
+def circle_quality(quality: int) -> int:
     """Return the quality with which WebP's method 1 has the same SSIMULACRA2 as method 2."""
     return round(float(np.interp(quality, METHOD_2_QUALITIES, METHOD_1_QUALITIES)))
 

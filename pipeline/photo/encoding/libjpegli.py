@@ -34,7 +34,7 @@ TABLES = {4: BRIGHTNESS_DC, 5: COLOUR_DC, 8: BRIGHTNESS_AC, 9: COLOUR_AC}
 # larger.
 ADAPTIVE_QUALITIES = (66, 69, 77, 84, 89, 94, 97, 100)
 ALIKE_QUALITIES = (57, 60, 69, 78, 87, 93, 97, 100)
-TRIED = ("0.3.2",)  # releases of the package that were tested to have these structures
+TESTED_RELEASES = ("0.3.2",)  # releases of the package that were tested to have these structures
 
 
 class Compressor(ctypes.Structure):
@@ -74,7 +74,7 @@ class JpegliEncoder:
         """Raises ImportError, OSError, AttributeError or TypeError if it can't be reached."""
         import pyjpegli
 
-        if pyjpegli.__version__ not in TRIED:
+        if pyjpegli.__version__ not in TESTED_RELEASES:
             raise ImportError(f"release {pyjpegli.__version__} was not tried", name="pyjpegli")
         library = ctypes.CDLL(pyjpegli.__file__)
         self._free = ctypes.CDLL(None).free
@@ -145,7 +145,7 @@ class JpegliEncoder:
             state.optimize_coding = optimal
             if alike:
                 self._adapt(at, False)
-                _give_codes(state)
+                _set_photo_codes(state)
             self._start(at, True)
             self._write(at, rows.ctypes.data, height)
             self._finish(at)
@@ -155,7 +155,7 @@ class JpegliEncoder:
             self._free(written)
 
 
-def _give_codes(state: Compressor) -> None:
+def _set_photo_codes(state: Compressor) -> None:
     """Give a compressor the codes for photos in place of its default, the standard's examples."""
     for place, table in TABLES.items():
         codes = HuffmanTable.from_address(state.tables[place])
@@ -168,13 +168,13 @@ def jpegli_encoder() -> JpegliEncoder | None:
     """Return this process's encoder; None if it can't be reached or differs from the package."""
     try:
         found = JpegliEncoder()
-        well = all(_as_package(found, pixels) for pixels in _samples())
+        well = all(_matches_package(found, pixels) for pixels in _samples())
     except (ImportError, OSError, AttributeError, TypeError, EncodeError):
         return None
     return found if well else None
 
 
-def _as_package(found: JpegliEncoder, pixels: NDArray[np.uint8]) -> bool:
+def _matches_package(found: JpegliEncoder, pixels: NDArray[np.uint8]) -> bool:
     """Return whether the package gives the same bytes, and other codes give the same pixels."""
     import pyjpegli
 

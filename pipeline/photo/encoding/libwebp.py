@@ -59,7 +59,7 @@ class WebPPicture(ctypes.Structure):
     )
 
 
-class Written(ctypes.Structure):
+class MemoryWriter(ctypes.Structure):
     """WebPMemoryWriter."""
 
     _fields_ = (
@@ -108,7 +108,7 @@ class WebpEncoder:
             return self._file(pixels, quality, method)
         return self._with_outline(pixels, np.ascontiguousarray(pixels[..., 3]), quality, method)
 
-    def encode_through(
+    def encode_masked(
         self, pixels: NDArray[np.uint8], opacity: NDArray[np.uint8], quality: int, method: int
     ) -> bytes:
         """Encode uint8 pixels [h, w, 3] with an opacity [h, w] as a WebP file.
@@ -154,16 +154,16 @@ class WebpEncoder:
 
         So the picture inside has the same bytes either way. opacity: for pixels [h, w, 4], theirs.
         """
-        config, picture, written = Config(), WebPPicture(), Written()
+        config, picture, written = Config(), WebPPicture(), MemoryWriter()
         if not self._init_config(ctypes.byref(config), 0, quality, ABI_VERSION):
             raise EncodeError("encoder_failed", "webp: another binary interface")
         config.method = method
         self._init_picture(ctypes.byref(picture), ABI_VERSION)
         picture.height, picture.width, channels = pixels.shape
         picture.writer, picture.custom_ptr = self._write, ctypes.addressof(written)
-        take_in = self._import_rgb if channels == 3 else self._import_rgba
+        import_pixels = self._import_rgb if channels == 3 else self._import_rgba
         try:
-            done = take_in(ctypes.byref(picture), pixels.ctypes.data, pixels.strides[0])
+            done = import_pixels(ctypes.byref(picture), pixels.ctypes.data, pixels.strides[0])
             if done and opacity is not None and channels == 3:  # libwebp only reads it
                 picture.a, picture.a_stride = opacity.ctypes.data, opacity.strides[0]
                 picture.colorspace = WITH_OPACITY
@@ -203,13 +203,13 @@ def encoder() -> WebpEncoder | None:
     """Return this process's encoder; None if it can't be reached or differs from Pillow."""
     try:
         found = WebpEncoder()
-        well = all(_as_pillow(found, pixels) for pixels in _samples())
+        well = all(_matches_pillow(found, pixels) for pixels in _samples())
     except (ImportError, OSError, AttributeError, EncodeError):
         return None
     return found if well else None
 
 
-def _as_pillow(found: WebpEncoder, pixels: NDArray[np.uint8]) -> bool:
+def _matches_pillow(found: WebpEncoder, pixels: NDArray[np.uint8]) -> bool:
     """Return whether Pillow gives the same bytes, also if the outline is cached already."""
     stream = BytesIO()
     Image.fromarray(pixels).save(stream, "webp", quality=75, method=2)

@@ -43,7 +43,7 @@ EFFORT: dict[str, dict[str, int | bool]] = {
     "png": {"compress_level": 3},
     "avif": {"speed": 9, "max_threads": 1},
 }
-ROUND_METHOD = 1  # of WebP, for the circles of `--format auto`, whose other crops are JPEG
+CIRCLE_METHOD = 1  # of WebP, for the circles of `--format auto`, whose other crops are JPEG
 
 
 def thumbnail_size(shape: Shape, box_px: Sequence[float], thumbnail_side: int) -> tuple[int, int]:
@@ -105,14 +105,14 @@ def resample(pixels: NDArray[np.uint8], size_wh: tuple[int, int]) -> NDArray[np.
 
 
 def shrunk(
-    pixels: NDArray[np.uint8], size_wh: tuple[int, int], rows_a_pixel: int
+    pixels: NDArray[np.uint8], size_wh: tuple[int, int], rows_per_pixel: int
 ) -> NDArray[np.uint8]:
     """Resample a whole view, uint8 [h, w, 3], to a small picture, cheaper than `resample`.
 
-    rows_a_pixel: at least how many rows are read for each row of the picture, if the view has so
+    rows_per_pixel: at least how many rows are read for each row of the picture, if the view has so
         many; the others would hardly change it.
     """
-    step = max(1, pixels.shape[0] // (rows_a_pixel * size_wh[1]))
+    step = max(1, pixels.shape[0] // (rows_per_pixel * size_wh[1]))
     return resample(pixels[step // 2 :: step], size_wh)
 
 
@@ -164,15 +164,15 @@ def _saved(image: Image.Image, format: str, quality: int, options: Mapping[str, 
     return stream.getvalue()
 
 
-def encode_round(pixels: NDArray[np.uint8], quality: int) -> bytes:
+def encode_circle(pixels: NDArray[np.uint8], quality: int) -> bytes:
     """Encode the inscribed ellipse of opaque sRGB pixels, uint8 [h, w, 3], as WebP, faster.
 
     Raises EncodeError.
     """
     mask, fast = circle_mask(pixels.shape[1], pixels.shape[0]), libwebp.encoder()
     if fast is not None:
-        return fast.encode_through(pixels, mask, quality, ROUND_METHOD)
-    return _saved(encoded_image(pixels, True, True), "webp", quality, {"method": ROUND_METHOD})
+        return fast.encode_masked(pixels, mask, quality, CIRCLE_METHOD)
+    return _saved(encoded_image(pixels, True, True), "webp", quality, {"method": CIRCLE_METHOD})
 
 
 def _to_view(photo: Photo, box_px: Sequence[float]) -> tuple[int, int, int, int]:

@@ -17,8 +17,8 @@ from PIL import Image, ImageChops
 from PIL.GifImagePlugin import GifImageFile
 
 from pipeline.errors import DecodeError
-from pipeline.photo.files.damaged_png import has_all_rows, pixels_are_sound, png_rest
-from pipeline.photo.files.rest import Rest
+from pipeline.photo.files.damaged_png import has_all_rows, pixels_are_sound, recover_png
+from pipeline.photo.files.recovered import RecoveredFile
 from pipeline.photo.files.segments import FRAMES, PROGRESSIVE, START_OF_SCAN, jpeg_segments
 from pipeline.photo.limits import DecodeLimits
 
@@ -30,13 +30,13 @@ _OWN_ZEROS = 4  # how many of these bytes may be the JPEG's own
 _ZEROS, _NOISE = bytes(1 << 13), bytes(random.Random(1).choices(range(1, 255), k=1 << 13))
 
 
-def rest_of(data: bytes, format: str, limits: DecodeLimits) -> Rest | None:
-    """Return the rest of a damaged file; None if there is none, or it can't be determined."""
+def recover_file(data: bytes, format: str, limits: DecodeLimits) -> RecoveredFile | None:
+    """Recover what is intact of a damaged file; None if nothing is, or it can't be determined."""
     if format == "jpeg":
-        return _jpeg_rest(data)
+        return _recover_jpeg(data)
     if format == "png":
-        return png_rest(data, limits)
-    return _gif_rest(data, limits) if format == "gif" else None
+        return recover_png(data, limits)
+    return _recover_gif(data, limits) if format == "gif" else None
 
 
 def check_whole(data: bytes, format: str, image: Image.Image) -> None:
@@ -63,7 +63,7 @@ def ends_unwritten(data: bytes) -> bool:
     return data.endswith(bytes(_PADDING)) and not data.rstrip(b"\0").endswith(_END)
 
 
-def rows_alike(one: Image.Image, other: Image.Image) -> int:
+def equal_rows(one: Image.Image, other: Image.Image) -> int:
     """Return how many rows of two pictures of one size are equal, from the first on."""
     box = ImageChops.difference(one, other).getbbox(alpha_only=False)
     return one.height if box is None else box[1]
@@ -76,27 +76,28 @@ def repeat_last_row(image: Image.Image, rows: int) -> None:
     image.paste(last.resize(gap, Image.Resampling.NEAREST), (0, rows))
 
 
-def box_there(
-    sides: tuple[int, int], view_rows: int, rows_there: int, orientation: int
+def decoded_box(
+    sides: tuple[int, int], view_rows: int, decoded_rows: int, orientation: int
 ) -> tuple[int, int, int, int]:
     """Return the part of an upright photo that could be decoded, xyxy in source pixels.
 
-    sides: of the upright photo. view_rows, rows_there: rows of the view as stored, and how many of
-    them were decoded, from the first on. orientation: EXIF 1 to 8; decides on which side they end.
+    sides: of the upright photo. view_rows, decoded_rows: rows of the view as stored, and how many
+    of them were decoded, from the first on. orientation: EXIF 1 to 8; decides on which side they
+    end.
     """
     width, height = sides
     stored = height if orientation < 5 else width
-    there = rows_there * stored // view_rows
+    decoded = decoded_rows * stored // view_rows
     if orientation < 3:
-        return 0, 0, width, there
+        return 0, 0, width, decoded
     if orientation < 5:
-        return 0, height - there, width, height
+        return 0, height - decoded, width, height
     if orientation in (5, 8):
-        return 0, 0, there, height
-    return width - there, 0, width, height
+        return 0, 0, decoded, height
+    return width - decoded, 0, width, height
 
 
-def _jpeg_rest(data: bytes) -> Rest | None:
+def _recover_jpeg(data: bytes) -> RecoveredFile | None:
     """Return a JPEG up to the scan that completes a first scan of every component, with two ends.
 
     A component's first scan shows it. Later scans, which refine it, are only in `better`.
@@ -108,14 +109,14 @@ def _jpeg_rest(data: bytes) -> Rest | None:
     components = data[frames[0][0] + 9]
     covered: set[int] = set()
     scans = list(_jpeg_scans(data, segments[-1][1]))
-    for start, end, told in scans:
-        covered |= told
+    for start, end, shown in scans:
+        covered |= shown
         if len(covered) >= components:
             body = data[: _used_end(data, start, end)]
             better = data[: _used_end(data, scans[-1][0], scans[-1][1])] + _END
             is_refined = frames[0][1] in PROGRESSIVE
             zeros, noise = (body + filling + _END for filling in _fillings(data[start : len(body)]))
-            return Rest(zeros, None, noise, better if is_refined else b"")
+            return RecoveredFile(zeros, None, noise, better if is_refined else b"")
     return None
 
 
@@ -161,7 +162,7 @@ def _jpeg_scans(data: bytes, at: int) -> Iterator[tuple[int, int, set[int]]]:
             at = data.find(b"\xff", at + 2 + length)
 
 
-def _gif_rest(data: bytes, limits: DecodeLimits) -> Rest | None:
+def _recover_gif(data: bytes, limits: DecodeLimits) -> RecoveredFile | None:
     """Return a GIF with only its first frame, with colour 0 where that was cut off."""
     opened = GifImageFile(BytesIO(data))
     width, height = opened.size
@@ -180,9 +181,9 @@ def _gif_rest(data: bytes, limits: DecodeLimits) -> Rest | None:
         finally:
             decoder.cleanup()
         grounds.append(np.asarray(ground)[y0:y1, x0:x1])
-    lacking = np.flatnonzero((grounds[0] != grounds[1]).any(axis=1))
-    rows = y0 + int(lacking[0]) if len(lacking) else height
-    return Rest(_gif_body(data, tile.offset, 2 * (x1 - x0) * (y1 - y0)), rows)
+    missing = np.flatnonzero((grounds[0] != grounds[1]).any(axis=1))
+    rows = y0 + int(missing[0]) if len(missing) else height
+    return RecoveredFile(_gif_body(data, tile.offset, 2 * (x1 - x0) * (y1 - y0)), rows)
 
 
 def _gif_body(data: bytes, at: int, fill: int) -> bytes:

@@ -10,9 +10,9 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pipeline.photo.files.mended_png import with_right_byte
-from pipeline.photo.files.rest import Rest
-from pipeline.photo.files.strip import PNG_START, Chunk, png_chunks, png_sum_is_right
+from pipeline.photo.files.recovered import RecoveredFile
+from pipeline.photo.files.repaired_png import with_byte_corrected
+from pipeline.photo.files.strip import PNG_START, Chunk, png_checksum_is_right, png_chunks
 from pipeline.photo.limits import DecodeLimits
 
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a PNG, by colour type
@@ -22,10 +22,10 @@ _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), 
 _PIECE, _STEP = 1 << 14, 64  # bytes unpacked at once; and while searching for an error
 _MOST_OUT = 1 << 20  # bytes that one step of unpacking returns at most
 _MOST_FILTER = 4  # a row of a PNG begins with the number of its filter
-# At most _MOST_LOOKED_AT unpacked bytes of one block are searched for damage. How many rows before
+# At most _MOST_SEARCHED unpacked bytes of one block are searched for damage. How many rows before
 # the failing row it may be is estimated from the share of valid filter numbers in a _SAMPLE of the
 # bytes before that row.
-_MOST_LOOKED_AT, _SAMPLE, _MOST_LIKE, _UNSEEN = 1 << 28, 1 << 16, 0.97, 0.001
+_MOST_SEARCHED, _SAMPLE, _MOST_FILTER_LIKE, _MISS_RATE = 1 << 28, 1 << 16, 0.97, 0.001
 
 
 def has_all_rows(data: bytes) -> bool:
@@ -40,14 +40,15 @@ def has_all_rows(data: bytes) -> bool:
 def pixels_are_sound(data: bytes) -> bool:
     """Return whether a PNG's pixels are as stored: by the blocks' check sums, else that of all."""
     blocks = _blocks(data)
-    return all(png_sum_is_right(data, *chunk) for chunk in blocks) or _sum_of_all_is_right(data)
+    is_right = all(png_checksum_is_right(data, *chunk) for chunk in blocks)
+    return is_right or _total_checksum_is_right(data)
 
 
 def _blocks(data: bytes) -> list[Chunk]:
     return [chunk for chunk in png_chunks(data) if chunk[0] == b"IDAT"]
 
 
-def _sum_of_all_is_right(data: bytes) -> bool:
+def _total_checksum_is_right(data: bytes) -> bool:
     blocks, unpacker, size = _blocks(data), zlib.decompressobj(), 0
     most = _PngShape.of(data).needed
     try:
@@ -94,7 +95,7 @@ class _PngShape:
                 found.append((1 + (columns * self.bits + 7) // 8, rows))
         return found
 
-    def rows_there(self, size: int) -> int:
+    def complete_rows(self, size: int) -> int:
         """Return how many rows the first `size` unpacked bytes complete, from the first on."""
         *early, (stride, rows) = self.passes()
         left = size - sum(one * count for one, count in early)
@@ -104,21 +105,21 @@ class _PngShape:
         return 0 if left < 0 else min(self.height, 2 * complete + 1)
 
 
-def png_rest(data: bytes, limits: DecodeLimits) -> Rest | None:
-    """Return a PNG with the rows that unpack, and zeros instead of the others."""
+def recover_png(data: bytes, limits: DecodeLimits) -> RecoveredFile | None:
+    """Build a PNG with the rows that unpack, and zeros instead of the others."""
     if data[12:16] != b"IHDR" or len(data) < 33:
         return None
     shape = _PngShape.of(data)
     sides = (shape.width, shape.height)
     if not 0 < shape.width * shape.height <= limits.max_pixels or max(sides) > limits.max_side:
         return None
-    data, needed = _mended(data), shape.needed
+    data, needed = _repaired(data), shape.needed
     sound = sum(map(len, _rows_of(_unpacked(data), shape, needed)))
-    rows = max(shape.rows_there(sound), _rows_before_failure(data, shape))
+    rows = max(shape.complete_rows(sound), _rows_before_failure(data, shape))
     if not rows:
         return None
     packer, packed, size = zlib.compressobj(1), [], 0
-    for block in _rows_of(_unpacked(data, past_wrong_sums=True), shape, needed):
+    for block in _rows_of(_unpacked(data, ignore_checksums=True), shape, needed):
         packed.append(packer.compress(block))
         size += len(block)
     for at in range(size, needed, _MOST_OUT):
@@ -132,14 +133,14 @@ def png_rest(data: bytes, limits: DecodeLimits) -> Rest | None:
             parts.append(data[start - 8 : end + 4])
     parts += [struct.pack(">I", len(body) - 4), body, struct.pack(">I", zlib.crc32(body))]
     parts.append(b"\0\0\0\0IEND\xae\x42\x60\x82")
-    return Rest(b"".join(parts), rows)
+    return RecoveredFile(b"".join(parts), rows)
 
 
-def _mended(data: bytes) -> bytes:
+def _repaired(data: bytes) -> bytes:
     """Return the PNG with its one wrong byte corrected, if its check sums identify it."""
-    wrong = [chunk for chunk in _blocks(data) if not png_sum_is_right(data, *chunk)]
-    mended = with_right_byte(data, *wrong[0]) if len(wrong) == 1 else None
-    return data if mended is None or not _sum_of_all_is_right(mended) else mended
+    wrong = [chunk for chunk in _blocks(data) if not png_checksum_is_right(data, *chunk)]
+    repaired = with_byte_corrected(data, *wrong[0]) if len(wrong) == 1 else None
+    return data if repaired is None or not _total_checksum_is_right(repaired) else repaired
 
 
 def _rows_before_failure(data: bytes, shape: _PngShape) -> int:
@@ -150,7 +151,7 @@ def _rows_before_failure(data: bytes, shape: _PngShape) -> int:
     """
     sound, unpacker = 0, zlib.decompressobj()
     for chunk in _blocks(data):
-        is_right, out, failed = png_sum_is_right(data, *chunk), bytearray(), False
+        is_right, out, failed = png_checksum_is_right(data, *chunk), bytearray(), False
         size = _PIECE if is_right else _STEP
         try:
             for at in range(chunk[1], min(chunk[2], len(data)), size):
@@ -158,7 +159,7 @@ def _rows_before_failure(data: bytes, shape: _PngShape) -> int:
                 for part in _unpacked_piece(unpacker, piece):
                     sound += len(part) if is_right else 0
                     out += b"" if is_right else part
-                if len(out) > _MOST_LOOKED_AT:
+                if len(out) > _MOST_SEARCHED:
                     return 0
         except zlib.error:
             failed = True
@@ -173,23 +174,23 @@ def _rows_before(out: bytes | bytearray, sound: int, failed: bool, shape: _PngSh
     filters = out[-sound % stride :: stride]
     bad = next((row for row, one in enumerate(filters) if one > _MOST_FILTER), None)
     end = len(out) if bad is None else -sound % stride + bad * stride
-    is_told = bad is not None or (failed and sound + end < shape.needed)
+    is_visible = bad is not None or (failed and sound + end < shape.needed)
     sample = out[max(0, end - _SAMPLE) : end]
-    if not is_told or shape.interlaced or not sample:
+    if not is_visible or shape.interlaced or not sample:
         return 0
     like_filters = sum(sample.count(number) for number in range(_MOST_FILTER + 1)) / len(sample)
-    if like_filters > _MOST_LIKE:
+    if like_filters > _MOST_FILTER_LIKE:
         return 0
-    margin = math.ceil(math.log(_UNSEEN) / math.log(max(_UNSEEN, like_filters)))
+    margin = math.ceil(math.log(_MISS_RATE) / math.log(max(_MISS_RATE, like_filters)))
     return min(shape.height, (sound + end) // stride - margin)  # damage may be after the last row
 
 
-def _unpacked(data: bytes, past_wrong_sums: bool = False) -> Iterator[bytes]:
+def _unpacked(data: bytes, ignore_checksums: bool = False) -> Iterator[bytes]:
     """Yield the unpacked bytes of a PNG's blocks of pixels, up to the damage."""
     unpacker = zlib.decompressobj()
     for name, start, end in _blocks(data):
-        is_checked = end + 4 <= len(data) and not past_wrong_sums
-        if is_checked and not png_sum_is_right(data, name, start, end):
+        is_checked = end + 4 <= len(data) and not ignore_checksums
+        if is_checked and not png_checksum_is_right(data, name, start, end):
             return
         for at in range(start, min(end, len(data)), _PIECE):
             piece = data[at : min(at + _PIECE, end)]

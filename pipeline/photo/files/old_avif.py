@@ -9,10 +9,10 @@ import struct
 from pipeline.photo.files.media_boxes import associations, coded_items, first_box, media_boxes
 
 _SIZE, _CODED = b"ispe", b"av01"
-_STANDS_FOR_AVIF = (b"mif1", b"miaf", b"av01", b"MA1B", b"MA1A")
+_REPLACEABLE_BRANDS = (b"mif1", b"miaf", b"av01", b"MA1B", b"MA1A")
 
 
-def mended_avif(data: bytes) -> bytes | None:
+def repaired_avif(data: bytes) -> bytes | None:
     """Return the file with its missing sizes and brand; None if none is missing or it is broken."""
     try:
         branded = _with_brand(data)
@@ -29,7 +29,7 @@ def _with_brand(data: bytes) -> bytes:
     brands = {data[at : at + 4]: at for at in places}
     if {b"avif", b"avis"} & brands.keys():
         return data
-    at = next((brands[one] for one in _STANDS_FOR_AVIF if one in brands), 8)
+    at = next((brands[one] for one in _REPLACEABLE_BRANDS if one in brands), 8)
     return data[:at] + b"avif" + data[at + 4 :]
 
 
@@ -53,12 +53,12 @@ def _with_sizes(data: bytes) -> bytes:
         return data
     sizes = {n for n, box in enumerate(media_boxes(data, *container), 1) if box[0] == _SIZE}
     owned = associations(data, listed[0])
-    told = [n for item in coded for n in owned.get(item, {}) if n in sizes]
-    lacking = [item for item in coded if not sizes & owned.get(item, {}).keys()]
-    if not told or not lacking:
+    sized = [n for item in coded for n in owned.get(item, {}) if n in sizes]
+    unsized = [item for item in coded if not sizes & owned.get(item, {}).keys()]
+    if not sized or not unsized:
         return data
-    for item in lacking:
-        owned[item] = {told[0]: False} | owned.get(item, {})
+    for item in unsized:
+        owned[item] = {sized[0]: False} | owned.get(item, {})
     ipco = data[container[0] - 8 : container[1]]
     iprp = _box(b"iprp", ipco + _packed(owned))
     others = b"".join(

@@ -7,7 +7,7 @@ START_OF_SCAN, _END = 0xDA, 0xD9
 # Markers of frame headers (T.81, table B.1), and those of progressive ones.
 FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
-_ALONE = frozenset({0x01, *range(0xD0, 0xDA)})  # markers without a length
+_NO_LENGTH = frozenset({0x01, *range(0xD0, 0xDA)})  # markers without a length
 
 Part: TypeAlias = tuple[int, int, int]  # start, end of a part and a JPEG marker
 
@@ -32,7 +32,7 @@ def stated_end(data: bytes, start: int, end: int) -> int:
 
 def _true_end(data: bytes, at: int) -> int | None:
     """Return where the segment at `at` ends by its length; None if its length is impossible."""
-    if data[at + 1] in _ALONE:
+    if data[at + 1] in _NO_LENGTH:
         return at + 2
     length = int.from_bytes(data[at + 2 : at + 4], "big")
     return at + 2 + length if length >= 2 and at + 2 + length < len(data) else None

@@ -52,7 +52,7 @@ Chunk: TypeAlias = tuple[bytes, int, int]  # name of a PNG's chunk, start and en
 
 
 @dataclass(frozen=True)
-class Bare:
+class StrippedFile:
     """A file stripped to its picture, and the facts that it states about the picture.
 
     data:        the file; the same object if nothing was left out.
@@ -68,19 +68,19 @@ class Bare:
     scans: int = 1
 
 
-def bare(data: bytes, format: str) -> Bare:
+def stripped(data: bytes, format: str) -> StrippedFile:
     """Strip a JPEG or PNG to its picture; for other formats only read what the file states.
 
     From the first unreadable part on, a file stays as it is.
     """
     if format == "jpeg":
-        return _bare_jpeg(data)
+        return _stripped_jpeg(data)
     if format == "png":
-        return _bare_png(data)
+        return _stripped_png(data)
     if format in ("avif", "heic"):
         orientation, space = media_facts(data)
-        return Bare(data, orientation, space)
-    return Bare(data, _webp_orientation(data)) if format == "webp" else Bare(data)
+        return StrippedFile(data, orientation, space)
+    return StrippedFile(data, _webp_orientation(data)) if format == "webp" else StrippedFile(data)
 
 
 def png_chunks(data: bytes) -> Iterator[Chunk]:
@@ -94,7 +94,7 @@ def png_chunks(data: bytes) -> Iterator[Chunk]:
         at += 12 + length
 
 
-def png_sum_is_right(data: bytes, name: bytes, start: int, end: int) -> bool:
+def png_checksum_is_right(data: bytes, name: bytes, start: int, end: int) -> bool:
     """Return whether the check sum after a chunk's body is right."""
     found = zlib.crc32(memoryview(data)[start:end], zlib.crc32(name))
     return data[end : end + 4] == found.to_bytes(4, "big")
@@ -116,11 +116,11 @@ def orientation_of(block: bytes) -> int:
     return 1
 
 
-def _bare_png(data: bytes) -> Bare:
+def _stripped_png(data: bytes) -> StrippedFile:
     left_out: list[tuple[int, int]] = []
     chunks = list(png_chunks(data))
     colour_type = data[25] if len(data) > 25 else 0
-    orientation, told, colours, before_pixels = 1, False, dict[bytes, bytes](), True
+    orientation, has_exif, colours, before_pixels = 1, False, dict[bytes, bytes](), True
     # If the animation chunks are damaged, the picture is shown as a still one.
     moves = all(_is_right(data, chunk) for chunk in chunks if chunk[0] in _PNG_MOVING)
     for chunk in chunks:
@@ -129,18 +129,18 @@ def _bare_png(data: bytes) -> Bare:
             is_kept = moves or name not in _OF_MOVING
             before_pixels &= name != b"IDAT"
         else:
-            is_told = name in _PNG_NEEDED or name in _PNG_LIGHT
-            is_told = is_told and _is_right(data, chunk, colour_type)
-            if is_told and before_pixels:
+            is_usable = name in _PNG_NEEDED or name in _PNG_LIGHT
+            is_usable = is_usable and _is_right(data, chunk, colour_type)
+            if is_usable and before_pixels:
                 colours.setdefault(name, data[start:end])
-            is_kept = is_told and name in _PNG_NEEDED
+            is_kept = is_usable and name in _PNG_NEEDED
         if is_kept:
             continue
-        if name == b"eXIf" and not told and png_sum_is_right(data, name, start, end):
-            orientation, told = orientation_of(data[start:end]), True
+        if name == b"eXIf" and not has_exif and png_checksum_is_right(data, name, start, end):
+            orientation, has_exif = orientation_of(data[start:end]), True
         left_out.append((start - 8, min(end + 4, len(data))))
     space = png_meaning(colours) if colours else None
-    return Bare(_without(data, left_out), orientation, space)
+    return StrippedFile(_without(data, left_out), orientation, space)
 
 
 def _webp_orientation(data: bytes) -> int:
@@ -163,7 +163,7 @@ def _is_right(data: bytes, chunk: Chunk, colour_type: int = 0) -> bool:
     """Return whether an ancillary chunk can be read and has the right check sum."""
     name, start, end = chunk
     body = data[start:end]
-    return _is_readable(name, body, colour_type) and png_sum_is_right(data, name, start, end)
+    return _is_readable(name, body, colour_type) and png_checksum_is_right(data, name, start, end)
 
 
 def _is_readable(name: bytes, body: bytes, colour_type: int) -> bool:
@@ -184,9 +184,9 @@ def _is_readable(name: bytes, body: bytes, colour_type: int) -> bool:
     return bool(profile) and unpacker.eof
 
 
-def _bare_jpeg(data: bytes) -> Bare:
+def _stripped_jpeg(data: bytes) -> StrippedFile:
     left_out: list[tuple[int, int]] = []
-    orientation, told = 1, False
+    orientation, has_exif = 1, False
     frame, components, first_scan = 0, 0, 2
     for start, end, marker in jpeg_segments(data):
         left_out.append((first_scan, start))  # before the first segment
@@ -198,15 +198,15 @@ def _bare_jpeg(data: bytes) -> Bare:
                 frame, components = marker, body[5]
         elif not _is_needed(marker, body):
             stop = start
-        if marker == _APP1 and not told and body.startswith(_EXIF) and len(body) > _EXIF_BYTES:
-            orientation, told = orientation_of(body[_EXIF_BYTES:]), True
+        if marker == _APP1 and not has_exif and body.startswith(_EXIF) and len(body) > _EXIF_BYTES:
+            orientation, has_exif = orientation_of(body[_EXIF_BYTES:]), True
         left_out.append((stop, end))
     # A baseline file whose first scan has all components has no further scan.
     is_one_scan = frame not in PROGRESSIVE and data[first_scan + 4 : first_scan + 5] >= bytes(
         [components]
     )
     scans = 1 if is_one_scan else data.count(bytes([0xFF, START_OF_SCAN]), first_scan)
-    return Bare(_without(data, left_out), orientation, scans=max(1, scans))
+    return StrippedFile(_without(data, left_out), orientation, scans=max(1, scans))
 
 
 def _without(data: bytes, parts: Iterable[tuple[int, int]]) -> bytes:

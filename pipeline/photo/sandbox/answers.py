@@ -21,7 +21,7 @@ from pipeline.photo.sandbox.child import STATUSES
 from pipeline.photo.sandbox.pipes import DiedError
 
 # Defaults of fields that an answer may omit.
-_UNTOLD: dict[str, object] = {
+_DEFAULTS: dict[str, object] = {
     "frames": 1, "alpha": False, "complete": 1.0, "there_px": None, "wide_space": None,
 }  # fmt: skip
 
@@ -40,7 +40,7 @@ def _split(pixels: bytearray, size: int) -> tuple[NDArray[np.uint8], NDArray[np.
     return array[:size], array[size:]
 
 
-def _refusal(header: dict[str, object]) -> None:
+def _check_status(header: dict[str, object]) -> None:
     """Raise the DecodeError that an answer reports, if any, or DiedError for a bad status."""
     status = header.get("status")
     if not isinstance(status, str) or status not in STATUSES:
@@ -51,8 +51,8 @@ def _refusal(header: dict[str, object]) -> None:
 
 def photo_from(limits: DecodeLimits, header: dict[str, object], pixels: bytearray) -> Photo:
     """Convert an answer to a Photo. Raises a DecodeError that it reports, DiedError if invalid."""
-    _refusal(header)
-    match _UNTOLD | header:
+    _check_status(header)
+    match _DEFAULTS | header:
         case {
             "view_wh": [int(width_view), int(height_view)],
             "width_px": int(width_px),
@@ -62,10 +62,10 @@ def photo_from(limits: DecodeLimits, header: dict[str, object], pixels: bytearra
             "frames": int(frames),
             "alpha": bool(has_alpha),
             "complete": float(complete),
-            "there_px": there,
+            "there_px": edges,
             "wide_space": wide_space,
         } if (
-            not _has_truths(width_view, height_view, width_px, height_px, orientation, frames)
+            not _has_bools(width_view, height_view, width_px, height_px, orientation, frames)
             and 0 < width_view <= width_px <= limits.max_side
             and 0 < height_view <= height_px <= limits.max_side
             and name in DECODED
@@ -74,7 +74,7 @@ def photo_from(limits: DecodeLimits, header: dict[str, object], pixels: bytearra
             and 1 <= orientation <= 8
             and 1 <= frames <= MOST_FRAMES
             and 0 < complete <= 1
-            and _is_part(there, width_px, height_px)
+            and _is_part(edges, width_px, height_px)
         ):
             shape = (height_view, width_view)
             area = width_view * height_view
@@ -83,7 +83,7 @@ def photo_from(limits: DecodeLimits, header: dict[str, object], pixels: bytearra
             alpha = plane.reshape(shape) if has_alpha else None
             wide = rest.reshape(*shape, 3) if wide_space else None
             view = colours.reshape(*shape, 3)
-            there_px = None if there is None else (there[0], there[1], there[2], there[3])
+            there_px = None if edges is None else (edges[0], edges[1], edges[2], edges[3])
             facts = (width_px, height_px, name, orientation, frames)
             photo = Photo(view, *facts, alpha=alpha, complete=complete, there_px=there_px)
             if not photo.with_borders().content.pixels.size:
@@ -104,11 +104,11 @@ def _is_part(edges: object, width_px: int, height_px: int) -> TypeGuard[list[int
             return True
         case [int(x0), int(y0), int(x1), int(y1)]:
             inside = 0 <= x0 < x1 <= width_px and 0 <= y0 < y1 <= height_px
-            return inside and not _has_truths(x0, y0, x1, y1)
+            return inside and not _has_bools(x0, y0, x1, y1)
     return False
 
 
-def _has_truths(*values: object) -> bool:
+def _has_bools(*values: object) -> bool:
     """Return whether any value is a bool, which Python accepts as a number and Arrow does not."""
     return any(isinstance(value, bool) for value in values)
 
@@ -118,13 +118,13 @@ def whole_numbers(values: Iterable[object], most: int) -> tuple[int, ...]:
     return tuple(
         value
         for value in values
-        if isinstance(value, int) and not _has_truths(value) and 0 <= value <= most
+        if isinstance(value, int) and not _has_bools(value) and 0 <= value <= most
     )
 
 
 def animation_from(limits: DecodeLimits, header: dict[str, object], pixels: bytearray) -> Animation:
     """Convert an answer to an Animation. Raises as `photo_from` does."""
-    _refusal(header)
+    _check_status(header)
     match header:
         case {
             "view_wh": [int(width), int(height)],
@@ -132,7 +132,7 @@ def animation_from(limits: DecodeLimits, header: dict[str, object], pixels: byte
             "plays": int(plays),
             "alpha": bool(has_alpha),
         } if (
-            not _has_truths(width, height, plays)
+            not _has_bools(width, height, plays)
             and 0 < width <= limits.max_side
             and 0 < height <= limits.max_side
             and 0 < len(durations := whole_numbers(stated, LONGEST_MS)) <= limits.max_frames

@@ -8,9 +8,9 @@
               the RGB pixels of all frames and then the opacity planes of all frames
 
 When the child is ready it writes the byte "r", 2 bytes length and, as text, the protections that
-the machine lacks (`wall.shut_in`); the text is empty if it has them all. The child ends when its
-standard input ends. If its parent dies, it therefore finishes at most one photo, and a timer limits
-that one.
+the machine lacks (`isolation.enter_sandbox`); the text is empty if it has them all. The child ends
+when its standard input ends. If its parent dies, it therefore finishes at most one photo, and a
+timer limits that one.
 """
 
 import codecs
@@ -28,18 +28,18 @@ from typing import BinaryIO, TypeAlias
 from PIL import AvifImagePlugin, Image, ImageCms, MpoImagePlugin, TiffImagePlugin
 
 from pipeline.errors import DecodeError
+from pipeline.photo.allocator import keep_freed
 from pipeline.photo.animations.animation import render_frames
 from pipeline.photo.decode import render
 from pipeline.photo.files.strip import ORIENTATION
-from pipeline.photo.freed import keep_freed
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.planes import Colour
-from pipeline.photo.sandbox.wall import shut_in
+from pipeline.photo.sandbox.isolation import enter_sandbox
 
 # Pillow imports these two when it meets a file that needs them.
 LATE_IMPORTS = (MpoImagePlugin, TiffImagePlugin)
 
-Told: TypeAlias = tuple[dict[str, object], bytes]  # header and pixels of an answer
+OutgoingAnswer: TypeAlias = tuple[dict[str, object], bytes]  # header and pixels of an answer
 
 REQUEST = struct.Struct("<QQ?")
 ANSWER = struct.Struct("<QIQ")
@@ -76,16 +76,16 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     confine(limits)
     warm_up(limits, given["view_side"])
-    lacking = "; ".join(shut_in()).encode()
+    missing = "; ".join(enter_sandbox()).encode()
     source, sink = sys.stdin.buffer, sys.stdout.buffer
-    sink.write(READY.pack(b"r", len(lacking)) + lacking)
+    sink.write(READY.pack(b"r", len(missing)) + missing)
     sink.flush()
     while asked := source.read(REQUEST.size):
         number, length, every_frame = REQUEST.unpack(asked)
         data = source.read(length)
         bound_time(limits.timeout_s)
         header, pixels = answer(data, limits, given["view_side"], every_frame, given["colour"])
-        reply(sink, number, header, pixels)
+        write_answer(sink, number, header, pixels)
         signal.setitimer(signal.ITIMER_REAL, 0)
         del data, header, pixels  # up to 200 MB, else kept until the next photo is decoded
 
@@ -106,7 +106,7 @@ def use_one_thread() -> None:
 def warm_up(limits: DecodeLimits, view_side: int) -> None:
     """Decode a small picture of each format, so that everything that decoding needs is imported.
 
-    After `shut_in` no file can be opened any more.
+    After `enter_sandbox` no file can be opened any more.
     """
     small = Image.new("RGB", (16, 8), "red")
     exif = Image.Exif()
@@ -144,12 +144,12 @@ def answer(
     view_side: int,
     every_frame: bool = False,
     colour: Colour = "srgb",
-) -> Told:
+) -> OutgoingAnswer:
     """Decode one photo to (header, pixels). A failure's header has a status and a message."""
     try:
         if every_frame:
-            return frames_told(data, limits, view_side)
-        return photo_told(data, limits, view_side, colour)
+            return frames_answer(data, limits, view_side)
+        return photo_answer(data, limits, view_side, colour)
     except DecodeError as error:
         return {"status": error.status, "message": error.message}, b""
     except MemoryError:
@@ -158,7 +158,9 @@ def answer(
         return {"status": "corrupt", "message": f"{type(error).__name__}: {error}"[:200]}, b""
 
 
-def photo_told(data: bytes, limits: DecodeLimits, view_side: int, colour: Colour) -> Told:
+def photo_answer(
+    data: bytes, limits: DecodeLimits, view_side: int, colour: Colour
+) -> OutgoingAnswer:
     """Return a photo's header and pixels; of a moving one the first frame."""
     rendered = render(data, limits, view_side, colour)
     found = rendered.planes
@@ -190,7 +192,7 @@ def bytes_of(plane: Image.Image) -> bytes:
     return data if is_done == 1 else plane.tobytes()
 
 
-def frames_told(data: bytes, limits: DecodeLimits, view_side: int) -> Told:
+def frames_answer(data: bytes, limits: DecodeLimits, view_side: int) -> OutgoingAnswer:
     """Return the header and the pixels of every frame."""
     found = render_frames(data, limits, view_side)
     header: dict[str, object] = {
@@ -203,7 +205,7 @@ def frames_told(data: bytes, limits: DecodeLimits, view_side: int) -> Told:
     return header, b"".join(map(bytes_of, (*found.images, *(found.alphas or ()))))
 
 
-def reply(sink: BinaryIO, number: int, header: dict[str, object], pixels: bytes) -> None:
+def write_answer(sink: BinaryIO, number: int, header: dict[str, object], pixels: bytes) -> None:
     """Write the answer to the request with this number."""
     text = json.dumps(header).encode()
     sink.write(ANSWER.pack(number, len(text), len(pixels)) + text)

@@ -1,8 +1,8 @@
 """Decode untrusted photos in a child process that can be killed.
 
 The child has no credentials in its environment, has limits on memory and time, and is sandboxed
-(`wall`): it opens no file, reaches no network and starts no process. Its answers are a JSON header
-and raw pixels, which the parent checks; nothing from it is unpickled or executed. If a photo
+(`isolation`): it opens no file, reaches no network and starts no process. Its answers are a JSON
+header and raw pixels, which the parent checks; nothing from it is unpickled or executed. If a photo
 crashes the child or keeps it busy, only that photo fails, at the cost of a restart, about .3 s.
 """
 
@@ -25,6 +25,7 @@ from pipeline.photo.limits import VIEW_SIDE, DecodeLimits
 from pipeline.photo.planes import Colour
 from pipeline.photo.sandbox.answers import animation_from, photo_from
 from pipeline.photo.sandbox.child import READY, settings
+from pipeline.photo.sandbox.isolation import FILTER, make_undumpable
 from pipeline.photo.sandbox.pipes import (
     Answer,
     DecodeRequest,
@@ -35,7 +36,6 @@ from pipeline.photo.sandbox.pipes import (
     receive,
     widen,
 )
-from pipeline.photo.sandbox.wall import FILTER, make_undumpable
 
 START_TIMEOUT_S = 60.0
 
@@ -63,7 +63,7 @@ class Decoder:
     ) -> None:
         self.limits = limits or DecodeLimits()
         self.view_side, self.colour = view_side, colour
-        self.lacking = ""  # the protections that this machine lacks; set when the child starts
+        self.missing_protections = ""  # of this machine, in words; set when the child starts
         self._child: subprocess.Popen[bytes] | None = None
         self._asked = 0  # requests so far: the number of the last one
         self._lock = threading.Lock()
@@ -146,8 +146,9 @@ class Decoder:
     def _running(self) -> subprocess.Popen[bytes]:
         if self._child is None or self._child.poll() is not None:
             self._stop()
-            self._child, self.lacking = _start(settings(self.limits, self.view_side, self.colour))
-            if FILTER in self.lacking and os.geteuid() != 0:
+            argument = settings(self.limits, self.view_side, self.colour)
+            self._child, self.missing_protections = _start(argument)
+            if FILTER in self.missing_protections and os.geteuid() != 0:
                 # Without the filter a child of the same user could read this process's memory
                 # through /proc. Only done here: Ray's memory monitor and profilers use /proc too.
                 make_undumpable()

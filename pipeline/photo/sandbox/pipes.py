@@ -19,7 +19,7 @@ MAX_HEADER_BYTES = len(f"{LONGEST_MS}, ") * MOST_FRAMES + (64 << 10)
 # An answer has the pixels of one view or of all frames. A view has 7 planes and at most 24 squares
 # of `view_side`, or 33 if it was left a little larger (see `view`). Frames have 4 planes; they may
 # be left larger too, and tiny ones are rounded up, so twice their nominal size is allowed.
-VIEW_BYTES_A_SQUARE, FRAME_BYTES = 7 * 33, 4 * 2 * MOST_VIEW_PIXELS
+VIEW_BYTES_PER_SQUARE, FRAME_BYTES = 7 * 33, 4 * 2 * MOST_VIEW_PIXELS
 PIPE_BYTES = 1 << 20  # the most that Linux gives a user; the default is 64 KiB
 
 Answer: TypeAlias = tuple[dict[str, object], bytearray]  # header and pixels
@@ -43,7 +43,7 @@ class LateError(Exception):
 
 def most_pixel_bytes(view_side: int) -> int:
     """Return how many bytes of pixels an answer can have at most."""
-    return max(FRAME_BYTES, VIEW_BYTES_A_SQUARE * view_side**2)
+    return max(FRAME_BYTES, VIEW_BYTES_PER_SQUARE * view_side**2)
 
 
 def widen(pipe: IO[bytes]) -> None:

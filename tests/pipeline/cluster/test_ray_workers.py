@@ -17,7 +17,7 @@ def test_every_worker_keeps_pandas_out_first(monkeypatch: pytest.MonkeyPatch) ->
     done: list[str] = []
     job: Any = None
     monkeypatch.setattr(workers, "keep_pandas_out", lambda: done.append("pandas kept out"))
-    monkeypatch.setattr(workers, "share_heap", lambda: done.append("heap shared"))
+    monkeypatch.setattr(workers, "use_system_allocator", lambda: done.append("heap shared"))
     monkeypatch.setattr(DetectScore, "__init__", lambda *_: done.append("networks made"))
     monkeypatch.setattr(workers, "read_decode", lambda *_: done.append("task read"))
     for actor in (workers.Scorer, workers.Finisher):
@@ -50,7 +50,7 @@ def test_what_runs_beside_a_gpu_gives_way_to_its_worker(monkeypatch: pytest.Monk
     def encode(*_: Any) -> None:
         found["encoder"] = nice_value()
 
-    for name in ("keep_pandas_out", "share_heap"):
+    for name in ("keep_pandas_out", "use_system_allocator"):
         monkeypatch.setattr(workers, name, lambda: None)
     monkeypatch.setattr(workers, "read_decode", read)
     monkeypatch.setattr(workers, "cut_encode_commit", encode)

@@ -10,7 +10,7 @@ from PIL import Image
 from pipeline.photo.colour import SRGB, to_space, wide_space
 from pipeline.photo.decode import Photo, decode
 from pipeline.photo.files.media_boxes import media_facts
-from pipeline.photo.spaces import Space, bright_space, profile_of
+from pipeline.photo.spaces import Space, hdr_space, profile_of
 from tests.support.colour_photos import (
     COLOURS,
     cicp,
@@ -101,11 +101,11 @@ def test_bright_greys_are_mapped_by_the_reference_white(
 def test_code_points_in_a_profile_go_before_its_curve() -> None:
     for name, same in (("icc pq.png", "cicp pq.png"), ("icc hlg.jpg", "cicp hlg.png")):
         np.testing.assert_allclose(shown(name), shown(same), atol=4)
-    assert bright_space(rgb_profile("p3", SRGB_CURVE)) is None
-    assert bright_space(rgb_profile("p3", SRGB_CURVE, points=bytes([12, 13, 0, 1]))) is None
+    assert hdr_space(rgb_profile("p3", SRGB_CURVE)) is None
+    assert hdr_space(rgb_profile("p3", SRGB_CURVE, points=bytes([12, 13, 0, 1]))) is None
     whole = rgb_profile("p3", SRGB_CURVE, points=bytes([9, 16, 0, 1]))
-    assert bright_space(whole) is not None
-    assert [bright_space(whole[:size]) for size in range(0, 400, 7)].count(None) > 20
+    assert hdr_space(whole) is not None
+    assert [hdr_space(whole[:size]) for size in range(0, 400, 7)].count(None) > 20
 
 
 def test_a_picture_that_says_how_bright_it_is_is_mapped_by_that() -> None:

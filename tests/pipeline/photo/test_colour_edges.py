@@ -8,8 +8,7 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import DecodeError
-from pipeline.photo import bright
-from pipeline.photo.bright import _gain, tone_mapped
+from pipeline.photo import tone_mapping
 from pipeline.photo.colour import (
     ALPHA_BACKGROUND,
     MAX_PROFILE_BYTES,
@@ -20,11 +19,12 @@ from pipeline.photo.colour import (
     to_space,
     wide_space,
 )
-from pipeline.photo.decode import check_bytes, decode, malformed_told, render
+from pipeline.photo.decode import as_decode_errors, check_bytes, decode, render
 from pipeline.photo.encoding import libwebp
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.opening import _check_scans, check_size, opened_picture
 from pipeline.photo.spaces import BT2020_XY, SRGB_XY, Space
+from pipeline.photo.tone_mapping import _gain, tone_mapped
 from tests.support.icc_profiles import SRGB_CURVE, gamma_curve, rgb_profile
 from tests.support.odd_photos import png_chunk, raw_png, saved, scene
 
@@ -142,7 +142,7 @@ def test_colours_keep_their_hue_when_they_are_mapped() -> None:
     assert found.shape == (200, 1, 3)
     assert (found == found[0]).all()  # rows are mapped 128 at once
     light = np.where(found <= 10.31, found / 255 / 12.92, ((found / 255 + 0.055) / 1.055) ** 2.4)
-    stored = bright._light_of("pq")[[140, 120, 100]]
+    stored = tone_mapping._light_of("pq")[[140, 120, 100]]
     np.testing.assert_allclose(light[0, 0] / light[0, 0, 0], stored / stored[0], rtol=0.02)
 
 
@@ -225,10 +225,10 @@ def test_keys_of_sixteen_bits_keep_the_low_ones() -> None:
 def test_whatever_a_library_raises_is_told_in_one_line(
     error: Exception, status: str, told: str
 ) -> None:
-    with pytest.raises(DecodeError) as caught, malformed_told(b"GIF89a;", "gif"):
+    with pytest.raises(DecodeError) as caught, as_decode_errors(b"GIF89a;", "gif"):
         raise error
     assert (caught.value.status, caught.value.message) == (status, told)
-    with pytest.raises(DecodeError) as caught, malformed_told(b"GIF89a", "gif"):
+    with pytest.raises(DecodeError) as caught, as_decode_errors(b"GIF89a", "gif"):
         raise OSError("cut")
     assert caught.value.status == "truncated"
 

@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import DecodeError
-from pipeline.photo.bright import _gain, _light_of, _srgb_values
 from pipeline.photo.encoding.moving import COUNTS_PLAYS, MOVING_FORMATS, encode_moving
 from pipeline.photo.encoding.thumbnail import DEFAULT_QUALITY, ENCODED, encode
 from pipeline.photo.files.formats import is_cut_short, sniff, webp_size
@@ -31,6 +30,7 @@ from pipeline.photo.spaces import (
     profile_of,
     to_xyz,
 )
+from pipeline.photo.tone_mapping import _gain, _light_of, _srgb_values
 from tests.support.drawn_pictures import lens
 
 
@@ -268,7 +268,7 @@ def test_code_points_of_primaries(code: int) -> None:
 def test_code_points_of_curves(transfer: int, png: object, media: object) -> None:
     for found, curve in ((png_space(1, transfer, 0, 1), png), (media_space(1, transfer), media)):
         assert (found.curve if found else None) == curve
-        assert found is None or found.is_bright == (curve in ("pq", "hlg"))
+        assert found is None or found.is_hdr == (curve in ("pq", "hlg"))
 
 
 def test_code_points_that_a_png_may_not_have() -> None:

@@ -18,8 +18,8 @@ from pipeline.photo.encoding.whole import draw_whole, place_whole
 from pipeline.photo.files.damaged import repeat_last_row
 from pipeline.photo.files.damaged_png import _PngShape, _rows_before_failure
 from pipeline.photo.files.old_avif import _with_brand
-from pipeline.photo.files.strip import bare, orientation_of, png_chunks
-from pipeline.photo.sandbox import wall
+from pipeline.photo.files.strip import orientation_of, png_chunks, stripped
+from pipeline.photo.sandbox import isolation
 from pipeline.photo.sandbox.decoder import Decoder
 from pipeline.photo.view import jpeg_scale, view_size
 from pipeline.shapes import parse_shape
@@ -54,7 +54,7 @@ def test_rows_count_up_to_where_a_damaged_block_fails_to_unpack() -> None:
 @pytest.mark.parametrize(("name", "length"), [(b"cLLI", 8), (b"mDCV", 24)])
 def test_how_bright_a_picture_is_goes_to_no_decoder(name: bytes, length: int) -> None:
     packed = zlib.compress(bytes(2))
-    found = bare(grey_png(1, 1, packed, png_chunk(name, b"\1" * length)), "png")
+    found = stripped(grey_png(1, 1, packed, png_chunk(name, b"\1" * length)), "png")
     assert [chunk for chunk, _, _ in png_chunks(found.data)] == [b"IHDR", b"IDAT", b"IEND"]
 
 
@@ -73,9 +73,9 @@ def test_of_a_very_thin_photo_one_line_of_pixels_is_drawn(on_its_side: bool) -> 
 
 
 def test_where_there_is_no_linux_there_is_no_wall(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wall.sys, "platform", "darwin")
-    assert wall.make_undumpable() is False
-    assert wall.filter_problem() == "darwin has none"
+    monkeypatch.setattr(isolation.sys, "platform", "darwin")
+    assert isolation.make_undumpable() is False
+    assert isolation.filter_problem() == "darwin has none"
 
 
 def test_a_view_needs_every_row_that_rounding_up_gives() -> None:
@@ -133,7 +133,7 @@ def test_who_may_not_become_nobody_stays(monkeypatch: pytest.MonkeyPatch) -> Non
         raise PermissionError
 
     monkeypatch.setattr("os.setgroups", refuse)
-    assert wall._become_nobody() is False
+    assert isolation._become_nobody() is False
 
 
 @pytest.mark.parametrize("place", [8, 16, 20, 24])
@@ -169,11 +169,11 @@ def test_a_filter_that_can_not_be_loaded_is_named(monkeypatch: pytest.MonkeyPatc
     def refuse() -> None:
         raise OSError(1, "not permitted")
 
-    monkeypatch.setattr(wall, "filter_problem", lambda: "")
-    monkeypatch.setattr(wall, "make_undumpable", lambda: True)
+    monkeypatch.setattr(isolation, "filter_problem", lambda: "")
+    monkeypatch.setattr(isolation, "make_undumpable", lambda: True)
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    monkeypatch.setattr(wall, "_load_filter", refuse)
-    assert wall.shut_in() == [f"{wall.FILTER} (not permitted)"]
+    monkeypatch.setattr(isolation, "_load_filter", refuse)
+    assert isolation.enter_sandbox() == [f"{isolation.FILTER} (not permitted)"]
 
 
 def test_an_encoder_whose_plain_codes_are_not_the_package_s_is_not_taken() -> None:
@@ -186,5 +186,5 @@ def test_an_encoder_whose_plain_codes_are_not_the_package_s_is_not_taken() -> No
             return whole.encode(pixels, quality, alike=alike)
 
     pixels = np.random.default_rng(1).integers(0, 255, (40, 40, 3), np.uint8)
-    assert libjpegli._as_package(whole, pixels)
-    assert not libjpegli._as_package(AlwaysOptimal(), pixels)
+    assert libjpegli._matches_package(whole, pixels)
+    assert not libjpegli._matches_package(AlwaysOptimal(), pixels)

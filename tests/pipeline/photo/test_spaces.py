@@ -5,18 +5,18 @@ import struct
 import numpy as np
 import pytest
 
-from pipeline.photo.bright import _light_of, _srgb_values
 from pipeline.photo.colour import WIDE
 from pipeline.photo.spaces import (
     Curve,
     Space,
-    bright_space,
+    hdr_space,
     media_space,
     png_space,
     profile_of,
     to_xyz,
     with_peak,
 )
+from pipeline.photo.tone_mapping import _light_of, _srgb_values
 from tests.support.icc_profiles import SRGB_CURVE, rgb_profile
 
 D65, C = (0.3127, 0.3290), (0.310, 0.316)
@@ -62,7 +62,7 @@ def test_curves_by_their_code_points(point: int) -> None:
     told = media_space(9, point)
     own = None if point in (0, 3) else TRANSFERS.get(point, "srgb")
     assert (told and told.curve) == own
-    assert (found is not None and found.is_bright) == (point in (16, 18))
+    assert (found is not None and found.is_hdr) == (point in (16, 18))
 
 
 @pytest.mark.parametrize(
@@ -208,15 +208,15 @@ def test_the_brightest_light_is_that_of_the_picture(content: int, screen: int, p
 
 def test_code_points_of_a_profile_are_found_among_its_tags() -> None:
     whole = rgb_profile("p3", SRGB_CURVE, points=bytes([9, 18, 0, 1]))
-    assert bright_space(whole) == Space(PRIMARIES[9], "hlg")
-    assert bright_space(whole.replace(b"RGB XYZ", b"GRAYXYZ")) is None
+    assert hdr_space(whole) == Space(PRIMARIES[9], "hlg")
+    assert hdr_space(whole.replace(b"RGB XYZ", b"GRAYXYZ")) is None
     (count,) = struct.unpack_from(">I", whole, 128)
     many = whole[:128] + struct.pack(">I", 1 << 31) + whole[132:]
-    assert bright_space(many) == Space(PRIMARIES[9], "hlg")
+    assert hdr_space(many) == Space(PRIMARIES[9], "hlg")
     at = whole.index(b"cicp")
     assert (at - 132) % 12 == 0
     before = (at - 132) // 12
     told = whole[:128] + struct.pack(">I", before) + whole[132:]
     assert before < count
-    assert bright_space(told) is None
-    assert bright_space(told[:128] + struct.pack(">I", before + 1) + told[132:]) is not None
+    assert hdr_space(told) is None
+    assert hdr_space(told[:128] + struct.pack(">I", before + 1) + told[132:]) is not None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.photo import freed
+from pipeline.photo import allocator
 from pipeline.stages import heap
 from tests.support.fresh import ROOT
 
@@ -69,7 +69,7 @@ print(grown / 1e6, left / 1e6, small / 1e6, (heap._own_bytes() - first - left) /
 """
 
 
-@pytest.mark.skipif(freed.glibc() is None, reason="only glibc is told so")
+@pytest.mark.skipif(allocator.glibc() is None, reason="only glibc is told so")
 def test_what_a_task_of_large_photos_has_left_is_given_back_at_once() -> None:
     done = subprocess.run(
         [sys.executable, "-c", GROWTH], cwd=ROOT, capture_output=True, text=True, check=True
@@ -95,7 +95,7 @@ def test_growth_is_counted_from_what_was_left_last(monkeypatch: pytest.MonkeyPat
     assert told == [(1, 100), (1, 100), (2, 120), (2, 120)]
 
 
-@pytest.mark.skipif(freed.glibc() is None, reason="only glibc is told so")
+@pytest.mark.skipif(allocator.glibc() is None, reason="only glibc is told so")
 def test_large_buffers_come_from_what_was_freed() -> None:
     """40 MB have 9,766 pages; without bounds of our own all of them are new each time."""
     done = subprocess.run(
@@ -104,7 +104,7 @@ def test_large_buffers_come_from_what_was_freed() -> None:
     assert int(done.stdout) < 1_000
 
 
-@pytest.mark.skipif(freed.glibc() is None, reason="only glibc is told so")
+@pytest.mark.skipif(allocator.glibc() is None, reason="only glibc is told so")
 def test_freed_memory_is_given_back() -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, check=True
@@ -119,7 +119,7 @@ def test_memory_is_given_back_only_where_no_task_follows(monkeypatch: pytest.Mon
     monkeypatch.setattr(heap, "IDLE_S", 0.2)
     monkeypatch.setattr(heap, "give_back_freed_memory", lambda: given.append(time.monotonic()))
     for _ in range(4):  # tasks without a pause, each longer than the wait
-        with heap.at_work():
+        with heap.give_back_when_idle():
             time.sleep(0.25)
     assert not given
     ended = time.monotonic()
@@ -127,7 +127,7 @@ def test_memory_is_given_back_only_where_no_task_follows(monkeypatch: pytest.Mon
         time.sleep(0.02)
     assert len(given) == 1
     assert given[0] - ended >= 0.15
-    with pytest.raises(ValueError, match="broken"), heap.at_work():
+    with pytest.raises(ValueError, match="broken"), heap.give_back_when_idle():
         raise ValueError("broken")
     assert len(heap._waiting) == 1
     heap._stop_waiting()
@@ -140,11 +140,11 @@ def test_a_container_may_hide_what_is_resident(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_nothing_happens_where_there_is_no_glibc(monkeypatch: pytest.MonkeyPatch) -> None:
-    freed.glibc.cache_clear()
-    monkeypatch.setattr(freed.sys, "platform", "darwin")
+    allocator.glibc.cache_clear()
+    monkeypatch.setattr(allocator.sys, "platform", "darwin")
     try:
-        assert freed.glibc() is None
+        assert allocator.glibc() is None
         heap.give_back_freed_memory()
         heap.give_back_growth()
     finally:
-        freed.glibc.cache_clear()
+        allocator.glibc.cache_clear()

@@ -138,7 +138,7 @@ def test_a_task_carries_costs_and_spans_along() -> None:
         meter = Meter()
         with meter.on(stage):
             work()
-        meter.tell(task, stage)
+        meter.add_to(task, stage)
     assert task.costs["read"].cpu_s == pytest.approx(WORK_S, abs=0.08)
     assert task.costs["score"].cpu_s == pytest.approx(WORK_S, abs=0.08)
     assert before <= task.spans["read"][0] < task.spans["read"][1] <= task.spans["score"][0]

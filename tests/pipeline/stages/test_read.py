@@ -15,7 +15,7 @@ from pipeline.photo.sandbox.decoder import Decoder
 from pipeline.report.progress import summary_lines
 from pipeline.settings import DecodingSettings, Settings
 from pipeline.stages.attempt import attempt
-from pipeline.stages.read import PhotoReader, read_ahead, take_in
+from pipeline.stages.read import PhotoReader, read_ahead, set_decoded
 from pipeline.stages.task import PhotoRow, Task
 from pipeline.stages.worker import Job
 from tests.support.drawn_pictures import framed, lens, moving, moving_file
@@ -26,7 +26,7 @@ MOVING = moving_file("GIF", moving(3), [100] * 3)
 
 def row_of(data: bytes, **settings: object) -> PhotoRow:
     row = PhotoRow("a", "b")
-    take_in(row, data, decode(data), DecodingSettings(**settings))  # type: ignore[arg-type]
+    set_decoded(row, data, decode(data), DecodingSettings(**settings))  # type: ignore[arg-type]
     return row
 
 

@@ -161,7 +161,7 @@ def test_other_bytes_under_the_same_pin_are_told_too() -> None:
     for sha256, status in (("aa", "ok"), ("bb", "changed")):
         row = PhotoRow("p", "http://h/p.jpg", content_sha256=sha256)
         row.photo = Photo(np.zeros((4, 4, 3), np.uint8), 4, 4, "png", 1)
-        decisions.give(row)
+        decisions.apply_to(row)
         assert row.status == status
     unknown = PhotoRow("q", "http://h/q.jpg")
     decisions.end_failed(unknown)

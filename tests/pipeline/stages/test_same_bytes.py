@@ -20,7 +20,7 @@ from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.photo.sandbox.decoder import Decoder
 from pipeline.report.progress import Log, summary_lines
 from pipeline.stages.read import read_decode
-from pipeline.stages.same_bytes import SameBytes, take_over
+from pipeline.stages.same_bytes import SameBytes, copy_result
 from pipeline.stages.task import PhotoRow
 from pipeline.stages.wire import unpack
 from pipeline.stages.worker import end_worker
@@ -140,10 +140,12 @@ def test_each_photo_has_its_own_file(folder: Path) -> None:
 def test_an_attempt_again_gives_the_same_rows(folder: Path) -> None:
     job, _ = plan(settings_of(folder), Log()).begin()
     attempts = [unpack(read_decode(pa.table({"task": [0]}), job)).rows for _ in range(2)]
-    first, again = ([(r.uri, r.same_as, r.awaits, r.status) for r in rows] for rows in attempts)
+    first, again = (
+        [(r.uri, r.same_as, r.awaits_result, r.status) for r in rows] for rows in attempts
+    )
     assert first == again
-    assert sum(awaits for *_, awaits, _ in first) == 1
-    assert all(row.photo is None for row in attempts[0] if row.awaits)
+    assert sum(awaits_result for *_, awaits_result, _ in first) == 1
+    assert all(row.photo is None for row in attempts[0] if row.awaits_result)
 
 
 def test_forgetting_the_first_leaves_the_other(folder: Path) -> None:
@@ -164,11 +166,11 @@ def test_forgetting_the_first_leaves_the_other(folder: Path) -> None:
 def test_a_failure_to_score_is_taken_over() -> None:
     first, other = PhotoRow("1", "a"), PhotoRow("2", "b")
     same = SameBytes()
-    assert not same.awaits_other(first, "digest")
-    assert same.awaits_other(other, "digest")
+    assert not same.mark_if_duplicate(first, "digest")
+    assert same.mark_if_duplicate(other, "digest")
     first.fail("score", "timeout", "transient", "it took too long")
-    take_over(other, first)
-    assert (other.status, other.same_as, other.awaits) == ("timeout", "1", False)
+    copy_result(other, first)
+    assert (other.status, other.same_as, other.awaits_result) == ("timeout", "1", False)
     assert (other.image_id, other.uri) == ("2", "b")
 
 

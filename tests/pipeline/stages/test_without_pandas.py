@@ -42,8 +42,8 @@ def test_tables_are_made_without_it() -> None:
 
 def test_tables_come_from_the_heap_that_gives_back() -> None:
     source = (
-        "import pyarrow as pa\nfrom pipeline.stages.wire import share_heap\n"
-        "print(pa.default_memory_pool().backend_name)\nshare_heap()\n"
+        "import pyarrow as pa\nfrom pipeline.stages.wire import use_system_allocator\n"
+        "print(pa.default_memory_pool().backend_name)\nuse_system_allocator()\n"
         "print(pa.default_memory_pool().backend_name)\n"
     )
     command = [sys.executable, "-c", source]

@@ -65,7 +65,7 @@ def test_a_worker_that_the_kernel_ended_for_memory_is_no_death_of_its_photo(
 ) -> None:
     kills = [5]
     monkeypatch.setattr(worker_deaths, "kernel_kills", lambda: kills[0])
-    for _ in range(worker_deaths.STARVED - 3):
+    for _ in range(worker_deaths.MEMORY_DEATHS - 3):
         die_on(make_task(4), 2)
         kills[0] += 1
     for _ in range(2):
@@ -82,7 +82,7 @@ def test_a_worker_that_the_kernel_ended_for_memory_is_no_death_of_its_photo(
 def test_a_worker_that_ended_while_memory_was_short_is_no_death_of_its_photo(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(worker_deaths, "LOOK_S", 0.01)
+    monkeypatch.setattr(worker_deaths, "POLL_S", 0.01)
     monkeypatch.setattr(worker_deaths, "kernel_kills", lambda: 0)
     monkeypatch.setattr(worker_deaths, "is_short", lambda: True)
     note = worker_deaths._path("run", 7, "score")
@@ -97,7 +97,7 @@ def test_a_worker_that_ended_while_memory_was_short_is_no_death_of_its_photo(
         busy.close()
         note.write_bytes(left)
 
-    for times in range(worker_deaths.STARVED):
+    for times in range(worker_deaths.MEMORY_DEATHS):
         die_starved(times + 1)
     task = make_task(1)
     assert ids(task) == []

@@ -119,12 +119,12 @@ def test_rows_of_an_interlaced_frame_come_in_four_passes() -> None:
 def test_a_frame_without_a_control_block_stays_a_tenth_of_a_second() -> None:
     data = gif(((0, 0), WHOLE, 5), ((0, 0), ["-"], STAY))
     first, second = gif_layers(data, LIMITS)
-    assert (first.after, first.duration_ms, first.box) == ("stay", 70, (0, 0, 3, 2))
+    assert (first.disposal, first.duration_ms, first.box) == ("stay", 70, (0, 0, 3, 2))
     assert second.image.getpixel((0, 0)) == NONE
     at = data.rindex(b"\x21\xf9")
     for other in (b"\x21\xfe\2ab\1c\0", b"\x21\xf9\3\1\7\0\0", b""):  # a comment, a short one
         _, bare = gif_layers(data[:at] + other + data[at + 8 :], LIMITS)
-        assert (bare.duration_ms, bare.after, bare.over) == (100, "stay", True)
+        assert (bare.duration_ms, bare.disposal, bare.over) == (100, "stay", True)
         assert bare.image.getpixel((0, 0)) == (9, 9, 9, 255)  # the colour that stood for none
 
 

@@ -18,7 +18,7 @@ from pipeline.photo.decode import Photo
 from pipeline.photo.encoding import jpegli, libjpegli, photo_codes
 from pipeline.photo.encoding.automatic import LEAST_PIXELS, format_for, in_words, jpegli_quality
 from pipeline.photo.encoding.jpegli import encode_jpegli
-from pipeline.photo.encoding.thumbnail import encode, encode_round, resample
+from pipeline.photo.encoding.thumbnail import encode, encode_circle, resample
 from pipeline.settings import ThumbnailSettings
 from pipeline.stages.encode import encoded_crops, sized_crop
 from pipeline.stages.preview import preview_of
@@ -84,7 +84,7 @@ def test_a_round_photo_is_webp_of_less_effort_and_another_quality() -> None:
 
     square = WIDE[:, :300]
     for asked, of_method_1 in ((80, 79), (70, 68), (90, 90), (100, 100)):  # 67.5 is 68
-        assert circle(PHOTO, quality=asked) == encode_round(square, of_method_1)
+        assert circle(PHOTO, quality=asked) == encode_circle(square, of_method_1)
     assert circle(PHOTO, format="webp") == encode(square, "webp", 80, circle=True)
     drawn = np.full((300, 400, 3), 240, np.uint8)
     drawn[::9, :, 1] = 20

@@ -68,15 +68,15 @@ def test_pixels_beside_their_opacity_have_pillows_bytes_where_no_edge_cuts_four(
     both = Image.fromarray(np.dstack([pixels, opacity]))
     both.save(stream, "webp", quality=80, method=method)
     for _ in range(2):
-        assert encoder.encode_through(pixels, opacity, 80, method) == stream.getvalue()
+        assert encoder.encode_masked(pixels, opacity, 80, method) == stream.getvalue()
     flipped = np.asfortranarray(pixels)
     turned = np.asfortranarray(opacity)
-    assert encoder.encode_through(flipped, turned, 80, method) == stream.getvalue()
+    assert encoder.encode_masked(flipped, turned, 80, method) == stream.getvalue()
 
 
 def test_a_circle_beside_its_opacity_looks_the_same(encoder: WebpEncoder) -> None:
     pixels, mask = scene(128, 128), thumbnail.circle_mask(128, 128)
-    files = encoder.encode_through(pixels, mask, 80, 2), by_pillow(np.dstack([pixels, mask]), 80)
+    files = encoder.encode_masked(pixels, mask, 80, 2), by_pillow(np.dstack([pixels, mask]), 80)
     ours, theirs = (np.asarray(Image.open(io.BytesIO(file))).astype(int) for file in files)
     assert np.array_equal(ours[..., 3], mask)
     assert np.abs(ours - theirs)[mask > 0].mean() < 1
@@ -90,7 +90,7 @@ def test_pillow_encodes_a_round_crop_where_the_library_is_of_no_use(
     both = Image.fromarray(np.dstack([pixels, thumbnail.circle_mask(64, 48)]))
     both.save(stream, "webp", quality=61, method=1)
     monkeypatch.setattr(libwebp, "encoder", lambda: None)
-    assert thumbnail.encode_round(pixels, 61) == stream.getvalue()
+    assert thumbnail.encode_circle(pixels, 61) == stream.getvalue()
 
 
 def test_views_of_other_arrays_are_encoded_as_they_look(encoder: WebpEncoder) -> None:

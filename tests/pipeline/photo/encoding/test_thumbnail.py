@@ -67,8 +67,8 @@ def cubic_weights(before: int, after: int) -> np.ndarray:
 def test_a_small_picture_is_made_of_few_rows_from_the_middle_of_its_own() -> None:
     """Of 240 rows, which tell their number, 80 read one in three: the second of each."""
     pixels = np.repeat(np.arange(240, dtype=np.uint8)[:, None, None], 20, axis=1).repeat(3, axis=2)
-    for rows_a_pixel, rows in ((1, range(1, 240, 3)), (2, None), (3, None)):
-        found = shrunk(pixels, (20, 80), rows_a_pixel)
+    for rows_per_pixel, rows in ((1, range(1, 240, 3)), (2, None), (3, None)):
+        found = shrunk(pixels, (20, 80), rows_per_pixel)
         assert found.shape == (80, 20, 3)
         if rows is not None:
             assert found[:, 7, 1].tolist() == list(rows)

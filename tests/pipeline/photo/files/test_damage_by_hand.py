@@ -13,10 +13,10 @@ from pipeline.errors import DecodeError
 from pipeline.photo.animations import animation
 from pipeline.photo.animations.animation import decode_frames
 from pipeline.photo.borders import _thickness
-from pipeline.photo.decode import malformed_told
-from pipeline.photo.files.damaged import _gif_rest, _jpeg_rest
+from pipeline.photo.decode import as_decode_errors
+from pipeline.photo.files.damaged import _recover_gif, _recover_jpeg
 from pipeline.photo.files.damaged_png import _PngShape, _rows_before
-from pipeline.photo.files.mended_png import with_right_byte
+from pipeline.photo.files.repaired_png import with_byte_corrected
 from pipeline.photo.limits import DecodeLimits
 from tests.support.odd_photos import saved, scene
 
@@ -36,7 +36,7 @@ def test_an_interlaced_row_is_there_once_its_last_pass_is() -> None:
     """One row of 8 pixels: passes of 1, 1, 2 and 4 pixels, each with its filter."""
     shape = _PngShape(8, 1, 8, interlaced=True)
     assert shape.passes() == [(2, 1), (2, 1), (3, 1), (5, 1)]
-    assert [shape.rows_there(size) for size in (0, 7, 11, 12)] == [0, 0, 0, 1]
+    assert [shape.complete_rows(size) for size in (0, 7, 11, 12)] == [0, 0, 0, 1]
 
 
 def test_only_a_byte_of_the_block_itself_is_put_right() -> None:
@@ -44,23 +44,25 @@ def test_only_a_byte_of_the_block_itself_is_put_right() -> None:
     right = zlib.crc32(b"IDAT" + body).to_bytes(4, "big")
     for at in (0, 9, 19):
         wrong = body[:at] + bytes([body[at] ^ 0x41]) + body[at + 1 :]
-        assert with_right_byte(b"IDAT" + wrong + right, b"IDAT", 4, 24) == b"IDAT" + body + right
+        assert (
+            with_byte_corrected(b"IDAT" + wrong + right, b"IDAT", 4, 24) == b"IDAT" + body + right
+        )
     # The sum of a block of another name: only a byte of that name would make it right.
-    assert with_right_byte(b"IDAU" + body + right, b"IDAU", 4, 24) is None
+    assert with_byte_corrected(b"IDAU" + body + right, b"IDAU", 4, 24) is None
 
 
 def test_a_cut_gif_beyond_the_limits_is_not_looked_at() -> None:
     data = saved(Image.fromarray(scene(40, 30)).quantize(8), "GIF")
     whole = data[: len(data) * 2 // 3]
     limits = DecodeLimits(max_pixels=40 * 30)
-    assert _gif_rest(whole, limits) is not None
-    assert _gif_rest(whole, replace(limits, max_pixels=40 * 30 - 1)) is None
+    assert _recover_gif(whole, limits) is not None
+    assert _recover_gif(whole, replace(limits, max_pixels=40 * 30 - 1)) is None
 
 
 def test_a_jpeg_whose_frame_ends_before_its_components() -> None:
     """Their number is the tenth byte of a frame's segment, its marker included; here are nine."""
     frame = b"\xff\xc0" + struct.pack(">H", 7) + bytes(5)
-    assert _jpeg_rest(b"\xff\xd8" + frame) is None
+    assert _recover_jpeg(b"\xff\xd8" + frame) is None
 
 
 def test_a_cut_jpeg_of_the_extended_kind_has_a_rest() -> None:
@@ -68,7 +70,7 @@ def test_a_cut_jpeg_of_the_extended_kind_has_a_rest() -> None:
     data = saved(scene(64, 48), "JPEG", quality=80)
     cut = data.replace(b"\xff\xc0", b"\xff\xc1")[: len(data) - 60]
     assert cut.count(b"\xff\xc1") == 1
-    assert _jpeg_rest(cut) is not None
+    assert _recover_jpeg(cut) is not None
 
 
 def test_an_edge_may_be_exactly_as_straight_as_asked() -> None:
@@ -77,9 +79,9 @@ def test_an_edge_may_be_exactly_as_straight_as_asked() -> None:
 
 
 def test_warnings_that_cost_no_picture_are_not_its_end() -> None:
-    with malformed_told(b"", "png"):
+    with as_decode_errors(b"", "png"):
         warnings.warn("Invalid APNG, will use default PNG image if possible", stacklevel=1)
-    with pytest.raises(DecodeError, match="odd"), malformed_told(b"", "png"):
+    with pytest.raises(DecodeError, match="odd"), as_decode_errors(b"", "png"):
         warnings.warn("odd", UserWarning, stacklevel=1)
 
 

@@ -15,12 +15,12 @@ from pipeline.photo.files.damaged import (
     _gif_body,
     _jpeg_scans,
     _used_end,
-    box_there,
+    decoded_box,
     ends_unwritten,
+    equal_rows,
     repeat_last_row,
-    rows_alike,
 )
-from pipeline.photo.files.damaged_png import _PngShape, pixels_are_sound, png_rest
+from pipeline.photo.files.damaged_png import _PngShape, pixels_are_sound, recover_png
 from pipeline.photo.limits import DecodeLimits
 from tests.support.odd_photos import raw_png, scene
 
@@ -32,18 +32,18 @@ from tests.support.odd_photos import raw_png, scene
 )  # fmt: skip
 def test_which_half_is_there(orientation: int, part: tuple[int, int, int, int]) -> None:
     """Of a photo of 100 by 60, stored so or turned; 15 of its view's 30 rows are there."""
-    assert box_there((100, 60), 30, 15, orientation) == part
+    assert decoded_box((100, 60), 30, 15, orientation) == part
 
 
 def test_rows_that_are_alike_and_rows_that_are_not() -> None:
     one = Image.fromarray(scene(8, 6))
     other = one.copy()
-    assert rows_alike(one, other) == 6
+    assert equal_rows(one, other) == 6
     other.putpixel((7, 4), (1, 2, 3))
-    assert rows_alike(one, other) == 4
+    assert equal_rows(one, other) == 4
     clear = one.convert("RGBA")
     clear.putpixel((0, 2), (*clear.getpixel((0, 2))[:3], 0))  # type: ignore[index]
-    assert rows_alike(one.convert("RGBA"), clear) == 2
+    assert equal_rows(one.convert("RGBA"), clear) == 2
     repeat_last_row(one, 2)
     rows = np.asarray(one)
     np.testing.assert_array_equal(rows[2:], np.repeat(rows[1:2], 4, axis=0))
@@ -126,7 +126,7 @@ def test_bytes_of_a_row_of_thirteen_pixels(depth: int, colour: int, stride: int)
     assert shape.passes() == [(stride, 5)]
     assert shape.needed == 5 * stride
     sizes = (0, stride - 1, stride, 3 * stride, 99 * stride)
-    assert [shape.rows_there(size) for size in sizes] == [0, 0, 1, 3, 5]
+    assert [shape.complete_rows(size) for size in sizes] == [0, 0, 1, 3, 5]
 
 
 def test_passes_of_an_interlaced_picture() -> None:
@@ -140,22 +140,22 @@ def test_passes_of_an_interlaced_picture() -> None:
     whole = _PngShape(8, 8, 8, True)
     early = 2 + 2 + 3 + 6 + 10 + 20
     sizes = (early - 1, early, early + 9, early + 35, early + 36)
-    assert [whole.rows_there(size) for size in sizes] == [0, 1, 3, 7, 8]
-    assert _PngShape(8, 1, 8, True).rows_there(99) == 1
+    assert [whole.complete_rows(size) for size in sizes] == [0, 1, 3, 7, 8]
+    assert _PngShape(8, 1, 8, True).complete_rows(99) == 1
 
 
 def test_a_png_is_damaged_within_its_limits_alone() -> None:
     rows = b"".join(b"\0" + bytes([n]) * 30 for n in range(10))
     data = raw_png(10, 10, 8, 2, rows)[:-16]  # without its end
-    found = png_rest(data, DecodeLimits(max_pixels=100, max_side=10))
+    found = recover_png(data, DecodeLimits(max_pixels=100, max_side=10))
     assert found is not None
     assert found.rows == 10
-    assert png_rest(data, DecodeLimits(max_pixels=99)) is None
-    assert png_rest(data, DecodeLimits(max_side=9)) is None
-    assert png_rest(data[:33], DecodeLimits()) is None
-    assert png_rest(data[:32], DecodeLimits()) is None
-    assert png_rest(data.replace(b"IHDR", b"IHDX"), DecodeLimits()) is None
-    assert png_rest(raw_png(0, 10, 8, 2, rows), DecodeLimits()) is None
+    assert recover_png(data, DecodeLimits(max_pixels=99)) is None
+    assert recover_png(data, DecodeLimits(max_side=9)) is None
+    assert recover_png(data[:33], DecodeLimits()) is None
+    assert recover_png(data[:32], DecodeLimits()) is None
+    assert recover_png(data.replace(b"IHDR", b"IHDX"), DecodeLimits()) is None
+    assert recover_png(raw_png(0, 10, 8, 2, rows), DecodeLimits()) is None
 
 
 def test_a_png_damaged_behind_its_last_row_has_its_rows_and_no_more() -> None:

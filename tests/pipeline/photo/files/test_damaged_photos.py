@@ -15,7 +15,7 @@ from PIL import Image, ImageFile
 from pipeline.cropping.overrides import Override
 from pipeline.errors import DecodeError
 from pipeline.photo.decode import Photo, decode
-from pipeline.photo.files.damaged import box_there
+from pipeline.photo.files.damaged import decoded_box
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.sandbox.decoder import Decoder
 from tests.support.drawn_pictures import framed, lens
@@ -253,7 +253,7 @@ def test_the_missing_side_is_turned_with_the_photo(orientation: int, format: str
 def test_parts_of_reduced_photos_stay_inside_what_is_there() -> None:
     for orientation in range(1, 9):
         sides = (1000, 700) if orientation < 5 else (700, 1000)
-        x0, y0, x1, y1 = box_there(sides, 233, 200, orientation)
+        x0, y0, x1, y1 = decoded_box(sides, 233, 200, orientation)
         stored = (y1 - y0) if orientation < 5 else (x1 - x0)
         assert stored == 200 * 700 // 233
 

@@ -12,7 +12,7 @@ from pipeline.photo.files.media_boxes import (
     media_facts,
     primary_kind,
 )
-from pipeline.photo.files.old_avif import mended_avif
+from pipeline.photo.files.old_avif import repaired_avif
 from tests.support.odd_photos import saved, scene
 
 
@@ -125,11 +125,11 @@ def test_light_that_boxes_tell() -> None:
 
 def test_only_avif_files_that_lack_something_are_mended() -> None:
     good = saved(scene(32, 32), "AVIF")
-    assert mended_avif(good) is None
+    assert repaired_avif(good) is None
     for brands in ((b"mif1", b"miaf"), (b"miaf", b"mif1"), (b"av01", b"isom")):
         old = box(b"ftyp", brands[0] + bytes(4) + brands[1]) + box(b"free")
-        found = mended_avif(old)
+        found = repaired_avif(old)
         assert found is not None
         at = 8 if brands[0] in (b"mif1", b"av01") else 16
         assert found == old[:at] + b"avif" + old[at + 4 :], brands
-    assert mended_avif(box(b"ftyp", b"isom" + bytes(4) + b"avis") + box(b"free")) is None
+    assert repaired_avif(box(b"ftyp", b"isom" + bytes(4) + b"avis") + box(b"free")) is None

@@ -10,7 +10,7 @@ from PIL.AvifImagePlugin import AvifImageFile
 
 from pipeline.errors import DecodeError
 from pipeline.photo.decode import decode
-from pipeline.photo.files.old_avif import mended_avif
+from pipeline.photo.files.old_avif import repaired_avif
 from tests.support.odd_photos import heic_photo, saved, scene
 
 ALPHA = np.dstack([scene(), np.tile(np.linspace(0, 255, 320).astype(np.uint8), (240, 1))])
@@ -59,9 +59,9 @@ def test_a_picture_of_hevc_needs_none_either() -> None:
 
 def test_what_lacks_nothing_is_not_mended() -> None:
     for data in (PLAIN, CLEAR):
-        assert mended_avif(data) is None
+        assert repaired_avif(data) is None
     for size in range(0, 400, 9):
-        mended_avif(CLEAR[:size])  # no error
+        repaired_avif(CLEAR[:size])  # no error
     with pytest.raises(DecodeError) as caught:
         decode(PLAIN.replace(b"ispe", b"free"))
     assert caught.value.status == "corrupt"

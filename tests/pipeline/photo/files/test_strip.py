@@ -9,7 +9,7 @@ import pytest
 from pipeline.photo.animations.animation import decode_frames
 from pipeline.photo.decode import decode
 from pipeline.photo.files.segments import jpeg_segments
-from pipeline.photo.files.strip import bare, orientation_of, png_chunks
+from pipeline.photo.files.strip import orientation_of, png_chunks, stripped
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.sandbox.decoder import Decoder
 from tests.support.odd_photos import (
@@ -154,22 +154,22 @@ def test_the_orientation_is_read_from_the_first_directory(order: str) -> None:
 
 def test_a_file_that_is_all_picture_is_not_copied() -> None:
     for data, format in ((PNG, "png"), (JPEG, "jpeg"), (b"RIFFxxxxWEBP", "webp")):
-        assert bare(data, format).data is data
+        assert stripped(data, format).data is data
 
 
 def test_nothing_of_the_owner_reaches_the_decoder() -> None:
     data = saved(SCENE, "JPEG", exif=exif(6, gps=True), comment=b"me")
     assert b"SecretCamera" in data
-    kept = bare(data, "jpeg").data
+    kept = stripped(data, "jpeg").data
     assert b"SecretCamera" not in kept
     assert b"me" not in kept[:200]
     markers = [marker for _, _, marker in jpeg_segments(kept)]
     assert not {0xE1, 0xFE} & set(markers)
-    assert bare(data, "jpeg").orientation == 6
+    assert stripped(data, "jpeg").orientation == 6
     png = saved(SCENE, "PNG", exif=exif(6, gps=True))
-    assert b"SecretCamera" not in bare(png, "png").data
-    names = [name for name, _, _ in png_chunks(bare(png, "png").data)]
+    assert b"SecretCamera" not in stripped(png, "png").data
+    names = [name for name, _, _ in png_chunks(stripped(png, "png").data)]
     assert names[0] == b"IHDR"
     assert names[-1] == b"IEND"
     assert b"eXIf" not in names
-    assert bare(png, "png").orientation == 6
+    assert stripped(png, "png").orientation == 6

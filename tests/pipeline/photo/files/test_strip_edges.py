@@ -9,10 +9,10 @@ from pipeline.photo.files.png_colour import png_meaning
 from pipeline.photo.files.segments import jpeg_segments
 from pipeline.photo.files.strip import (
     MOST_PNG_PROFILE,
-    bare,
     orientation_of,
+    png_checksum_is_right,
     png_chunks,
-    png_sum_is_right,
+    stripped,
 )
 from pipeline.photo.spaces import SRGB_XY, Space
 from tests.support.odd_photos import exif, linear_profile, png_chunk, saved, scene
@@ -29,7 +29,7 @@ def png(colour: int, *chunks: bytes, behind: bytes = b"") -> bytes:
 
 def kept(data: bytes) -> list[bytes]:
     """The names of the chunks that are left, but for those that every PNG has."""
-    found = [name for name, _, _ in png_chunks(bare(data, "png").data)]
+    found = [name for name, _, _ in png_chunks(stripped(data, "png").data)]
     return [name for name in found if name not in (b"IHDR", b"IDAT", b"IEND")]
 
 
@@ -89,39 +89,39 @@ def test_parts_of_a_moving_picture_stay_together_or_go_together() -> None:
 
 def test_texts_go_and_pixels_stay_as_they_were() -> None:
     text = png_chunk(b"tEXt", b"a\0b")
-    assert bare(png(2, text, behind=text), "png").data == png(2)
+    assert stripped(png(2, text, behind=text), "png").data == png(2)
     gamma = png_chunk(b"gAMA", struct.pack(">I", 100_000))
-    assert bare(png(2, text, gamma, text), "png").data == png(2, gamma)
+    assert stripped(png(2, text, gamma, text), "png").data == png(2, gamma)
     whole = png(2)
-    assert bare(whole + b"behind the end", "png").data is not whole
+    assert stripped(whole + b"behind the end", "png").data is not whole
     assert [name for name, _, _ in png_chunks(whole + b"behind")] == [b"IHDR", b"IDAT", b"IEND"]
 
 
 def test_a_wrong_sum_tells_nothing() -> None:
     gamma = png_chunk(b"gAMA", struct.pack(">I", 100_000))
     wrong = gamma[:-1] + bytes([gamma[-1] ^ 1])
-    assert bare(png(2, wrong), "png").space is None
-    assert bare(png(2, gamma), "png").space == Space(SRGB_XY, 1.0)
-    assert bare(png(2, behind=gamma), "png").space is None  # behind the pixels
+    assert stripped(png(2, wrong), "png").space is None
+    assert stripped(png(2, gamma), "png").space == Space(SRGB_XY, 1.0)
+    assert stripped(png(2, behind=gamma), "png").space is None  # behind the pixels
     half = png_chunk(b"gAMA", struct.pack(">I", 50_000))
-    assert bare(png(2, gamma, half), "png").space == Space(SRGB_XY, 1.0)  # the first counts
+    assert stripped(png(2, gamma, half), "png").space == Space(SRGB_XY, 1.0)  # the first counts
     turned = png_chunk(b"eXIf", exif(6)[6:])
-    assert bare(png(2, turned), "png").orientation == 6
+    assert stripped(png(2, turned), "png").orientation == 6
     both = (png_chunk(b"eXIf", exif(3)[6:]), turned)
-    assert bare(png(2, *both), "png").orientation == 3  # the first counts
-    assert bare(png(2, turned[:-1] + bytes([turned[-1] ^ 1])), "png").orientation == 1
-    assert bare(png(2, png_chunk(b"eXIg", exif(6)[6:])), "png").orientation == 1
+    assert stripped(png(2, *both), "png").orientation == 3  # the first counts
+    assert stripped(png(2, turned[:-1] + bytes([turned[-1] ^ 1])), "png").orientation == 1
+    assert stripped(png(2, png_chunk(b"eXIg", exif(6)[6:])), "png").orientation == 1
     (name, start, end), *_ = png_chunks(PNG)
-    assert png_sum_is_right(PNG, name, start, end)
-    assert not png_sum_is_right(PNG, b"IHDS", start, end)
+    assert png_checksum_is_right(PNG, name, start, end)
+    assert not png_checksum_is_right(PNG, b"IHDS", start, end)
 
 
 def test_the_shortest_png_that_has_a_kind_of_pixels() -> None:
     """Byte 25 is the kind: 3 has a palette."""
     data = png(3, png_chunk(b"tRNS", b"\1"))
     assert kept(data) == [b"tRNS"]
-    assert bare(data[:25], "png").data == data[:25]
-    assert bare(START, "png").data == START
+    assert stripped(data[:25], "png").data == data[:25]
+    assert stripped(START, "png").data == START
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def webp(*chunks: tuple[bytes, bytes], flags: int = 8) -> bytes:
     ],
 )
 def test_orientation_of_a_webp(data: bytes, orientation: int) -> None:
-    assert bare(data, "webp").orientation == orientation
+    assert stripped(data, "webp").orientation == orientation
 
 
 def test_orientation_is_one_number_from_one_to_eight() -> None:
@@ -256,7 +256,9 @@ PLAIN = {marker for _, _, marker in jpeg_segments(JPEG)}
     ],
 )
 def test_segments_that_say_something_of_colours_stay(marker: int, body: bytes, stays: bool) -> None:
-    left = [one for _, _, one in jpeg_segments(bare(in_jpeg(segment(marker, body)), "jpeg").data)]
+    left = [
+        one for _, _, one in jpeg_segments(stripped(in_jpeg(segment(marker, body)), "jpeg").data)
+    ]
     assert (marker in left) is stays
     assert set(left) >= PLAIN
 
@@ -267,7 +269,7 @@ def test_segments_that_say_something_of_colours_stay(marker: int, body: bytes, s
 def test_a_jfif_segment_has_fourteen_bytes(body: bytes, stays: bool) -> None:
     data = JPEG[:2] + segment(0xE0, body) + JPEG[2 + 18 :]
     assert JPEG[2:4] == b"\xff\xe0"
-    left = [one for _, _, one in jpeg_segments(bare(data, "jpeg").data)]
+    left = [one for _, _, one in jpeg_segments(stripped(data, "jpeg").data)]
     assert (0xE0 in left) is stays
 
 
@@ -277,17 +279,17 @@ def test_the_first_exif_counts() -> None:
     def turned(number: int) -> bytes:
         return segment(0xE1, exif(number))
 
-    assert bare(in_jpeg(turned(6)), "jpeg").orientation == 6
-    assert bare(in_jpeg(turned(6), turned(3)), "jpeg").orientation == 6
-    assert bare(in_jpeg(turned(1), turned(3)), "jpeg").orientation == 1
-    assert bare(in_jpeg(segment(0xE1, b"Exif\0\0"), turned(3)), "jpeg").orientation == 3
-    assert bare(in_jpeg(segment(0xE1, b"Exif\0\0?"), turned(3)), "jpeg").orientation == 1
+    assert stripped(in_jpeg(turned(6)), "jpeg").orientation == 6
+    assert stripped(in_jpeg(turned(6), turned(3)), "jpeg").orientation == 6
+    assert stripped(in_jpeg(turned(1), turned(3)), "jpeg").orientation == 1
+    assert stripped(in_jpeg(segment(0xE1, b"Exif\0\0"), turned(3)), "jpeg").orientation == 3
+    assert stripped(in_jpeg(segment(0xE1, b"Exif\0\0?"), turned(3)), "jpeg").orientation == 1
     filled = segment(0xE1, b"Exif\0\xff" + exif(6)[6:])  # the sixth byte means nothing
-    assert bare(in_jpeg(filled), "jpeg").orientation == 6
-    assert bare(in_jpeg(segment(0xE1, b"Exif" + exif(6)[6:])), "jpeg").orientation == 1
-    assert bare(in_jpeg(segment(0xE2, exif(6))), "jpeg").orientation == 1
+    assert stripped(in_jpeg(filled), "jpeg").orientation == 6
+    assert stripped(in_jpeg(segment(0xE1, b"Exif" + exif(6)[6:])), "jpeg").orientation == 1
+    assert stripped(in_jpeg(segment(0xE2, exif(6))), "jpeg").orientation == 1
     for parts in ((turned(6),), (turned(6), turned(3)), (turned(1), turned(3))):
-        assert bare(in_jpeg(*parts), "jpeg").data == JPEG
+        assert stripped(in_jpeg(*parts), "jpeg").data == JPEG
 
 
 @pytest.mark.parametrize("odd", [b"\xff\x01", b"\xff\x02\0\4ab", b"words", b"\xff\xff\xff", b"\0"])
@@ -295,7 +297,7 @@ def test_what_lies_between_segments_goes(odd: bytes) -> None:
     """In front of the first, between two that stay, and behind one whose end its length tells."""
     at = JPEG.index(b"\xff\xda")
     for data in (in_jpeg(odd), JPEG[:20] + odd + JPEG[20:], JPEG[:at] + odd + JPEG[at:]):
-        assert bare(data, "jpeg").data == JPEG
+        assert stripped(data, "jpeg").data == JPEG
     assert JPEG[20:22] == b"\xff\xdb"
 
 
@@ -320,15 +322,15 @@ def test_a_picture_in_one_scan_is_gone_over_once(start: int) -> None:
     data = (
         b"\xff\xd8" + segment(start, b"\x08\0\1\0\1\1\1\x11\0") + segment(0xDA, b"\1\1\0\0\x3f\0")
     )
-    assert bare(data + b"xx\xff\xda\xff\xd9", "jpeg").scans == 1
+    assert stripped(data + b"xx\xff\xda\xff\xd9", "jpeg").scans == 1
 
 
 @pytest.mark.parametrize("start", [0xC2, 0xC6, 0xCA, 0xCE])
 def test_scans_of_a_progressive_picture_are_counted(start: int) -> None:
     scan = segment(0xDA, b"\1\1\0\0\x3f\0")
     data = b"\xff\xd8" + segment(start, b"\x08\0\1\0\1\1\1\x11\0")
-    assert bare(data + scan * 7 + b"\xff\xd9", "jpeg").scans == 7
-    assert bare(data + b"\xff\xd9", "jpeg").scans == 1
+    assert stripped(data + scan * 7 + b"\xff\xd9", "jpeg").scans == 7
+    assert stripped(data + b"\xff\xd9", "jpeg").scans == 1
 
 
 @pytest.mark.parametrize("marker", [0xC4, 0xC8, 0xCC])
@@ -337,12 +339,12 @@ def test_tables_are_no_frames(marker: int) -> None:
     frame = segment(0xC0, b"\x08\0\1\0\1\3" + b"\1\x11\0\2\x11\0\3\x11\0")
     table = segment(marker, bytes(5) + b"\1" + bytes(9))
     data = b"\xff\xd8" + frame + table + segment(0xDA, b"\1\1\0\0\x3f\0") * 3 + b"\xff\xd9"
-    assert bare(data, "jpeg").scans == 3
+    assert stripped(data, "jpeg").scans == 3
 
 
 def test_colours_packed_in_a_png_reach_its_decoder() -> None:
     profile = linear_profile(b"RGB ")
     data = saved(scene(16, 16), "PNG", icc_profile=profile)
-    assert [n for n, _, _ in png_chunks(bare(data, "png").data)] == [
+    assert [n for n, _, _ in png_chunks(stripped(data, "png").data)] == [
         n for n, _, _ in png_chunks(data)
     ]

@@ -16,18 +16,18 @@ import pytest
 from PIL import AvifImagePlugin, Image
 
 from pipeline.errors import DecodeError
+from pipeline.photo.allocator import glibc
 from pipeline.photo.animations.animation import decode_frames
 from pipeline.photo.decode import decode
-from pipeline.photo.freed import glibc
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.sandbox import child
 from pipeline.photo.sandbox.child import (
     answer,
-    frames_told,
-    photo_told,
-    reply,
+    frames_answer,
+    photo_answer,
     settings,
     use_one_thread,
+    write_answer,
 )
 from pipeline.photo.sandbox.decoder import Decoder, _environment
 from tests.support.drawn_pictures import moving, moving_file
@@ -53,7 +53,7 @@ def test_planes_follow_one_another() -> None:
     rgba = Image.fromarray(scene(32, 24)).convert("RGBA")
     rgba.putalpha(Image.linear_gradient("L").resize((32, 24)))
     data = saved(rgba, "PNG", icc_profile=rgb_profile("p3", SRGB_CURVE))
-    header, pixels = photo_told(data, LIMITS, 1024, "keep")
+    header, pixels = photo_answer(data, LIMITS, 1024, "keep")
     whole = decode(data, colour="keep")
     assert (header["alpha"], header["wide_space"]) == (True, "p3")
     assert whole.alpha is not None
@@ -83,7 +83,7 @@ def test_every_frame_is_told_where_it_is_asked_for() -> None:
 
 def test_opacities_of_frames_follow_their_colours() -> None:
     clear, half = (Image.new("RGBA", (6, 4), (0, 0, 255, alpha)) for alpha in (0, 128))
-    header, pixels = frames_told(moving_file("WEBP", [clear, half], [50, 50]), LIMITS, 1024)
+    header, pixels = frames_answer(moving_file("WEBP", [clear, half], [50, 50]), LIMITS, 1024)
     assert header["alpha"] is True
     assert len(pixels) == 2 * 6 * 4 * 4
     assert pixels[2 * 6 * 4 * 3 :] == bytes(24) + bytes([128]) * 24
@@ -104,7 +104,7 @@ def test_whatever_goes_wrong_is_the_answer(
     def fail(*_: object) -> None:
         raise raised
 
-    monkeypatch.setattr(child, "frames_told" if every_frame else "photo_told", fail)
+    monkeypatch.setattr(child, "frames_answer" if every_frame else "photo_answer", fail)
     header, pixels = answer(b"", LIMITS, 9, every_frame)
     assert header == {"status": told[0], "message": told[1]}
     assert pixels == b""
@@ -112,7 +112,7 @@ def test_whatever_goes_wrong_is_the_answer(
 
 def test_an_answer_is_packed_as_it_is_said() -> None:
     sink = io.BytesIO()
-    reply(sink, 3, {"status": "ok"}, b"abcde")
+    write_answer(sink, 3, {"status": "ok"}, b"abcde")
     assert sink.getvalue() == struct.pack("<QIQ", 3, 16, 5) + b'{"status": "ok"}' + b"abcde"
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DecodeError
+from pipeline.photo.allocator import glibc
 from pipeline.photo.decode import Photo
-from pipeline.photo.freed import glibc
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.sandbox.child import KEPT_BYTES
 from pipeline.photo.sandbox.decoder import Decoder

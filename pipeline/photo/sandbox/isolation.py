@@ -1,9 +1,9 @@
 """Sandbox a process before it reads untrusted bytes.
 
-A crafted photo may run code in the process that decodes it. After `shut_in` that code can read its
-standard input, write its answer and use memory, and nothing else: it opens no file, reaches no
-network, starts no program and no other process, deletes nothing, sends no signal, and can read
-neither its parent's memory nor its environment. The kernel enforces all of this:
+A crafted photo may run code in the process that decodes it. After `enter_sandbox` that code can
+read its standard input, write its answer and use memory, and nothing else: it opens no file,
+reaches no network, starts no program and no other process, deletes nothing, sends no signal, and
+can read neither its parent's memory nor its environment. The kernel enforces all of this:
 
     own user      if the process is root it becomes `nobody`, without groups and capabilities
     not dumpable  other processes of the user can't attach to it or read its memory; if the filter
@@ -12,9 +12,9 @@ neither its parent's memory nor its environment. The kernel enforces all of this
                   Loading it sets no_new_privs
 
 The last line needs Linux on x86-64 or AArch64 (package `seccompy`, no compiler, no privilege).
-If a machine lacks one of these, `shut_in` names it and raises no error; limits on memory, time and
-files apply everywhere. Threads are allowed since libde265 decodes HEIC in one, so RLIMIT_NPROC,
-which counts them too, can't be 0; the filter prevents new processes instead.
+If a machine lacks one of these, `enter_sandbox` names it and raises no error; limits on memory,
+time and files apply everywhere. Threads are allowed since libde265 decodes HEIC in one, so
+RLIMIT_NPROC, which counts them too, can't be 0; the filter prevents new processes instead.
 """
 
 import ctypes
@@ -24,7 +24,7 @@ import sys
 from contextlib import suppress
 
 NOBODY = 65534
-FILTER = "a filter of system calls"  # as `shut_in` names it
+FILTER = "a filter of system calls"  # as `enter_sandbox` names it
 CLONE_THREAD = 0x10000  # clone(2)
 PR_SET_DUMPABLE = 4  # prctl(2)
 
@@ -39,28 +39,28 @@ ALLOWED = (
     *("rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall"),
     *("getpid", "gettid", "exit", "exit_group", "setitimer", "set_robust_list"),
 )
-OF_X86_64 = ("time", "getrlimit", "setrlimit")  # AArch64 does not have them all
+X86_64_ONLY = ("time", "getrlimit", "setrlimit")  # AArch64 does not have them all
 
 
-def shut_in() -> list[str]:
+def enter_sandbox() -> list[str]:
     """Sandbox this process irrevocably; return the names of the protections that are missing.
 
     Call it once everything that decoding needs is imported.
     """
-    lacking = []
+    missing = []
     problem = filter_problem()  # imports its package, which `nobody` may not be allowed to read
     if os.geteuid() == 0 and not _become_nobody():
-        lacking.append("an own user (this one can't be left)")
+        missing.append("an own user (this one can't be left)")
     if not make_undumpable():
-        lacking.append("protection of its memory (no prctl)")
+        missing.append("protection of its memory (no prctl)")
     if problem:
-        lacking.append(f"{FILTER} ({problem})")
+        missing.append(f"{FILTER} ({problem})")
     else:
         try:
             _load_filter()
         except OSError as error:
-            lacking.append(f"{FILTER} ({error.strerror})")
-    return lacking
+            missing.append(f"{FILTER} ({error.strerror})")
+    return missing
 
 
 def make_undumpable() -> bool:
@@ -103,7 +103,7 @@ def _load_filter() -> None:
     allowed = seccompy.Filter(default=seccompy.Action.ERRNO | errno.EPERM)
     for name in ALLOWED:
         allowed.allow(name)
-    for name in OF_X86_64:
+    for name in X86_64_ONLY:
         with suppress(ValueError):  # this machine has no such call
             allowed.allow(name)
     thread = seccompy.ArgCmp(0, seccompy.CmpOp.MASKED_EQ, CLONE_THREAD, CLONE_THREAD)

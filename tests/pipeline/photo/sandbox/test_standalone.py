@@ -9,8 +9,8 @@ import pytest
 from pipeline.cropping.cropper import photo_of
 from pipeline.errors import DecodeError
 from pipeline.photo.decode import decode
-from pipeline.photo.sandbox import apart
-from pipeline.photo.sandbox.apart import decode_apart
+from pipeline.photo.sandbox import standalone
+from pipeline.photo.sandbox.standalone import decode_sandboxed
 from pipeline.report.inline import preview
 from tests.support.odd_photos import saved, scene
 
@@ -31,8 +31,8 @@ def test_the_child_gives_what_this_process_gives(monkeypatch: pytest.MonkeyPatch
         raise AssertionError("decoded in this process")
 
     monkeypatch.setattr("pipeline.photo.decode.render", broken)
-    assert np.array_equal(decode_apart(data).pixels, here.pixels)
-    assert np.array_equal(decode_apart(data, 100).pixels, small.pixels)
+    assert np.array_equal(decode_sandboxed(data).pixels, here.pixels)
+    assert np.array_equal(decode_sandboxed(data, 100).pixels, small.pixels)
     assert np.array_equal(photo_of(data).pixels, here.pixels)
     assert preview(data, 50) is not None
     with pytest.raises(AssertionError, match="in this process"):
@@ -41,16 +41,16 @@ def test_the_child_gives_what_this_process_gives(monkeypatch: pytest.MonkeyPatch
 
 def test_one_child_is_kept_for_each_size_and_ends_with_its_process() -> None:
     data = saved(scene(), "PNG")
-    decode_apart(data)
-    before = dict(apart._DECODERS)
+    decode_sandboxed(data)
+    before = dict(standalone._DECODERS)
     with pytest.raises(DecodeError, match="unsupported_format"):
-        decode_apart(b"no photo")
-    decode_apart(data)
-    assert before == apart._DECODERS
-    apart._end()
-    assert all(decoder._child is None for decoder in apart._DECODERS.values())
-    decode_apart(data)  # starts anew
-    apart._end()
+        decode_sandboxed(b"no photo")
+    decode_sandboxed(data)
+    assert before == standalone._DECODERS
+    standalone._end()
+    assert all(decoder._child is None for decoder in standalone._DECODERS.values())
+    decode_sandboxed(data)  # starts anew
+    standalone._end()
 
 
 def test_nothing_else_decodes_files_in_its_own_process() -> None:

@@ -8,7 +8,7 @@ import pytest
 from pipeline.errors import DecodeError
 from pipeline.photo.decode import decode
 from pipeline.photo.files.damaged_png import _PngShape, _rows_before
-from pipeline.photo.files.mended_png import with_right_byte
+from pipeline.photo.files.repaired_png import with_byte_corrected
 from tests.support.odd_photos import png_chunk, raw_png, saved, scene
 
 NOISE = np.random.default_rng(3).integers(0, 16, (240, 320, 3))
@@ -21,17 +21,17 @@ def test_the_sum_of_a_block_tells_its_one_wrong_byte(at: int, away: int) -> None
     chunk = png_chunk(b"IDAT", bytes(range(256)) * 2)
     bad = bytearray(chunk)
     bad[at] ^= away
-    assert with_right_byte(bytes(bad), b"IDAT", 8, len(chunk) - 4) == chunk
+    assert with_byte_corrected(bytes(bad), b"IDAT", 8, len(chunk) - 4) == chunk
     bad[20] ^= 1
-    assert with_right_byte(bytes(bad), b"IDAT", 8, len(chunk) - 4) != chunk
+    assert with_byte_corrected(bytes(bad), b"IDAT", 8, len(chunk) - 4) != chunk
 
 
 def test_what_has_no_sum_or_is_too_large_is_left() -> None:
     chunk = png_chunk(b"IDAT", b"abc")
-    assert with_right_byte(chunk[:-1], b"IDAT", 8, len(chunk) - 4) is None
+    assert with_byte_corrected(chunk[:-1], b"IDAT", 8, len(chunk) - 4) is None
     large = bytearray(png_chunk(b"IDAT", bytes((1 << 20) + 1)))
     large[-5] ^= 1
-    assert with_right_byte(bytes(large), b"IDAT", 8, len(large) - 4) is None
+    assert with_byte_corrected(bytes(large), b"IDAT", 8, len(large) - 4) is None
 
 
 @pytest.mark.parametrize("share", [0.01, 0.3, 0.6, 0.99])

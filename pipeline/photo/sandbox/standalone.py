@@ -16,7 +16,7 @@ _DECODERS: dict[tuple[int, int], Decoder] = {}  # by process, since a fork share
 _LOCK = threading.Lock()
 
 
-def decode_apart(data: bytes, view_side: int = VIEW_SIDE) -> Photo:
+def decode_sandboxed(data: bytes, view_side: int = VIEW_SIDE) -> Photo:
     """Decode an untrusted photo in a locked-down child process, under the default limits.
 
     Takes the same bytes as `decode.decode` and returns the same pixels. The first call in a process

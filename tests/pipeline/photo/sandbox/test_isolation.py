@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.errors import DecodeError
 from pipeline.photo.limits import DecodeLimits
-from pipeline.photo.sandbox import wall
+from pipeline.photo.sandbox import isolation
 from pipeline.photo.sandbox.answers import photo_from, plain_text
 from pipeline.photo.sandbox.child import ANSWER, READY, REQUEST, STATUSES, settings
 from pipeline.photo.sandbox.decoder import Decoder, _environment
@@ -21,7 +21,7 @@ from pipeline.photo.sandbox.pipes import DiedError
 
 ROOT = Path(__file__).resolve().parents[4]
 needs_filter = pytest.mark.skipif(
-    wall.filter_problem() is not None, reason=f"no filter here: {wall.filter_problem()}"
+    isolation.filter_problem() is not None, reason=f"no filter here: {isolation.filter_problem()}"
 )
 
 # Each is tried in the child in place of decoding. It returns normally where it succeeds.
@@ -55,7 +55,7 @@ PROGRAM = """
 import ctypes, os, socket
 from pipeline.photo.sandbox import child
 from seccompy import syscall_nr
-FOLDER, PORT, ATTACK, WALL = {folder!r}, {port}, {attack!r}, {wall}
+FOLDER, PORT, ATTACK, SANDBOXED = {folder!r}, {port}, {attack!r}, {sandboxed}
 
 def call(name, *arguments):
     libc = ctypes.CDLL(None, use_errno=True)
@@ -64,7 +64,7 @@ def call(name, *arguments):
 
 code = compile(ATTACK, "attack", "eval")
 ctypes.CDLL(None)
-"x".encode("idna")  # imported before the wall stands, like all that an attack needs
+"x".encode("idna")  # imported before the sandbox is entered, like all that an attack needs
 
 def answer(data, limits, view_side, every_frame, colour):
     try:
@@ -74,8 +74,8 @@ def answer(data, limits, view_side, every_frame, colour):
     return {{"status": "corrupt", "message": "it worked"}}, b""
 
 child.answer = answer
-if not WALL:
-    child.shut_in = lambda: []
+if not SANDBOXED:
+    child.enter_sandbox = lambda: []
     child.confine = lambda limits: None
 child.main()
 """
@@ -87,11 +87,13 @@ def port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def attack(name: str, folder: Path, port: int, walled: bool) -> str:
+def attack(name: str, folder: Path, port: int, sandboxed: bool) -> str:
     """What the attack says: "it worked", or the error that it met."""
     (folder / "victim").write_text("still here")
     folder.chmod(0o777)
-    program = PROGRAM.format(folder=str(folder), port=port, attack=ATTACKS[name], wall=walled)
+    program = PROGRAM.format(
+        folder=str(folder), port=port, attack=ATTACKS[name], sandboxed=sandboxed
+    )
     child = subprocess.Popen(
         [sys.executable, "-c", program, settings(DecodeLimits(), 64)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT,
@@ -110,7 +112,7 @@ def attack(name: str, folder: Path, port: int, walled: bool) -> str:
 @needs_filter
 @pytest.mark.parametrize("name", ATTACKS)
 def test_an_attack_from_inside_the_child_gets_nowhere(name: str, tmp_path: Path, port: int) -> None:
-    said = attack(name, tmp_path, port, walled=True)
+    said = attack(name, tmp_path, port, sandboxed=True)
     assert said != "it worked"
     assert said.startswith(("PermissionError", "OSError: [Errno 1]", "OSError: [Errno 38]"))
     assert (tmp_path / "victim").read_text() == "still here"
@@ -121,14 +123,14 @@ def test_an_attack_from_inside_the_child_gets_nowhere(name: str, tmp_path: Path,
     "name", ["read a file", "delete a file", "connect out", "start a process", "send a signal"]
 )
 def test_without_the_wall_the_same_attacks_work(name: str, tmp_path: Path, port: int) -> None:
-    assert attack(name, tmp_path, port, walled=False) == "it worked"
+    assert attack(name, tmp_path, port, sandboxed=False) == "it worked"
 
 
 @needs_filter
 def test_the_child_is_another_user_without_new_privileges() -> None:
     with Decoder() as decoder:
         decoder.start()
-        assert decoder.lacking == ""
+        assert decoder.missing_protections == ""
         assert decoder._child is not None
         lines = Path(f"/proc/{decoder._child.pid}/status").read_text().splitlines()
     status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
@@ -136,15 +138,15 @@ def test_the_child_is_another_user_without_new_privileges() -> None:
     assert status["Seccomp"] == "2"
     assert int(status["CapEff"], 16) == 0
     if os.geteuid() == 0:
-        assert status["Uid"].split() == [str(wall.NOBODY)] * 4
+        assert status["Uid"].split() == [str(isolation.NOBODY)] * 4
 
 
 def test_what_a_machine_lacks_is_said() -> None:
     """In a process of its own: it can't be undone."""
     program = (
-        "import sys; from pipeline.photo.sandbox import wall\n"
-        "wall.filter_problem = lambda: 'this kernel has none'\n"
-        "print(wall.shut_in())"
+        "import sys; from pipeline.photo.sandbox import isolation\n"
+        "isolation.filter_problem = lambda: 'this kernel has none'\n"
+        "print(isolation.enter_sandbox())"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
@@ -180,14 +182,14 @@ def test_every_status_of_the_decoding_files_is_listed() -> None:
 
 READS_PARENT = """
 import ctypes, os
-from pipeline.photo.sandbox import wall
+from pipeline.photo.sandbox import isolation
 if os.geteuid() == 0:  # whom nothing stops
     os.setgroups([])
-    os.setresgid(wall.NOBODY, wall.NOBODY, wall.NOBODY)
-    os.setresuid(wall.NOBODY, wall.NOBODY, wall.NOBODY)
-    ctypes.CDLL(None).prctl(wall.PR_SET_DUMPABLE, 1, 0, 0, 0)  # as a process of that user is
+    os.setresgid(isolation.NOBODY, isolation.NOBODY, isolation.NOBODY)
+    os.setresuid(isolation.NOBODY, isolation.NOBODY, isolation.NOBODY)
+    ctypes.CDLL(None).prctl(isolation.PR_SET_DUMPABLE, 1, 0, 0, 0)  # as a process of that user is
 if {undumpable}:
-    assert wall.make_undumpable()
+    assert isolation.make_undumpable()
 if os.fork() == 0:
     try:
         open(f"/proc/{{os.getppid()}}/{name}", "rb").read(1)

@@ -13,7 +13,7 @@ _MOST_BYTES = 1 << 20  # of a block; searching it takes a quarter of a second
 _REVERSED = 0xEDB88320  # the polynomial of CRC-32, lowest power first
 
 
-def with_right_byte(data: bytes, name: bytes, start: int, end: int) -> bytes | None:
+def with_byte_corrected(data: bytes, name: bytes, start: int, end: int) -> bytes | None:
     """Return the data with one byte of a block changed so that its check sum is right.
 
     None if no single byte does that, or the block is too large to search.

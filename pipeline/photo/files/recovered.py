@@ -1,11 +1,11 @@
-"""Hold the intact rest of a damaged file."""
+"""Hold what was recovered from a damaged file."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Rest:
-    """The intact rest of a damaged file.
+class RecoveredFile:
+    """What was recovered from a damaged file.
 
     data:  a file that decodes.
     rows:  how many rows are intact, from the first on; None: as many as decode alike from `data`
