@@ -76,7 +76,7 @@ def _backward_shape(
     return grad.new_empty(size)
 
 
-def _remember(ctx: Any, inputs: tuple[Tensor, Tensor, int, float], output: Tensor) -> None:
+def _save_for_backward(ctx: Any, inputs: tuple[Tensor, Tensor, int, float], output: Tensor) -> None:
     features, rois, ctx.output_size, ctx.spatial_scale = inputs
     ctx.size = features.shape
     ctx.save_for_backward(rois)
@@ -98,7 +98,7 @@ def _register(name: str, forward: Callable[..., Tensor], backward: Callable[...,
     torch.library.impl(operator_backward, "default", backward)
     torch.library.register_fake(operator, _shape)
     torch.library.register_fake(operator_backward, _backward_shape)
-    torch.library.register_autograd(operator, gradient, setup_context=_remember)
+    torch.library.register_autograd(operator, gradient, setup_context=_save_for_backward)
 
 
 _register("roi_align", reference.roi_align, reference.roi_align_backward)

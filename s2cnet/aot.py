@@ -85,7 +85,7 @@ class CompiledModule:
         self._example = example
         self._dims = dims
 
-    def takes(self, x: Tensor) -> bool:
+    def accepts(self, x: Tensor) -> bool:
         """Return whether the module was compiled for inputs of this shape."""
         if x.dim() != self._example.dim():
             return False
@@ -96,7 +96,7 @@ class CompiledModule:
 
     def __call__(self, x: Tensor) -> Any:
         """Run the module. Raises ValueError for a shape that it was not compiled for."""
-        if not self.takes(x):
+        if not self.accepts(x):
             dims = list(self._dims.values())
             raise ValueError(
                 f"compiled for {list(self._example.shape)} and {dims}, given {list(x.shape)}"
@@ -127,8 +127,8 @@ def load_or_compile(
     """
     key = package_key(module, example, dims)
     _make_folder(folder)
-    with _one_at_a_time(folder / f"{key}.lock"):
-        path = _kept(folder, key) or _compile(module, example, dims, folder, key)
+    with _file_lock(folder / f"{key}.lock"):
+        path = _cached_package(folder, key) or _compile(module, example, dims, folder, key)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns about tools that only compiling needs
         # Without the lock around each call, a package can be captured in a CUDA graph.
@@ -163,7 +163,7 @@ def _machine(device: torch.device) -> str:
     return f"{sorted(known.items())} {gpu}"
 
 
-def _kept(folder: Path, key: str) -> Path | None:
+def _cached_package(folder: Path, key: str) -> Path | None:
     """Return the package of a key if it is whole, and delete damaged ones."""
     for path in folder.glob(f"{key}-*.pt2"):
         if path.stem == f"{key}-{_sha256(path)}":
@@ -214,7 +214,7 @@ def _sha256(path: Path) -> str:
 
 
 @contextmanager
-def _one_at_a_time(path: Path) -> Iterator[None]:
+def _file_lock(path: Path) -> Iterator[None]:
     """Hold a file lock, which ends with the process even if that is killed."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -19,7 +19,7 @@ import numpy as np
 
 from pipeline.boxes import Boxes, FloatArray
 from pipeline.cropping.chooser import GuardOf, ShapeSearch, active_guard
-from pipeline.cropping.chosen import Chosen, below, pick_distinct, rivals_of
+from pipeline.cropping.chosen import Chosen, lowered_by_level, pick_distinct, rivals_of
 from pipeline.cropping.confidence import (
     ConfidenceFeatures,
     confidence_features,
@@ -162,7 +162,7 @@ class ScoreChooser:
     def _best(self, shape: Shape, boxes: Boxes, values: FloatArray, count: int) -> Chosen:
         guard = active_guard(self.guard_of, shape)
         levels = None if guard is None else guard.levels(boxes)
-        guarded = values if levels is None else below(values, levels)
+        guarded = values if levels is None else lowered_by_level(values, levels)
         order = pick_distinct(boxes, guarded, count)
         return Chosen(boxes[order], values[order], None if levels is None else levels[order])
 

@@ -55,7 +55,7 @@ class Chooser(Protocol):
 
 
 GuardOf = Callable[[Shape], ShapeGuard]
-"""The guards of a shape of one photo."""
+"""Returns the guards of a shape of one photo."""
 
 
 class ChooserFor(Protocol):

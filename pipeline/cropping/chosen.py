@@ -32,13 +32,13 @@ class Chosen(NamedTuple):
     rivals: FloatArray | None = None  # [K]
 
     @property
-    def told_levels(self) -> NDArray[np.int64]:
+    def levels_or_zero(self) -> NDArray[np.int64]:
         """The levels, 0 where none are given: [K]."""
         return np.zeros(len(self.boxes), np.int64) if self.levels is None else self.levels
 
     def passes(self, rank: int) -> bool:
         """Return whether the crop of this rank breaks no guard."""
-        return not self.told_levels[rank]
+        return not self.levels_or_zero[rank]
 
     def lead(self, rank: int) -> float | None:
         """Return the lead of this rank's crop over the next; None if there is none of its level."""
@@ -72,6 +72,6 @@ def rivals_of(boxes: Boxes, candidates: Boxes, values: FloatArray) -> FloatArray
     return np.asarray(np.where(different, values, -np.inf).max(axis=1))
 
 
-def below(values: FloatArray, levels: NDArray[np.int64]) -> FloatArray:
+def lowered_by_level(values: FloatArray, levels: NDArray[np.int64]) -> FloatArray:
     """Lower values [N] so that they are below all those of a lower level: [N]."""
     return np.asarray(values - LEVEL_COST * levels)

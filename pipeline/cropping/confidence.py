@@ -123,7 +123,7 @@ def confidence_features(
     ratio: width / height of the shape as shares of the photo's sides; None for the free shape.
     leads: see `ConfidenceFeatures`, inf if no candidate is clearly different. [K]
     """
-    gaze, kept, *_ = evidence.maps.of_extents(Extents.of_few(boxes))
+    gaze, kept, *_ = evidence.maps.of_extents(Extents.ungrouped(boxes))
     _, all_kept, spread, *_ = evidence.maps.totals
     own = area(boxes)
     inside = shares_of(boxes, evidence.heads)  # [K, H]

@@ -15,8 +15,8 @@ import numpy as np
 from pipeline.cropping.candidates import dense_for_shape, largest_for_shape
 from pipeline.cropping.chooser import Chooser, ShapeSearch
 from pipeline.cropping.chosen import Chosen
-from pipeline.cropping.decision import CropDecision, misses, overridden, whole_photo
-from pipeline.cropping.guards import GuardFinding, ShapeGuard, of_each
+from pipeline.cropping.decision import CropDecision, box_is_outside, overridden, whole_photo
+from pipeline.cropping.guards import GuardFinding, ShapeGuard, call_per_guard
 from pipeline.cropping.overrides import Override
 from pipeline.cropping.protected import Protected
 from pipeline.cropping.results import CropVerdict, ScoredCrop
@@ -70,14 +70,14 @@ class PhotoGuards:
 
     policy: GuardPolicy
     protected: Protected
-    _made: dict[SafeArea, ShapeGuard] = field(default_factory=dict)
+    _by_area: dict[SafeArea, ShapeGuard] = field(default_factory=dict)
 
     def __call__(self, shape: Shape) -> ShapeGuard:
         """Return the guard of a shape; shapes of which people see the same part share one."""
         area = safe_area_of(shape, self.policy.areas)
-        if area not in self._made:
-            self._made[area] = ShapeGuard(self.policy.guards, self.protected, area)
-        return self._made[area]
+        if area not in self._by_area:
+            self._by_area[area] = ShapeGuard(self.policy.guards, self.protected, area)
+        return self._by_area[area]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,7 @@ class Decider:
     """Decides what is written for each shape of one photo.
 
     size_wh: of the photo in source pixels. score: the network's, for any boxes of the photo.
-    override, of_kind: a person's instruction for the photo, and the rule for its kind.
+    override, kind_override: a person's instruction for the photo, and the rule for its kind.
     """
 
     chooser: Chooser
@@ -93,21 +93,21 @@ class Decider:
     size_wh: tuple[int, int]
     score: Score
     override: Override | None = None
-    of_kind: Override | None = None
+    kind_override: Override | None = None
 
     def decide(self, searched: Sequence[ShapeSearch], count: int) -> list[CropDecision]:
         """Decide what is written for each shape, at most `count` crops of each."""
-        said = [self._said(one.shape) for one in searched]
-        undecided = [one for one, decision in zip(searched, said, strict=True) if decision is None]
+        known = [self._by_override(one.shape) for one in searched]
+        undecided = [one for one, decision in zip(searched, known, strict=True) if decision is None]
         bests = zip(undecided, self.chooser.best(undecided, count), strict=True)
         decided = (self._decided(one, best, count) for one, best in bests)
-        return [decision or next(decided) for decision in said]
+        return [decision or next(decided) for decision in known]
 
-    def _said(self, shape: Shape) -> CropDecision | None:
+    def _by_override(self, shape: Shape) -> CropDecision | None:
         """Return a person's or else the kind rule's decision on a shape; None if there is none."""
-        for one in (self.override, self.of_kind):
-            if one is not None and (said := overridden(one, shape, self.size_wh)):
-                return said
+        for one in (self.override, self.kind_override):
+            if one is not None and (decision := overridden(one, shape, self.size_wh)):
+                return decision
         return None
 
     def _decided(self, searched: ShapeSearch, best: Chosen, count: int) -> CropDecision:
@@ -131,7 +131,7 @@ class Decider:
             other = self.chooser.best_other(searched, least, self.score, count)
             if other.passes(0):
                 return CropDecision(other, way=way)
-            best = min(best, other, key=lambda one: int(one.told_levels[0]))
+            best = min(best, other, key=lambda one: int(one.levels_or_zero[0]))
         return CropDecision(best)
 
     def confidence(self, searched: ShapeSearch, decision: CropDecision) -> list[float | None]:
@@ -160,29 +160,33 @@ class Decider:
             np.array([_shown(one, crop, shape, guard) for crop in some], np.float64).reshape(-1, 4)
             for one, some, shape, guard in zip(decided, crops, shapes, guards, strict=True)
         ]
-        told = of_each(guards, shown, ShapeGuard.told)
+        findings = call_per_guard(guards, shown, ShapeGuard.findings)
         return [
             self._judged(decision, *of_crop)
-            for decision, *of_shape in zip(decided, crops, told, confidence, strict=True)
+            for decision, *of_shape in zip(decided, crops, findings, confidence, strict=True)
             for of_crop in zip(*of_shape, strict=False)
         ]
 
     def _judged(
-        self, decision: CropDecision, crop: ScoredCrop, told: GuardFinding, confidence: float | None
+        self,
+        decision: CropDecision,
+        crop: ScoredCrop,
+        finding: GuardFinding,
+        confidence: float | None,
     ) -> ScoredCrop:
-        said, (counts, broken) = decision.override, told
+        override, (counts, broken) = decision.override, finding
         verdict: CropVerdict = "review" if broken else "ok"
         reason = broken
-        if said is not None and said.reason is None:
+        if override is not None and override.reason is None:
             verdict, reason = "ok", OVERRIDE if broken else None
-        elif said is not None and not broken:
-            verdict, reason = "fallback", said.reason
+        elif override is not None and not broken:
+            verdict, reason = "fallback", override.reason
         elif decision.way is not None and not broken:
             verdict, reason = "fallback", f"fallback_{decision.way}"
         is_low = confidence is not None and confidence < self.guards.policy.review_below
         if is_low and verdict != "review":
             verdict, reason = "review", LOW_CONFIDENCE
-        if self.override is not None and misses(self.override, crop.ratio, self.size_wh):
+        if self.override is not None and box_is_outside(self.override, crop.ratio, self.size_wh):
             verdict, reason = "review", OUTSIDE
         return replace(
             crop,
@@ -194,7 +198,7 @@ class Decider:
             verdict=verdict,
             reason=reason,
             fit=decision.fit,
-            override=(said.name or None) if said is not None else None,
+            override=(override.name or None) if override is not None else None,
         )
 
 

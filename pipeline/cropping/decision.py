@@ -38,7 +38,7 @@ class CropDecision:
 
 def overridden(override: Override, shape: Shape, size_wh: tuple[int, int]) -> CropDecision | None:
     """Return an override's decision on a shape of a photo; None if it makes none."""
-    if shape.name in override.boxes_px and not misses(override, shape.name, size_wh):
+    if shape.name in override.boxes_px and not box_is_outside(override, shape.name, size_wh):
         locked = locked_box(override.boxes_px[shape.name], shape, size_wh)
         return CropDecision(_unvalued(locked), override=override)
     if override.never_crop:
@@ -50,7 +50,7 @@ def overridden(override: Override, shape: Shape, size_wh: tuple[int, int]) -> Cr
     return None
 
 
-def misses(override: Override, ratio: str, size_wh: tuple[int, int]) -> bool:
+def box_is_outside(override: Override, ratio: str, size_wh: tuple[int, int]) -> bool:
     """Return whether an override's box for the shape of this name is entirely outside the photo."""
     box_px = override.boxes_px.get(ratio)
     return box_px is not None and bool(are_outside(np.array([box_px], np.float32), *size_wh)[0])

@@ -92,7 +92,9 @@ class CropEngine:
         Raises ScoreError.
         """
         policy = self.kind_policy
-        of_kind = None if policy is None else policy.said(seen.photo, seen.objects, shapes)
+        kind_override = (
+            None if policy is None else policy.override_for(seen.photo, seen.objects, shapes)
+        )
         limit = self.guard_policy.guards.heads
         protected = protected_of(seen.objects, seen.size_wh, limit)
         guards = PhotoGuards(self.guard_policy, protected)
@@ -100,7 +102,7 @@ class CropEngine:
         lists = [for_shape(*seen.size_wh, shape) for shape in shapes]
         score = score_function(self.network, seen)
         results = self.search(lists, score)
-        decider = Decider(chooser, guards, seen.size_wh, score, override, of_kind)
+        decider = Decider(chooser, guards, seen.size_wh, score, override, kind_override)
         searched = [ShapeSearch(*one) for one in zip(shapes, lists, results, strict=True)]
         decided = decider.decide(searched, top_k + 1)
         taken = [one.boxes(top_k) for one in decided]

@@ -116,14 +116,14 @@ def evidence_of(found: Detections, size_wh: tuple[int, int]) -> Evidence:
         is_thing=is_thing[is_object],
         text=boxes[is_text],
         text_weights=scores[is_text],
-        head_votes=_large_more(attention.head_votes or Votes(attention.heads_rel, sure_heads)),
+        head_votes=_size_weighted(attention.head_votes or Votes(attention.heads_rel, sure_heads)),
         sight_weights=sights.weights,
         animal_heads=attention.animal_heads_rel,
         animal_weights=ramp(attention.animal_likelihood, *ANIMAL_RAMP),
     )
 
 
-def _large_more(heads: Votes) -> Votes:
+def _size_weighted(heads: Votes) -> Votes:
     """Return votes for heads of which the large ones count more."""
     large = _share_of_side(heads, LARGE_HEAD)
     return replace(heads, counts=heads.counts * (1 + (LARGE_COUNT - 1) * large))
@@ -149,8 +149,8 @@ def attention_from(boxes: FloatArray, scores: FloatArray, labels: list[str]) -> 
     places = (np.arange(GRID) + 0.5) / GRID
     gaze, kept = np.full((GRID, GRID), 1e-6), np.zeros((GRID, GRID))
     for (x0, y0, x1, y1), weight in zip(subjects, weights, strict=True):
-        across = _bump(places, x0, x1)
-        down = _bump(places, y0, y1)
+        across = _gaussian(places, x0, x1)
+        down = _gaussian(places, y0, y1)
         gaze += weight * np.outer(down / down.sum(), across / across.sum())
         across = (places > REMOVED * x0) & (places < 1 - REMOVED * (1 - x1))
         down = (places > REMOVED * y0) & (places < 1 - REMOVED * (1 - y1))
@@ -176,6 +176,6 @@ def heads_from(
     return heads, np.concatenate([scores[is_face], scores[is_body]])
 
 
-def _bump(places: FloatArray, low: float, high: float) -> FloatArray:
+def _gaussian(places: FloatArray, low: float, high: float) -> FloatArray:
     """Evaluate a Gaussian between two edges, taken to be at least .05 apart, at places [G]."""
     return np.asarray(np.exp(-(((places - (low + high) / 2) / max(high - low, 0.05)) ** 2) * 2))

@@ -29,11 +29,11 @@ class Extents(NamedTuple):
     @classmethod
     def of(cls, boxes: FloatArray) -> Extents:
         """Build extents from xyxy boxes [N, 4], in any frame. No two extents are the same."""
-        (across, columns), (down, rows) = _different(boxes[:, ::2]), _different(boxes[:, 1::2])
+        (across, columns), (down, rows) = _unique_rows(boxes[:, ::2]), _unique_rows(boxes[:, 1::2])
         return cls(across, down, columns, rows)
 
     @classmethod
-    def of_few(cls, boxes: FloatArray) -> Extents:
+    def ungrouped(cls, boxes: FloatArray) -> Extents:
         """Build extents from boxes [..., N, 4], separate ones for each box."""
         own = np.arange(boxes.shape[-2])
         return cls(boxes[..., ::2], boxes[..., 1::2], own, own)
@@ -58,7 +58,7 @@ class Extents(NamedTuple):
         )
 
 
-def _different(edges: FloatArray) -> tuple[FloatArray, NDArray[np.intp]]:
+def _unique_rows(edges: FloatArray) -> tuple[FloatArray, NDArray[np.intp]]:
     """Return the distinct rows of edges [N, 2], and the index of each row among them: [N]."""
     # Rows are complex numbers, since numpy sorts those twenty times as fast; on a few boxes
     # np.unique takes twice as long.

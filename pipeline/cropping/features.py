@@ -47,7 +47,7 @@ class Preferred:
     """
 
     boxes: FloatArray
-    chances: FloatArray
+    probabilities: FloatArray
     places: NDArray[np.intp] | None = None
 
     @classmethod
@@ -70,7 +70,7 @@ class Preferred:
         together = area(boxes)[..., None] + self._own_areas[..., None, :]
         together -= shared
         shared /= together
-        return np.asarray((shared @ self.chances[..., None])[..., 0])
+        return np.asarray((shared @ self.probabilities[..., None])[..., 0])
 
     @cached_property
     def _own_areas(self) -> FloatArray:

@@ -29,12 +29,12 @@ COUNTED = 0.1  # heads and faces count as cut if more than this share is outside
 OVAL = (np.pi / 4) ** 0.5  # side of a square with the area of a circle of diameter 1
 ROUNDING = 1e-9  # rounding error of shares of areas
 REASONS = ("head_cut", "head_lost", "face_cut", "text_cut", "subject_cut", "unsafe_area")
-"""Why a crop breaks a guard, the worst first: the word of the column `reason`."""
+"""Why a crop breaks a guard, worst first: the values of the column `reason`."""
 LEVELS = 10  # steps of severity that are distinguished: a tenth of the only head
 LOST = 100.0  # severity of a lost main head: one that no crop can hold is cut, not left out
 
 Guard = TypeVar("Guard", bound="ShapeGuard | None")
-Trips = dict[str, FloatArray]  # by reason, how badly N crops break a guard, 0 for not at all: [N]
+Severities = dict[str, FloatArray]  # by reason, how badly N crops break a guard: [N]
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,16 +107,15 @@ class ShapeGuard:
         """The slices of `_boxes` with heads, bodies, faces, text and subject."""
         has = self.protected
         groups = (has.heads, has.bodies, has.faces, has.text, has.subject)
-        ends = list(accumulate(len(group) for group in groups))
-        return [slice(start, end) for start, end in pairwise([0, *ends])]
+        return [slice(*ends) for ends in pairwise(accumulate(map(len, groups), initial=0))]
 
     def levels(self, boxes_px: ArrayLike) -> NDArray[np.int64]:
         """Return how badly boxes [N, 4] break guards, in steps of 1 / LEVELS, 0 for none: [N]."""
         boxes = as_boxes(boxes_px)
         if not self.active:
             return np.zeros(len(boxes), np.int64)
-        trips = self.trips(self.shown(boxes))
-        return np.asarray(np.ceil(LEVELS * sum(trips.values())), np.int64)
+        severities = self.severities(self.shown(boxes))
+        return np.asarray(np.ceil(LEVELS * sum(severities.values())), np.int64)
 
     def reason(self, box_px: ArrayLike) -> str | None:
         """Return the worst reason why a box breaks a guard; None if it breaks none."""
@@ -126,7 +125,7 @@ class ShapeGuard:
         """Count what a box cuts."""
         return self._counts(self.shown(as_boxes(box_px).reshape(1, 4)))[0]
 
-    def told(self, boxes_px: ArrayLike) -> list[GuardFinding]:
+    def findings(self, boxes_px: ArrayLike) -> list[GuardFinding]:
         """Return what each of boxes [N, 4] cuts, and why it breaks a guard: N."""
         shown = self.shown(as_boxes(boxes_px))
         return list(zip(self._counts(shown), self._reasons(shown), strict=True))
@@ -135,8 +134,8 @@ class ShapeGuard:
         crops = range(len(shown.subject_in))
         if not self.active:
             return [None for _ in crops]
-        trips = self.trips(shown)
-        return [next((why for why in REASONS if trips[why][crop] > 0), None) for crop in crops]
+        severities = self.severities(shown)
+        return [next((why for why in REASONS if severities[why][crop] > 0), None) for crop in crops]
 
     def _counts(self, shown: Shown) -> list[Counts]:
         heads = shown.heads_show & (1 - shown.heads_seen > COUNTED + ROUNDING)
@@ -160,31 +159,31 @@ class ShapeGuard:
             subject_in @ has.importance, subject_seen @ has.importance,
         )  # fmt: skip
 
-    def trips(self, shown: Shown) -> Trips:
+    def severities(self, shown: Shown) -> Severities:
         """Compute how badly N crops break each guard. Half of the only head outside is 0.5."""
         it, has = self.guards, self.protected
         hidden = lost = np.zeros(len(shown.subject_in))
-        trips = dict.fromkeys(REASONS, hidden)
+        severities = dict.fromkeys(REASONS, hidden)
         if it.heads is not None and has.clear_heads.any():
             shares = (shown.heads_show & has.clear_heads, shown.heads_in, shown.heads_seen)
-            trips["head_cut"], covered = _outside(*shares, has.heads, it.heads)
+            severities["head_cut"], covered = _outside(*shares, has.heads, it.heads)
             hidden = hidden + covered
             lost = lost + _lost(shown.heads_seen[:, has.main_heads])
         if it.faces is not None and len(has.faces):
             shares = (shown.faces_in > SHOWS, shown.faces_in, shown.faces_seen)
-            trips["face_cut"], covered = _outside(*shares, has.faces, it.faces)
+            severities["face_cut"], covered = _outside(*shares, has.faces, it.faces)
             hidden = hidden + covered
             lost = lost + _lost(shown.faces_seen[:, has.main_faces])
         if it.text is not None and len(has.text):
             missing = np.minimum(shown.text_in, 1 - shown.text_in)
-            trips["text_cut"] = (_text_cut(shown) * missing).sum(axis=1)
+            severities["text_cut"] = (_text_cut(shown) * missing).sum(axis=1)
             covered = _text_hidden(shown) * (shown.text_in - shown.text_seen)
             hidden = hidden + covered.sum(axis=1)
         if it.subject is not None and len(has.subject):
             least = it.subject - ROUNDING
-            trips["subject_cut"] = np.maximum(least - shown.subject_in, 0)
-            hidden = hidden + np.maximum(least - shown.subject_seen, 0) - trips["subject_cut"]
-        return {**trips, "head_lost": lost, "unsafe_area": hidden}
+            severities["subject_cut"] = np.maximum(least - shown.subject_in, 0)
+            hidden = hidden + np.maximum(least - shown.subject_seen, 0) - severities["subject_cut"]
+        return {**severities, "head_lost": lost, "unsafe_area": hidden}
 
 
 def guard_levels(guard: ShapeGuard | None, boxes: NDArray[np.floating]) -> NDArray[np.int64]:
@@ -192,12 +191,12 @@ def guard_levels(guard: ShapeGuard | None, boxes: NDArray[np.floating]) -> NDArr
     return np.zeros(len(boxes), np.int64) if guard is None else guard.levels(boxes)
 
 
-def of_each(
+def call_per_guard(
     guards: Sequence[Guard],
     lists: Sequence[NDArray[np.floating]],
-    tell: Callable[[Guard, NDArray[np.floating]], NDArray[np.int64] | list[GuardFinding]],
+    function: Callable[[Guard, NDArray[np.floating]], NDArray[np.int64] | list[GuardFinding]],
 ) -> list[Any]:
-    """Call `tell` on the boxes [N, 4] of each guard; return N results for each.
+    """Call `function` on the boxes [N, 4] of each guard; return N results for each.
 
     Boxes of the same guard share one call, since the number of calls is what costs time.
     """
@@ -205,10 +204,10 @@ def of_each(
     for guard in dict.fromkeys(guards):
         end = 0
         places = [place for place, one in enumerate(guards) if one is guard]
-        told = tell(guard, np.concatenate([lists[place] for place in places]))
+        results = function(guard, np.concatenate([lists[place] for place in places]))
         for place in places:
             start, end = end, end + len(lists[place])
-            found[place] = told[start:end]
+            found[place] = results[start:end]
     return [found[place] for place in range(len(guards))]
 
 

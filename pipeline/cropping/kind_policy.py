@@ -35,7 +35,9 @@ class KindPolicy:
     long_photos: LongPhotos = LONG
     text_heavy: TextHeavy = TEXT
 
-    def said(self, photo: Photo, objects: Detections, shapes: Sequence[Shape]) -> Override | None:
+    def override_for(
+        self, photo: Photo, objects: Detections, shapes: Sequence[Shape]
+    ) -> Override | None:
         """Return what a photo's kind decides; None if it is cropped like any other photo."""
         kind = kind_with_objects(photo, objects)
         if kind == "text-heavy" and self.text_heavy == "pad":
@@ -49,7 +51,9 @@ class KindPolicy:
             return Override("", never_crop=True, reason="long_pad")
         if way == "look":  # what people look at decides, as for any photo
             return None
-        boxes = {shape.name: beginning(photo.width_px, photo.height_px, shape) for shape in shapes}
+        boxes = {
+            shape.name: leading_box(photo.width_px, photo.height_px, shape) for shape in shapes
+        }
         return Override("", boxes_px=boxes, reason="long_top")
 
 
@@ -72,7 +76,7 @@ def text_share(objects: Detections, width: int, height: int) -> float:
     return float(covered.mean())
 
 
-def beginning(width: int, height: int, shape: Shape) -> tuple[float, float, float, float]:
+def leading_box(width: int, height: int, shape: Shape) -> tuple[float, float, float, float]:
     """Return the largest box of a shape at a long photo's beginning: its top or its left end."""
     tall = height >= width
     ratio = shape.ratio or (1 / LONGEST_FREE if tall else LONGEST_FREE)

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.boxes import Boxes, FloatArray, to_whole_pixels
-from pipeline.cropping.chosen import Chosen, below, pick_distinct
+from pipeline.cropping.chosen import Chosen, lowered_by_level, pick_distinct
 from pipeline.cropping.extents import Extents
-from pipeline.cropping.guards import ShapeGuard, guard_levels, of_each
+from pipeline.cropping.guards import ShapeGuard, call_per_guard, guard_levels
 from pipeline.cropping.refine import refine
 from pipeline.cropping.rule import CropValue
-from pipeline.cropping.values import ValuesTogether
+from pipeline.cropping.values import StackedValues
 
 
 def best_moved(
@@ -34,7 +34,7 @@ def best_moved(
     """
     if not lists:
         return []
-    levels = of_each(guards, lists, guard_levels)
+    levels = call_per_guard(guards, lists, guard_levels)
     known = [Chosen(*each) for each in zip(lists, values, levels, strict=True)]
     moved = _moved([_distinct(one, max(1, count - 1)) for one in known], values_of, guards, size_wh)
     return [_distinct(_joined(*both), count) for both in zip(moved, known, strict=True)]
@@ -42,8 +42,8 @@ def best_moved(
 
 def _distinct(known: Chosen, count: int) -> Chosen:
     """Pick the best boxes that are clearly different, guards before all else."""
-    levels = known.told_levels
-    best = pick_distinct(known.boxes, below(known.choice, levels), count)
+    levels = known.levels_or_zero
+    best = pick_distinct(known.boxes, lowered_by_level(known.choice, levels), count)
     return Chosen(known.boxes[best], known.choice[best], levels[best])
 
 
@@ -51,7 +51,7 @@ def _joined(first: Chosen, second: Chosen) -> Chosen:
     return Chosen(
         np.concatenate([first.boxes, second.boxes]),
         np.concatenate([first.choice, second.choice]),
-        np.concatenate([first.told_levels, second.told_levels]),
+        np.concatenate([first.levels_or_zero, second.levels_or_zero]),
     )
 
 
@@ -64,7 +64,7 @@ def _moved(
     """Move the boxes of each shape; return them in whole pixels with their values and levels."""
     sides = np.array([*size_wh, *size_wh], np.float64)
     shape_of = [shape for shape, one in enumerate(picked) for _ in one.boxes]  # of each row
-    together = ValuesTogether([values_of[shape] for shape in shape_of])
+    together = StackedValues([values_of[shape] for shape in shape_of])
     widths = np.array([values_of[shape].largest_width for shape in shape_of])
     starts = np.concatenate([one.boxes for one in picked]) / sides
     values = np.concatenate([one.choice for one in picked])
@@ -74,14 +74,14 @@ def _moved(
 
     moved = whole(refine(starts, values, together, widths))
     rows = np.split(moved, len(moved))
-    levels = of_each([guards[shape] for shape in shape_of], rows, guard_levels)
+    levels = call_per_guard([guards[shape] for shape in shape_of], rows, guard_levels)
     for row, shape in enumerate(shape_of):
         if levels[row].any():  # most crops pass where they are best; only the others need this
 
             def guarded(near: FloatArray, _: Extents | None, shape: int = shape) -> FloatArray:
                 """Return the values, guards before all else; the guards see the rounded boxes."""
                 of_near = guard_levels(guards[shape], whole(near[0]))
-                return below(values_of[shape](near[0]), of_near)[None]
+                return lowered_by_level(values_of[shape](near[0]), of_near)[None]
 
             own = slice(row, row + 1)
             known = guarded(starts[own, None], None)[0]

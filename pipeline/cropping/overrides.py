@@ -57,12 +57,13 @@ class Override:
         """Read the value of the pinned column `override` (`pipeline.inputs.overrides`)."""
         if text is None:
             return None
-        said = json.loads(text)
+        values = json.loads(text)
         return cls(
-            name=said["name"],
-            focus_rel=tuple(said["focus"]) if "focus" in said else None,
+            name=values["name"],
+            focus_rel=tuple(values["focus"]) if "focus" in values else None,
             boxes_px={
-                parse_shape(ratio).name: tuple(box) for ratio, box in said.get("boxes", {}).items()
+                parse_shape(ratio).name: tuple(box)
+                for ratio, box in values.get("boxes", {}).items()
             },
-            never_crop=said.get("never_crop", False),
+            never_crop=values.get("never_crop", False),
         )

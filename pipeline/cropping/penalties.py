@@ -84,7 +84,7 @@ def whole_head_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
 
     ratio: of the crops, as shares; None for any.
     """
-    return _cuts(evidence.all_heads, holdable_heads(evidence, ratio))
+    return _cuts(evidence.all_heads, whole_head_weights(evidence, ratio))
 
 
 def object_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
@@ -93,7 +93,7 @@ def object_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
     Half of the only one costs 1. Regions are what the photo is about where no class names it: a
     tower, a pair of pinwheels. ratio: of the crops, as shares; None for any.
     """
-    weights = evidence.object_weights * holdable(evidence.objects, ratio)
+    weights = evidence.object_weights * fits_in_crop(evidence.objects, ratio)
     return _cuts(evidence.objects, weights)
 
 
@@ -104,7 +104,7 @@ def thing_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
     person or a thing should not be halved. ratio: as for `object_cuts`.
     """
     things = evidence.objects[evidence.is_thing]
-    return _cuts(things, evidence.object_weights[evidence.is_thing] * holdable(things, ratio))
+    return _cuts(things, evidence.object_weights[evidence.is_thing] * fits_in_crop(things, ratio))
 
 
 def text_cuts(evidence: Evidence) -> Cuts:
@@ -112,12 +112,12 @@ def text_cuts(evidence: Evidence) -> Cuts:
     return _cuts(evidence.text, evidence.text_weights)
 
 
-def holdable_heads(evidence: Evidence, ratio: float | None) -> FloatArray:
+def whole_head_weights(evidence: Evidence, ratio: float | None) -> FloatArray:
     """Return how far a crop of the shape must keep each of all heads whole: 0 to 1, [H + A]."""
-    return evidence.whole_heads * holdable(evidence.all_heads, ratio)
+    return evidence.whole_heads * fits_in_crop(evidence.all_heads, ratio)
 
 
-def holdable(boxes: FloatArray, ratio: float | None) -> FloatArray:
+def fits_in_crop(boxes: FloatArray, ratio: float | None) -> FloatArray:
     """Return 1 for boxes [M, 4] that a crop of the shape can hold, 0 for larger ones: [M]."""
     sides = boxes[:, 2:] - boxes[:, :2]
     largest = np.ones(2) if ratio is None else np.array([min(1, ratio), min(1, 1 / ratio)])

@@ -73,13 +73,13 @@ def protected_of(
     sides = np.array([*size_wh, *size_wh], np.float64)
     attention = found.attention or attention_from(boxes / sides, scores, found.labels)
     labels = np.array(found.labels, dtype=np.str_)
-    likely = _these_heads(attention, *LIKELY_HEAD)
+    likely = _likely_heads(attention, *LIKELY_HEAD)
     guarded = CLEAR_HEAD if heads_limit is None or heads_limit < LENIENT else SURE_HEAD
-    clear = _these_heads(attention, *guarded)[likely]
+    clear = _likely_heads(attention, *guarded)[likely]
     heads = attention.heads_rel[likely] * sides
     bodies = _bodies(heads, boxes[labels == "person"], sides)
     focus = np.array(attention.focus_rel()) * sides[:2]
-    main_heads = clear & (_hold(heads, focus) | _hold(bodies, focus))
+    main_heads = clear & (_contain(heads, focus) | _contain(bodies, focus))
     faces = _clear("face", boxes, scores, labels, sides)
     subject, importance = _main_subject(boxes, scores, labels)
     return Protected(
@@ -87,8 +87,8 @@ def protected_of(
         bodies=bodies,
         clear_heads=clear,
         main_heads=main_heads,
-        main_faces=_fill(MAIN_FACE, faces, sides)
-        & (_hold(faces, focus) | _centred_in(faces, heads[main_heads])),
+        main_faces=_are_large(MAIN_FACE, faces, sides)
+        & (_contain(faces, focus) | _centred_in(faces, heads[main_heads])),
         faces=faces,
         text=_clear("text", boxes, scores, labels, sides),
         subject=subject,
@@ -96,17 +96,17 @@ def protected_of(
     )
 
 
-def _these_heads(
-    attention: Attention, likelihood: float, least: float, beside: float
+def _likely_heads(
+    attention: Attention, likelihood: float, least: float, relative: float
 ) -> NDArray[np.bool_]:
     """Return which heads are likely and large enough, see LIKELY_HEAD: [all heads]."""
     areas = area(attention.heads_rel)  # shares of the photo's area
     likely = attention.likelihood >= likelihood
     largest = float(max(areas[likely], default=0.0))
-    return np.asarray(likely & (areas >= max(least, beside * largest)))
+    return np.asarray(likely & (areas >= max(least, relative * largest)))
 
 
-def _hold(boxes: FloatArray, point: FloatArray) -> NDArray[np.bool_]:
+def _contain(boxes: FloatArray, point: FloatArray) -> NDArray[np.bool_]:
     """Return which of boxes [N, 4] contain a point (x, y): [N]."""
     return np.asarray(((boxes[:, :2] <= point) & (point <= boxes[:, 2:])).all(axis=1))
 
@@ -118,7 +118,7 @@ def _centred_in(faces: FloatArray, heads: FloatArray) -> NDArray[np.bool_]:
     return np.asarray(np.any(held.all(axis=2), axis=1))
 
 
-def _fill(share: float, boxes: FloatArray, sides: FloatArray) -> NDArray[np.bool_]:
+def _are_large(share: float, boxes: FloatArray, sides: FloatArray) -> NDArray[np.bool_]:
     """Return which of boxes [N, 4] have at least this share of the photo's area: [N]."""
     return np.asarray(area(boxes) >= share * sides[0] * sides[1])
 
@@ -127,7 +127,7 @@ def _clear(
     label: str, boxes: FloatArray, scores: FloatArray, labels: NDArray[np.str_], sides: FloatArray
 ) -> FloatArray:
     kept = (labels == label) & (scores >= LEAST_SCORE[label])
-    kept &= _fill(LEAST_AREA[label], boxes, sides)
+    kept &= _are_large(LEAST_AREA[label], boxes, sides)
     return np.asarray(boxes[kept])
 
 

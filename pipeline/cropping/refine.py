@@ -16,13 +16,12 @@ from pipeline.boxes import FloatArray
 from pipeline.cropping.extents import Extents
 
 ValueOf = Callable[[FloatArray, Extents], FloatArray]
-"""Boxes [S, 27, 4], 27 of each shape, and their extents -> [S, 27], higher is better."""
+"""Maps boxes [S, 27, 4], 27 of each shape, and their extents to values [S, 27].
+Higher is better."""
 
-STEPS = (
-    0.02,
-    0.007,
-)  # shares of the crop's own sides: a third of the candidates' distance, then less
-MOVES_A_STEP = 2
+# Shares of the crop's own sides: a third of the candidates' distance, then less.
+STEPS = (0.02, 0.007)
+MOVES_PER_STEP = 2
 LEAST_GAIN = 1e-12  # less is rounding: at the photo's edge many neighbours are the same box
 _RIGHT, _DOWN, _LARGER = np.indices((3, 3, 3)).reshape(3, 27)
 NEIGHBOURS = np.stack([_RIGHT, _DOWN, _LARGER], axis=1) - 1.0  # right, down, larger
@@ -36,14 +35,14 @@ def refine(
 ) -> FloatArray:
     """Find the best box near each of boxes [S, 4], of its ratio and inside the photo: [S, 4].
 
-    Each move goes to the best of the neighbours if that is better, at most MOVES_A_STEP times per
+    Each move goes to the best of the neighbours if that is better, at most MOVES_PER_STEP times per
     step size. values: of the boxes, [S]. largest_widths: of the largest crop of each shape, 1 for
     any; [S].
     """
     boxes, values = boxes.copy(), values.copy()
     places = np.arange(len(boxes))
     for step in STEPS:
-        for _ in range(MOVES_A_STEP):
+        for _ in range(MOVES_PER_STEP):
             near = neighbours(boxes, step, largest_widths)
             found = value_of(near, extents_of(near))
             best = found.argmax(axis=1)

@@ -106,8 +106,8 @@ class Rule:
         near, far = values["gaze_weight"]
         weights = {name: float(value) for name, value in values["penalties"].items()}
         pull = float(values["gaze_pull"])
-        told = {"gaze_weight": min(float(near), float(far)), "gaze_pull": pull, **weights}
-        if below := [name for name, value in told.items() if value < 0]:
+        nonnegative = {"gaze_weight": min(float(near), float(far)), "gaze_pull": pull, **weights}
+        if below := [name for name, value in nonnegative.items() if value < 0]:
             raise UsageError(f"{below[0]} is below 0: weights have to be at least 0")
         return cls(near_far["overlap"], near_far["gaze"], free, (near, far), pull, **weights)
 

@@ -13,7 +13,7 @@ import torch
 from pipeline.boxes import Boxes
 from pipeline.cropping.search import Score, Scores, SearchResult
 from pipeline.cropping.sources import SeenPhoto
-from pipeline.detectors.feature_head import in_cells
+from pipeline.detectors.feature_head import resample_map
 from pipeline.errors import ScoreError
 from s2cnet import FastS2CNet, boxes_to_input
 from s2cnet.inputs import input_size, map_size
@@ -37,7 +37,7 @@ def score_function(network: FastS2CNet, seen: SeenPhoto) -> Score:
             (encoded,) = network.encode(seen.sent.network_input()[None], [boxes.to(device)])
         else:
             assert seen.objects.features is not None, "the source tells the feature map"
-            features = in_cells(seen.objects.features[None], map_size(width, height))
+            features = resample_map(seen.objects.features[None], map_size(width, height))
             (encoded,) = network.encode_features(features.to(device), [boxes.to(device)])
 
     def score(boxes_px: Boxes) -> Scores:

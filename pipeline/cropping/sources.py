@@ -136,12 +136,14 @@ class GivenSource:
     ) -> list[Detections]:
         """See `ObjectSource.objects`. Raises DetectError: boxes_missing, boxes_invalid."""
         return [
-            inside(shifted(self.boxes.objects_px(listed), _back(one.photo)), one.photo)
+            clipped_to_photo(
+                shifted(self.boxes.objects_px(listed), _shift_to_part(one.photo)), one.photo
+            )
             for one, listed in zip(photos, given, strict=True)
         ]
 
 
-def _back(part: Photo) -> tuple[int, int]:
+def _shift_to_part(part: Photo) -> tuple[int, int]:
     """Return the shift from the whole photo's frame, which lists use, to that of the part."""
     x, y = part.origin_px
     return -x, -y
@@ -150,10 +152,10 @@ def _back(part: Photo) -> tuple[int, int]:
 def to_source(objects_view: Detections, photo: Photo) -> Detections:
     """Convert a detector's boxes, in pixels of the view, to objects in source pixels."""
     scale = np.array(photo.scale_xy * 2, np.float32)
-    return inside(replace(objects_view, boxes=objects_view.boxes * scale), photo)
+    return clipped_to_photo(replace(objects_view, boxes=objects_view.boxes * scale), photo)
 
 
-def inside(objects: Detections, photo: Photo) -> Detections:
+def clipped_to_photo(objects: Detections, photo: Photo) -> Detections:
     """Clip objects to the photo and drop those below LEAST_SIDE_PX or not finite.
 
     Boxes are in source pixels. Everything else from the source stays as it is.

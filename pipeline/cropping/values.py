@@ -20,8 +20,8 @@ from pipeline.cropping.penalties import Cuts
 from pipeline.cropping.rule import CropValue, Terms
 
 # Number of cached lists: about 10 MB for eight sizes of photos with five ratios. For lists longer
-# than LONGEST, that is for `free`, the matrix of overlaps is not worth its memory.
-LISTS, LONGEST = 40, 400
+# than LONGEST_WITH_OVERLAPS, that is for `free`, the matrix of overlaps is not worth its memory.
+CACHED_LISTS, LONGEST_WITH_OVERLAPS = 40, 400
 
 
 class CandidateList(NamedTuple):
@@ -40,17 +40,17 @@ class CandidateList(NamedTuple):
         """Compute the expected IoU of each candidate with the preferred ones: [N]."""
         if self.overlaps is None or preferred.places is None:
             return preferred.overlap(self.boxes_rel, self.extents)
-        chances = np.zeros(len(self.boxes_rel))
-        chances[preferred.places] = preferred.chances
-        return np.asarray(self.overlaps @ chances)
+        probabilities = np.zeros(len(self.boxes_rel))
+        probabilities[preferred.places] = preferred.probabilities
+        return np.asarray(self.overlaps @ probabilities)
 
 
-@lru_cache(maxsize=LISTS)
+@lru_cache(maxsize=CACHED_LISTS)
 def _candidate_list(boxes: bytes, size_wh: tuple[int, int]) -> CandidateList:
     """Compute a list. boxes: the bytes of float32."""
     in_pixels = np.frombuffer(boxes, np.float32).reshape(-1, 4)
     boxes_rel = in_pixels / np.array([*size_wh, *size_wh], np.float64)
-    short = len(boxes_rel) <= LONGEST
+    short = len(boxes_rel) <= LONGEST_WITH_OVERLAPS
     overlaps = iou(in_pixels[:, None], in_pixels) if short else None
     return CandidateList(boxes_rel, Extents.of(boxes_rel), overlaps)
 
@@ -81,7 +81,7 @@ class ListValues(NamedTuple):
         return self._replace(value_of=value_of, values=values)
 
 
-class ValuesTogether:
+class StackedValues:
     """The values of crops of S shapes of one photo."""
 
     def __init__(self, of_shapes: Sequence[CropValue]) -> None:
@@ -90,18 +90,18 @@ class ValuesTogether:
         terms = [one.terms for one in of_shapes]
         self._terms = Terms(
             Preferred(
-                _filled([one.preferred.boxes for one in terms]),
-                _filled([one.preferred.chances for one in terms]),
+                _padded([one.preferred.boxes for one in terms]),
+                _padded([one.preferred.probabilities for one in terms]),
             ),
             Cuts(
-                _filled([one.cuts.boxes for one in terms]),
-                _filled([one.cuts.outside for one in terms]),
-                _filled([one.cuts.across for one in terms]),
+                _padded([one.cuts.boxes for one in terms]),
+                _padded([one.cuts.outside for one in terms]),
+                _padded([one.cuts.across for one in terms]),
             ),
             EndCuts(
-                _filled([one.ends.boxes for one in terms]),
-                _filled([one.ends.tops for one in terms]),
-                _filled([one.ends.sides for one in terms]),
+                _padded([one.ends.boxes for one in terms]),
+                _padded([one.ends.tops for one in terms]),
+                _padded([one.ends.sides for one in terms]),
             ),
             np.stack([one.coefficients for one in terms]),
             np.stack([one.largest for one in terms]),
@@ -113,12 +113,12 @@ class ValuesTogether:
 
         extents: of the boxes, if several boxes share them.
         """
-        extents = extents or Extents.of_few(boxes)
+        extents = extents or Extents.ungrouped(boxes)
         features = self._terms.features(self._of_shapes[0].evidence, boxes, extents)
         return self._terms.agreement(features) - self._terms.penalty(extents)
 
 
-def _filled(lists: Sequence[FloatArray]) -> FloatArray:
+def _padded(lists: Sequence[FloatArray]) -> FloatArray:
     """Pad lists [M_s, ...] with zeros to rows of one array [S, the longest M, ...].
 
     A box without area and weight changes no sum.

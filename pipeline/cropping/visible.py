@@ -40,18 +40,18 @@ def visible_shares(
 
 def _in_box(edges: Sequence[FloatArray], part: Rectangle) -> FloatArray:
     """Compute the area of boxes, given by four edges [...], in a part of the unit square: [...]."""
-    x0, y0, x1, y1 = _met(edges, part)
+    x0, y0, x1, y1 = _clipped_edges(edges, part)
     return np.asarray((x1 - x0) * (y1 - y0))
 
 
 def _in_ellipse(edges: Sequence[FloatArray], part: Rectangle) -> FloatArray:
     """Compute as `_in_box` the area of boxes in a part of the unit square's inscribed ellipse."""
-    x0, y0, x1, y1 = (2 * edge - 1 for edge in _met(edges, part))
+    x0, y0, x1, y1 = (2 * edge - 1 for edge in _clipped_edges(edges, part))
     corners = _below(x1, y1) - _below(x0, y1) - _below(x1, y0) + _below(x0, y0)
     return np.asarray(np.maximum(corners, 0) / 4)
 
 
-def _met(edges: Sequence[FloatArray], part: Rectangle) -> list[FloatArray]:
+def _clipped_edges(edges: Sequence[FloatArray], part: Rectangle) -> list[FloatArray]:
     """Return the edges of boxes' intersections with a part; without area if they do not meet."""
     limits = zip(edges, part[:2] * 2, part[2:] * 2, strict=True)
     return [np.minimum(np.maximum(edge, low), high) for edge, low, high in limits]

@@ -14,7 +14,7 @@ MAX_RATIO = 30
 """Networks shrink a photo to a long side of 640 to 1,000 pixels; beyond this ratio the short side
 would vanish in their first layers."""
 FILL = (124, 116, 104)
-"""ImageNet's mean colour, in which detectors see nothing."""
+"""ImageNet's mean colour, in which detectors find nothing."""
 
 
 def padded(photo: Pixels) -> Pixels:

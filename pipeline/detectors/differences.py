@@ -26,7 +26,7 @@ def as_differences(state: Tensors) -> Tensors:
             difference = tensor.float() - packed[of_trunk(name)].float()
             largest = difference.flatten(1).abs().amax(1) if tensor.dim() > 1 else difference.abs()
             step = (largest / 127).clamp_min(1e-12)
-            packed[name] = (difference / _along(step, tensor)).round().to(torch.int8)
+            packed[name] = (difference / _per_channel(step, tensor)).round().to(torch.int8)
             packed[name + STEP] = step
     return packed
 
@@ -38,7 +38,7 @@ def from_differences(packed: Tensors) -> Tensors:
         if name.startswith(LOOKING) and name.endswith(STEP):
             continue
         if name.startswith(LOOKING) and tensor.dtype == torch.int8:
-            difference = tensor.float() * _along(packed[name + STEP], tensor)
+            difference = tensor.float() * _per_channel(packed[name + STEP], tensor)
             tensor = (packed[of_trunk(name)].float() + difference).half()
         state[name] = tensor
     return state
@@ -50,5 +50,5 @@ def of_trunk(name: str) -> str:
     return f"{STAGES}{int(stage) + UPPER}.{rest}"
 
 
-def _along(step: Tensor, tensor: Tensor) -> Tensor:
+def _per_channel(step: Tensor, tensor: Tensor) -> Tensor:
     return step.view(-1, *[1] * (tensor.dim() - 1))

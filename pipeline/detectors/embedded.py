@@ -34,11 +34,12 @@ from s2cnet.recording import Recorded
 
 GPU_BATCH = 32
 AREA = 288 * 288
-"""Pixels of the network's input: a face of 5 % of a photo's side has 14 there."""
+"""Pixels of the network's input. A face of 5 % of a photo's side has 14 pixels there."""
 SHORTEST, LONGEST = 64, 640
-"""Bounds of its sides: a panorama is squeezed rather than read as a line."""
+"""Bounds of the input's sides: a panorama is squeezed rather than read as a line."""
 LARGE = 3.0
-"""Times the sides of the input, from which on a view is halved first; others would lose lines."""
+"""A view of at least this many times the input's sides is halved first; smaller ones would lose
+thin lines."""
 
 Module = TypeVar("Module", bound=torch.nn.Module)
 Forward = Callable[[torch.Tensor], torch.Tensor]  # `SubjectNetwork`, in any form that runs

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.detectors.head_branch import LEVELS, doubled, laterals
+from pipeline.detectors.head_branch import LEVELS, laterals, upsampled_2x
 from pipeline.detectors.subject_network import CHANNELS, Levels, SubjectNetwork
 
 FEATURES = 8  # channels of S2CNet's feature map (reduced_dim of its presets)
@@ -39,9 +39,9 @@ class FeatureHead(nn.Module):
         """Map levels from `at_stride_16` to [B, FEATURES, h, w] at the size of `medium`."""
         lateral = self.lateral
         same = lateral[0](levels.fine) + lateral[1](levels.medium)
-        same = same + lateral[3](levels.pyramid) + lateral[4](levels.looked_medium)
-        coarser = lateral[2](levels.coarse) + lateral[5](levels.looked_coarse)
-        joined = same + doubled(coarser)
+        same = same + lateral[3](levels.pyramid) + lateral[4](levels.map_medium)
+        coarser = lateral[2](levels.coarse) + lateral[5](levels.map_coarse)
+        joined = same + upsampled_2x(coarser)
         nearby = functional.relu(self.middle(functional.relu(joined)))
         further = functional.relu(self.second(nearby))
         features: Tensor = self.out(torch.cat([joined, nearby, further], dim=1))
@@ -66,7 +66,7 @@ class SharedTrunk(nn.Module):
         """Return `SubjectNetwork`'s output and FEATURES channels in blocks of 2 × 2 equal cells."""
         levels = self.subjects.levels(images)
         features = self.features(at_stride_16(levels))
-        features = doubled(features)  # to stride 8, as all other channels
+        features = upsampled_2x(features)  # to stride 8, as all other channels
         return torch.cat([self.subjects.read(levels), features], dim=1)
 
 
@@ -80,6 +80,6 @@ def features_in(output: Tensor) -> Tensor | None:
     return output[0, CHANNELS:, ::2, ::2].contiguous()
 
 
-def in_cells(features: Tensor, size: Sequence[int]) -> Tensor:
+def resample_map(features: Tensor, size: Sequence[int]) -> Tensor:
     """Resample a feature map [B, C, h, w] of the whole photo to cells of size (rows, columns)."""
     return functional.interpolate(features, size=size, mode="bilinear", align_corners=False)

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 LEVELS = (40, 112, 320, 64)  # channels: taps at strides 8, 16 and 32, and the pyramid at stride 8
 HEAD_CHANNELS = 5  # logit of a head's centre; its four offsets in cells, before softplus
-RARE = (-4.0, 1.0, 1.0, 1.0, 1.0)  # initial bias: no cell is likely a head's centre
+INITIAL_BIAS = (-4.0, 1.0, 1.0, 1.0, 1.0)  # of `out`: no cell is likely a head's centre
 
 
 class HeadBranch(nn.Module):
@@ -27,11 +27,11 @@ class HeadBranch(nn.Module):
         self.wide = separable(width, 5)
         self.near = separable(width, 3)
         self.out = nn.Conv2d(width, HEAD_CHANNELS, 1)
-        self.out.state_dict()["bias"].copy_(torch.tensor(RARE))
+        self.out.state_dict()["bias"].copy_(torch.tensor(INITIAL_BIAS))
 
     def forward(self, fine: Tensor, medium: Tensor, coarse: Tensor, pyramid: Tensor) -> Tensor:
         """Predict a head's centre logit and four offsets: [B, 5, h, w] at the size of `fine`."""
-        upper = doubled(self.lateral[1](medium) + doubled(self.lateral[2](coarse)))
+        upper = upsampled_2x(self.lateral[1](medium) + upsampled_2x(self.lateral[2](coarse)))
         features = functional.relu(self.lateral[0](fine) + self.lateral[3](pyramid) + upper)
         heads: Tensor = self.out(self.near(self.wide(features)))
         return heads
@@ -69,6 +69,6 @@ def separable(width: int, kernel: int) -> nn.Sequential:
     )
 
 
-def doubled(features: Tensor) -> Tensor:
+def upsampled_2x(features: Tensor) -> Tensor:
     """Upsample features [B, C, h, w] to cells of half the side, [B, C, 2h, 2w]."""
     return functional.interpolate(features, scale_factor=2.0, mode="nearest")

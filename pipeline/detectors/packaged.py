@@ -5,7 +5,7 @@ from functools import cache
 from importlib.resources import files
 
 FEATURES_OF = "68de5b4d2465939d8bcd77abd73d059adf93f3773f626713c613857eac049896"
-"""sha256 of the S2CNet weights whose feature map the packaged branch tells."""
+"""sha256 of the S2CNet weights whose feature map the packaged branch predicts."""
 
 
 def embedded_weights() -> bytes:

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.detectors.head_branch import LEVELS, HeadBranch, doubled, fold_into, laterals
+from pipeline.detectors.head_branch import LEVELS, HeadBranch, fold_into, laterals, upsampled_2x
 
 FINER = 2  # cells of the gaze map along each side of a cell of the kept map
 POSITION = 4  # channels: x, y and their squares, in -1..1
-DROPPED = 0.1  # share of the maps' channels that are left out while training
+DROPOUT = 0.1  # share of the maps' channels that are left out while training
 # Training draws a Gaussian around an object's centre; its standard deviation is this share of the
 # object's side, and at least this many cells.
 BUMP_SHARE, LEAST_BUMP = 0.12, 0.6
@@ -48,9 +48,9 @@ class PeopleHead(nn.Module):
         """Return the logits of gaze [B, 1, h, w] and of being kept [B, 1, h/2, w/2]."""
         lateral = self.map_lateral
         features = lateral[0](functional.avg_pool2d(fine, 2)) + lateral[1](medium)
-        features = features + doubled(lateral[2](coarse))
+        features = features + upsampled_2x(lateral[2](coarse))
         features = functional.relu(features + lateral[3](functional.avg_pool2d(pyramid, 2)))
-        features = functional.dropout2d(features, DROPPED, self.training)
+        features = functional.dropout2d(features, DROPOUT, self.training)
         placed = torch.cat([features, positions(features)], dim=1)
         maps = self.map_out(functional.relu(self.map_middle(placed)))
         return functional.pixel_shuffle(maps[:, :-1], FINER), maps[:, -1:]

@@ -22,11 +22,11 @@ MAX_OBJECTS = 10
 LEAST = {"face": 0.35, "person": 0.3, "thing": 0.3, "text": 0.35}
 """Least likelihood of an object's centre, by kind."""
 CORE, WIDE = 0.75, 0.5
-"""A cell belongs to a subject's core, or to all of it, from this share of the highest value on."""
+"""Least shares of the highest value for a cell of the subject's core, and of the whole subject."""
 SECOND_REGION = 0.3
-"""Regions count that hold at least this share of what the largest one holds."""
+"""A region counts if it holds at least this share of what the largest one holds."""
 FULL_SHARE = {"face": 0.02, "person": 0.12, "thing": 0.12, "text": 0.12, "subject": 0.12}
-"""Share of the photo from which on a larger object is not more important."""
+"""Share of the photo beyond which a larger object is not more important, by kind."""
 
 
 def postprocess(output: torch.Tensor) -> Detections:
@@ -89,8 +89,8 @@ def _importance(boxes: Boxes, subject: Map, kind: str) -> Map:
     size = np.minimum(1, np.sqrt(sides.prod(axis=1) / FULL_SHARE[kind]))
     offset = (boxes[:, :2] + boxes[:, 2:]) / 2 / (width, height) - 0.5
     central = np.exp(-(offset**2).sum(axis=1) / (2 * 0.32**2))
-    told = 1.0 if kind == "face" else 0.25 + 0.75 * inside / max(float(subject.max()), 1e-6)
-    return np.asarray(size * (0.4 + 0.6 * central) * told, np.float32)
+    on_subject = 1.0 if kind == "face" else 0.25 + 0.75 * inside / max(float(subject.max()), 1e-6)
+    return np.asarray(size * (0.4 + 0.6 * central) * on_subject, np.float32)
 
 
 def _upper_mean(subject: Map, box: NDArray[np.float32]) -> float:

@@ -21,22 +21,22 @@ from pipeline.detectors.subject_network import (
 )
 
 LEAST_HEAD = 0.15
-"""Least likelihood of a head; the rule of choice counts heads much above it only."""
+"""Least likelihood of a head; the rule of choice counts only heads far above it."""
 LEAST_ANIMAL_HEAD = 0.15
 """Least likelihood of an animal's head."""
 LEAST_FACE = 0.25
-"""Least likelihood of a face that stands for a head where no head overlaps it."""
+"""Least likelihood of a face that becomes a head if no head overlaps it."""
 HEAD_OF_FACE = np.array([-0.27, -0.44, 0.31, 0.14])
-"""From a face's edges to those of its head, in the face's sides: medians over 965 faces that the
-detector finds on EyeCrowd inside one head drawn by hand."""
+"""Offsets from a face's edges to its head's, as shares of the face's sides: medians over 965 faces
+that the detector finds on EyeCrowd inside one hand-drawn head."""
 SAME_HEAD_IOU = 0.35
-"""Two boxes that overlap by more are boxes of one head."""
+"""Two boxes with a larger IoU are boxes of the same head."""
 LEAST_PERSON = 0.2
-"""Likelihood from which on a person's head is none of an animal, however likely that is."""
+"""A person's head of at least this likelihood is not an animal's, however likely that is."""
 VOTE_RAMP = (0.08, 0.38)
-"""A vote counts nothing at the first likelihood and fully from the second on."""
+"""A vote has no weight up to the first likelihood, and full weight from the second on."""
 MOST_VOTES = 256
-"""Votes of one photo; those left out, in dense crowds, count least."""
+"""Most votes kept for a photo; those dropped, in dense crowds, have the least weight."""
 
 
 def read_attention(output: torch.Tensor, heat: HeatMaps | None = None) -> Attention:
@@ -51,7 +51,7 @@ def read_attention(output: torch.Tensor, heat: HeatMaps | None = None) -> Attent
     heads_rel, likelihood = merge_heads(heads, faces, limit)
     animals, likely = heat.objects(ANIMAL_HEAD, ANIMAL_HEAD + 1, LEAST_ANIMAL_HEAD)
     animals_rel = animals.astype(np.float64) / limit
-    of_animals = no_persons(animals_rel, heads_rel[likelihood >= LEAST_PERSON])
+    of_animals = not_human(animals_rel, heads_rel[likelihood >= LEAST_PERSON])
     return Attention(
         gaze.numpy(),
         maps[1].sigmoid().numpy(),
@@ -64,7 +64,7 @@ def read_attention(output: torch.Tensor, heat: HeatMaps | None = None) -> Attent
     )
 
 
-def no_persons(animals: FloatArray, persons: FloatArray) -> NDArray[np.bool_]:
+def not_human(animals: FloatArray, persons: FloatArray) -> NDArray[np.bool_]:
     """Return which animals' heads [A, 4] are not also one of persons' heads [H, 4]: [A]."""
     if not len(persons):
         return np.ones(len(animals), bool)
@@ -104,12 +104,12 @@ def merge_heads(
     boxes, likelihood = heads[0].astype(np.float64), heads[1].astype(np.float64)
     sides = np.tile(faces[0][:, 2:] - faces[0][:, :2], 2)
     grown = np.clip(faces[0] + HEAD_OF_FACE * sides, 0, limit)
-    alone = np.ones(len(grown), bool)
+    unmatched = np.ones(len(grown), bool)
     for index, head in enumerate(grown if len(boxes) else []):
         overlap = iou(head, boxes)
         best = int(overlap.argmax())
         if overlap[best] > SAME_HEAD_IOU:
             likelihood[best] = max(likelihood[best], float(faces[1][index]))
-            alone[index] = False
-    together = np.concatenate([boxes, grown[alone]]) / limit
-    return together, np.concatenate([likelihood, faces[1][alone]])
+            unmatched[index] = False
+    together = np.concatenate([boxes, grown[unmatched]]) / limit
+    return together, np.concatenate([likelihood, faces[1][unmatched]])

@@ -59,15 +59,15 @@ class Levels(NamedTuple):
 
     fine, medium, coarse: the trunk's taps at strides 8, 16 and 32. 40, 112 and 320 channels.
     pyramid: the finest level of the feature pyramid, at stride 8. 64 channels.
-    looked_medium, looked_coarse: as medium and coarse, but from the stages that the maps read.
+    map_medium, map_coarse: as medium and coarse, but from the stages that the maps read.
     """
 
     fine: Tensor
     medium: Tensor
     coarse: Tensor
     pyramid: Tensor
-    looked_medium: Tensor
-    looked_coarse: Tensor
+    map_medium: Tensor
+    map_coarse: Tensor
 
 
 class SubjectNetwork(nn.Module):
@@ -90,13 +90,13 @@ class SubjectNetwork(nn.Module):
         """Compute the branches' inputs from images as `forward` takes them."""
         fine, medium, coarse = self.trunk(images)
         pyramid = self.head.pyramid(fine, medium, coarse)
-        return Levels(fine, medium, coarse, pyramid, *self.looked_at(fine))
+        return Levels(fine, medium, coarse, pyramid, *self.map_taps(fine))
 
     def read(self, levels: Levels) -> Tensor:
         """Apply the branches to levels: [B, 29, H/8, W/8]."""
-        fine, medium, coarse, pyramid, looked_medium, looked_coarse = levels
+        fine, medium, coarse, pyramid, map_medium, map_coarse = levels
         heads = self.people.heads(fine, medium, coarse, pyramid)
-        gaze, kept = self.people.maps(fine, looked_medium, looked_coarse, pyramid)
+        gaze, kept = self.people.maps(fine, map_medium, map_coarse, pyramid)
         kept = functional.interpolate(kept, scale_factor=float(FINER), mode="nearest")
         animals = self.animals(fine, medium, coarse, pyramid)
         return torch.cat([self.head.predict(pyramid), heads, gaze, kept, animals], dim=1)
@@ -117,7 +117,7 @@ class SubjectNetwork(nn.Module):
         """Compute features at strides 16 and 32 from those at stride 8."""
         return _taps(self.stages[UPPER:], features)
 
-    def looked_at(self, features: Tensor) -> list[Tensor]:
+    def map_taps(self, features: Tensor) -> list[Tensor]:
         """Compute as `upper`, with the stages that the gaze and kept maps read."""
         return _taps(self.looking, features)
 

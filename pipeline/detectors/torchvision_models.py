@@ -19,9 +19,10 @@ from pipeline.errors import UsageError
 from s2cnet.aot import CompiledModule, DynamicDim, load_or_compile
 
 SCORE_THRESHOLD = 0.3
-"""Least confidence of a reported box. Low on purpose: the network weighs boxes, a miss is lost."""
+"""Least confidence of a reported box, low on purpose: the network weighs boxes, but a box that is
+missing cannot be recovered."""
 MAX_OBJECTS = 10
-"""As many as the larger published graph has nodes for."""
+"""The number of object nodes in the larger published graph."""
 GPU_BATCH = 8
 SIDE_MULTIPLE = 32  # torchvision pads photos to multiples of it
 
@@ -119,7 +120,7 @@ class _CompiledBackbone(nn.Module):
         self.compiled = compiled
 
     def forward(self, images: Tensor) -> Any:
-        return self.compiled(images) if self.compiled.takes(images) else self.backbone(images)
+        return self.compiled(images) if self.compiled.accepts(images) else self.backbone(images)
 
 
 def _thresholded(network: nn.Module) -> nn.Module:

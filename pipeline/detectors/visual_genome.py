@@ -36,14 +36,14 @@ MEAN_BGR = (102.9801, 115.9465, 122.7717)
 SHORT_SIDE = 600
 LONG_SIDE = 1000
 GPU_BATCH = 4
-"""Photos a pass, about 0.5 GB of activations each."""
+"""Photos per pass, at about 0.5 GB of activations each."""
 CLASS_SCORE = 0.2
-"""Least score of a class that makes a region an object, as in their tools/generate_tsv.py."""
+"""Least class score that makes a region an object, as in the authors' tools/generate_tsv.py."""
 CLASS_NMS_IOU = 0.3
-"""Of regions of a class that overlap by more, the best stays: TEST.NMS of the configuration."""
+"""Of regions of a class with a larger IoU, only the best is kept: the configuration's TEST.NMS."""
 MAX_OBJECTS = 10
 """The larger published graph has 10 object nodes (gaicv1), the smaller 5 (gaicv2). The authors
-did not say how they chose among the boxes; here the most confident come first and are taken."""
+did not say how they chose among the boxes; here the most confident are used, best first."""
 HOW_TO_GET = (
     "The published weights are on Google Drive, id 18n_3V1rywgeADZ3oONO0DsuuS9eMW6sN "
     "(from github.com/shilrley6/Faster-R-CNN-with-model-pretrained-on-Visual-Genome): "

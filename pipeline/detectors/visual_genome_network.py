@@ -17,7 +17,7 @@ from torchvision.models.resnet import Bottleneck
 from torchvision.ops import clip_boxes_to_image, nms, roi_align
 
 CLASSES = 1601
-"""1,600 object classes after class 0, the background."""
+"""The background as class 0, then 1,600 object classes."""
 STRIDE = 16
 ANCHOR_RATIOS = (0.5, 1.0, 2.0)  # height / width
 ANCHOR_SCALES = (4, 8, 16, 32)
@@ -27,7 +27,7 @@ RPN_NMS_IOU = 0.7
 RPN_BEFORE_NMS = 6000
 RPN_AFTER_NMS = 300
 DELTA_STD = (0.1, 0.1, 0.2, 0.2)
-"""The head's deltas were divided by this in training."""
+"""Training divided the head's deltas by these."""
 MAX_LOG_SIZE = math.log(1000 / 16)
 """Cap on a predicted log size, as in torchvision: beyond it the exponential overflows."""
 

@@ -29,17 +29,18 @@ from s2cnet.fast.image import EncodedImage, embed
 from s2cnet.fast.products import add_linear, apply, linear, linear_by_head
 from s2cnet.network.graph import SQUARED_DISTANCE_FLOOR, FeedForward, distance
 
-FILLED = 4
+ROW_MULTIPLE = 4
 CHUNK = 256  # candidates at a time: 256 x 11 nodes x 1024 hidden values of 4 bytes are 12 MB
 
 
 def score_boxes(folded: FoldedNetwork, image: EncodedImage, boxes: Tensor) -> Tensor:
     """Score boxes [k, 4] of one image, in input pixels: [k]. Any number of them but 0.
 
-    They are padded to a multiple of FILLED: libraries compute one or two rows in a different order
-    than more, and a single crop would differ in its last digits from the same crop among a few.
+    They are padded to a multiple of ROW_MULTIPLE: libraries compute one or two rows in a different
+    order than more, and a single crop would differ in its last digits from the same crop among a
+    few.
     """
-    filled = torch.cat([boxes, boxes[:1].expand(-len(boxes) % FILLED, -1)])
+    filled = torch.cat([boxes, boxes[:1].expand(-len(boxes) % ROW_MULTIPLE, -1)])
     scores = [score_chunk(folded, image, chunk) for chunk in torch.split(filled, CHUNK)]
     return torch.cat(scores)[: len(boxes)]
 

@@ -1,7 +1,7 @@
 """Write ONNX operators for the parts of torch that the project's convolutional networks use.
 
 Every function writes what one step of a traced module computes and returns the name of its value.
-A value that is not a torch tensor (a shape, one of its sides) is an int64 of ONNX, `Whole`.
+A value that is not a torch tensor (a shape, one of its sides) is an int64 of ONNX, `Int64`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch.nn import functional
 from s2cnet.onnx.writer import GraphWriter
 
 
-class Whole(str):
+class Int64(str):
     """The name of a value of int64: a shape or a side."""
 
 
@@ -48,7 +48,7 @@ def zero_padding(writer: GraphWriter, layer: nn.ZeroPad2d, x: str) -> str:
     return writer.add("Pad", [x, writer.integers(0, 0, top, left, 0, 0, bottom, right)])
 
 
-def clamped(writer: GraphWriter, x: str, low: float, high: float) -> str:
+def clamp(writer: GraphWriter, x: str, low: float, high: float) -> str:
     """Write `clamp`."""
     return writer.add("Clip", [x, writer.scalar(low), writer.scalar(high)])
 
@@ -69,10 +69,10 @@ def adaptive_pooling(writer: GraphWriter, layer: nn.AdaptiveAvgPool2d, x: str) -
     return writer.add("GlobalAveragePool", [x])
 
 
-def interpolated(
+def interpolate(
     writer: GraphWriter,
     x: str,
-    size: Whole | None = None,
+    size: Int64 | None = None,
     scale_factor: float | None = None,
     mode: str = "nearest",
     align_corners: bool | None = None,
@@ -97,23 +97,23 @@ def interpolated(
     return writer.add("Resize", inputs, **how)
 
 
-def joined(writer: GraphWriter, parts: Sequence[str], dim: int = 0) -> str:
+def concat(writer: GraphWriter, parts: Sequence[str], dim: int = 0) -> str:
     """Write `torch.cat`."""
     return writer.add("Concat", parts, axis=dim)
 
 
-def shape(writer: GraphWriter, x: str) -> Whole:
+def shape(writer: GraphWriter, x: str) -> Int64:
     """Write `x.shape`."""
-    return Whole(writer.add("Shape", [x]))
+    return Int64(writer.add("Shape", [x]))
 
 
-def attribute(writer: GraphWriter, x: str, name: str) -> Whole:
+def attribute(writer: GraphWriter, x: str, name: str) -> Int64:
     """Write `getattr`: of a tensor, only its shape."""
     assert name == "shape"
     return shape(writer, x)
 
 
-def item(writer: GraphWriter, x: str, index: Any) -> str:
+def getitem(writer: GraphWriter, x: str, index: Any) -> str:
     """Write `x[index]`: a number or a slice of a shape, or slices along a tensor's dimensions."""
     if isinstance(index, int):
         chosen = writer.constant(np.int64(index))
@@ -134,7 +134,7 @@ def ones_like(writer: GraphWriter, x: str) -> str:
     return writer.add("ConstantOfShape", [shape(writer, x)], value=one)
 
 
-def running_sum(writer: GraphWriter, x: str, dim: int) -> str:
+def cumsum(writer: GraphWriter, x: str, dim: int) -> str:
     """Write `cumsum`."""
     return writer.add("CumSum", [x, writer.constant(np.int64(dim))])
 
@@ -144,7 +144,7 @@ def pixel_shuffle(writer: GraphWriter, x: str, factor: int) -> str:
     return writer.add("DepthToSpace", [x], blocksize=factor, mode="CRD")
 
 
-def unchanged(writer: GraphWriter, x: str, *_: object, **__: object) -> str:
+def identity(writer: GraphWriter, x: str, *_: object, **__: object) -> str:
     """Write nothing, for a step that does nothing in evaluation mode."""
     return x
 
@@ -157,7 +157,7 @@ def _binary(name: str) -> Callable[[GraphWriter, Operand, Operand], str]:
 
 
 def _as_float(writer: GraphWriter, value: Operand) -> str:
-    if isinstance(value, Whole):
+    if isinstance(value, Int64):
         return writer.add("Cast", [value], to=onnx.TensorProto.FLOAT)
     return value if isinstance(value, str) else writer.scalar(value)
 
@@ -178,28 +178,28 @@ MODULES: dict[Any, Callable[..., str]] = {
     nn.Conv2d: convolution,
     nn.ZeroPad2d: zero_padding,
     nn.ReLU: _of_layer(_unary("Relu")),
-    nn.ReLU6: lambda writer, layer, x: clamped(writer, x, layer.min_val, layer.max_val),
+    nn.ReLU6: lambda writer, layer, x: clamp(writer, x, layer.min_val, layer.max_val),
     nn.SiLU: _of_layer(silu),
     nn.Sigmoid: _of_layer(_unary("Sigmoid")),
     nn.AdaptiveAvgPool2d: adaptive_pooling,
-    nn.Identity: _of_layer(unchanged),
+    nn.Identity: _of_layer(identity),
 }
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     operator.add: _binary("Add"),
     operator.sub: _binary("Sub"),
     operator.mul: _binary("Mul"),
     operator.truediv: _binary("Div"),
-    operator.getitem: item,
+    operator.getitem: getitem,
     getattr: attribute,
-    torch.cat: joined,
+    torch.cat: concat,
     torch.ones_like: ones_like,
     functional.relu: _unary("Relu"),
-    functional.relu6: lambda writer, x, **_: clamped(writer, x, 0, 6),
-    functional.interpolate: interpolated,
+    functional.relu6: lambda writer, x, **_: clamp(writer, x, 0, 6),
+    functional.interpolate: interpolate,
     functional.avg_pool2d: average_pooling,
     functional.pixel_shuffle: pixel_shuffle,
-    functional.dropout2d: unchanged,
+    functional.dropout2d: identity,
     # By its name: importing torchvision takes a second of CPU time.
-    "torchvision.ops.stochastic_depth.stochastic_depth": unchanged,
+    "torchvision.ops.stochastic_depth.stochastic_depth": identity,
 }
-METHODS: dict[Any, Callable[..., str]] = {"cumsum": running_sum}
+METHODS: dict[Any, Callable[..., str]] = {"cumsum": cumsum}

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 Runtime = Literal["torch", "onnxruntime"]
-"""What runs a network on a CPU."""
+"""The library that runs a network on a CPU."""
 
 
 def has_onnxruntime() -> bool:

@@ -143,7 +143,7 @@ def test_inputs_are_laid_out_and_checked(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_which_shapes_a_compiled_module_takes(shape: tuple[int, ...], taken: bool) -> None:
     module = CompiledModule(torch.neg, torch.ones(1, 64), {1: DynamicDim("columns", 32, 2, 3)})
-    assert module.takes(torch.ones(shape)) is taken
+    assert module.accepts(torch.ones(shape)) is taken
 
 
 @NEEDS_COMPILER

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.detectors.feature_head import READ, FeatureHead, in_cells
+from pipeline.detectors.feature_head import READ, FeatureHead, resample_map
 from pipeline.detectors.head_branch import fold_into
 from pipeline.detectors.subject_network import Levels, SubjectNetwork
 from pipeline.device import choose_device
@@ -175,7 +175,7 @@ def _predicted_maps(
                 for i, (shift, scale) in enumerate(stats[:-1])
             )
         )
-        maps = in_cells(head(levels), views[0].target.shape[-2:])
+        maps = resample_map(head(levels), views[0].target.shape[-2:])
         found.append(maps * deviation + mean)
     return found[0], found[1]
 

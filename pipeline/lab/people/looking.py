@@ -83,7 +83,7 @@ def levels_of(network: SubjectNetwork, views: Sequence[LookingView], device: str
     pixels = np.stack([view.pixels for view in views] + [view.degraded for view in views])
     images = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float()
     levels = network.levels(images)  # gradients reach only the maps' own stages, which are trained
-    return [levels.fine, levels.looked_medium, levels.looked_coarse, levels.pyramid]
+    return [levels.fine, levels.map_medium, levels.map_coarse, levels.pyramid]
 
 
 def looking_loss(head: PeopleHead, views: Sequence[LookingView], levels: list[Tensor]) -> Tensor:

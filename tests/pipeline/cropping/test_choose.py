@@ -141,7 +141,7 @@ def test_crops_are_clearly_different_after_they_are_moved(number: int) -> None:
         values, levels = chooser.values(searched), guards(shape).levels(candidates)
         free = np.ones(len(candidates), bool)  # of what is like a crop ranked before
         for rank, box in enumerate(chosen.boxes):
-            level, choice = chosen.told_levels[rank], chosen.choice[rank]
+            level, choice = chosen.levels_or_zero[rank], chosen.choice[rank]
             is_better = (levels < level) | ((levels == level) & (values > choice + 1e-9))
             assert not (free & is_better).any()
             shared = shared_area(box, chosen.boxes[rank + 1 :])

@@ -32,7 +32,7 @@ def test_boxes_are_told_by_their_different_extents() -> None:
 
 def test_boxes_shrink_about_their_centres() -> None:
     boxes = np.array([[[0, 0, 0.4, 1], [0.5, 0, 1, 1]], [[0, 0, 0.4, 1], [0.5, 0, 1, 1]]])
-    half = Extents.of_few(boxes).about_centres(np.array([[0.5], [1.0]]))
+    half = Extents.ungrouped(boxes).about_centres(np.array([[0.5], [1.0]]))
     expected = [[[0.1, 0.3], [0.625, 0.875]], [[0, 0.4], [0.5, 1]]]
     np.testing.assert_allclose(half.across, expected)
     np.testing.assert_allclose(half.down[:, 0], [[0.25, 0.75], [0, 1]])

@@ -79,7 +79,7 @@ def test_a_fallback_that_helps_less_is_not_taken() -> None:
     decision, _ = decided(photo(text=ACROSS), "4:3", "off,text=cut", "none")
     largest, _ = decided(photo(text=ACROSS), "4:3", "off,text=cut", "largest")
     both, _ = decided(photo(text=ACROSS), "4:3", "off,text=cut", "next,largest")
-    levels = [one.chosen.told_levels[0] for one in (decision, largest, both)]
+    levels = [one.chosen.levels_or_zero[0] for one in (decision, largest, both)]
     assert levels[1] <= levels[0]
     assert levels[2] <= min(levels)
 

@@ -6,7 +6,7 @@ from dataclasses import astuple
 import numpy as np
 import pytest
 
-from pipeline.cropping.guards import LEVELS, LOST, ShapeGuard, guard_levels, of_each
+from pipeline.cropping.guards import LEVELS, LOST, ShapeGuard, call_per_guard, guard_levels
 from pipeline.cropping.protected import Protected
 from pipeline.settings.guards import Guards, parse_guards
 from pipeline.settings.safe_areas import WHOLE, SafeArea
@@ -244,9 +244,9 @@ def test_only_what_is_asked_counts_beside_all_the_rest(asked: str, reason: str) 
     half = [150, 0, 400, 400]
     assert check.reason(half) == reason
     assert check.levels([half, [0, 0, 400, 400]]).tolist() == [4 if "subject" in asked else 5, 0]
-    trips = check.trips(check.shown(np.array([half], float)))
-    assert {name for name, badly in trips.items() if badly[0] > 0} == {reason}
-    assert list(trips) == [
+    severities = check.severities(check.shown(np.array([half], float)))
+    assert {name for name, badly in severities.items() if badly[0] > 0} == {reason}
+    assert list(severities) == [
         "head_cut", "head_lost", "face_cut", "text_cut", "subject_cut", "unsafe_area",
     ]  # fmt: skip
 
@@ -266,10 +266,12 @@ def test_crops_of_one_guard_are_told_together_as_alone() -> None:
     corners = np.random.default_rng(1).integers(0, 200, (9, 2))
     boxes = np.concatenate([corners, corners + 190], axis=1).astype(np.float32)
     lists = [boxes[:4], boxes[4:6], boxes[6:], boxes[:2]]
-    for found, one, some in zip(of_each(guards, lists, guard_levels), guards, lists, strict=True):
+    for found, one, some in zip(
+        call_per_guard(guards, lists, guard_levels), guards, lists, strict=True
+    ):
         alone = [0 if one is None else int(one.levels(box[None])[0]) for box in some]
         assert found.tolist() == alone
-    told = of_each(guards[:3], [lists[0], lists[1], boxes[:0]], ShapeGuard.told)
+    told = call_per_guard(guards[:3], [lists[0], lists[1], boxes[:0]], ShapeGuard.findings)
     assert [len(of_shape) for of_shape in told] == [4, 2, 0]
     for of_shape, one, some in zip(told, guards, lists, strict=False):
         for (counts, reason), box in zip(of_shape, some, strict=False):

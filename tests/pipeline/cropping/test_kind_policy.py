@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.cropping.decision import overridden
-from pipeline.cropping.kind_policy import KindPolicy, beginning, kind_with_objects, text_share
+from pipeline.cropping.kind_policy import KindPolicy, kind_with_objects, leading_box, text_share
 from pipeline.cropping.overrides import Override
 from pipeline.detectors import Detections
 from pipeline.photo.decode import Photo
@@ -33,30 +33,30 @@ TALL_SCREEN = replace(TALL, by_screen=True)
 
 
 def test_long_photos_by_each_rule() -> None:
-    assert KindPolicy().said(TALL, NOTHING, SHAPES) is None
-    assert KindPolicy("look").said(TALL_SCREEN, NOTHING, SHAPES) is None
+    assert KindPolicy().override_for(TALL, NOTHING, SHAPES) is None
+    assert KindPolicy("look").override_for(TALL_SCREEN, NOTHING, SHAPES) is None
     top = Override("", boxes_px={"1:1": (0, 0, 400, 400), "16:9": (0, 0, 400, 225),
                                  "free": (0, 0, 400, 800)}, reason="long_top")  # fmt: skip
-    assert KindPolicy().said(TALL_SCREEN, NOTHING, SHAPES) == top
-    assert KindPolicy("top").said(TALL, NOTHING, SHAPES) == top
+    assert KindPolicy().override_for(TALL_SCREEN, NOTHING, SHAPES) == top
+    assert KindPolicy("top").override_for(TALL, NOTHING, SHAPES) == top
     pad = Override("", never_crop=True, reason="long_pad")
-    assert KindPolicy("pad").said(TALL, NOTHING, SHAPES) == pad
+    assert KindPolicy("pad").override_for(TALL, NOTHING, SHAPES) == pad
     short = photo_of(400, 900, by_screen=True)
-    assert KindPolicy("pad").said(short, NOTHING, SHAPES) is None
+    assert KindPolicy("pad").override_for(short, NOTHING, SHAPES) is None
 
 
 def test_the_beginning_of_a_wide_photo_is_its_left_end() -> None:
     one, wide, free = SHAPES
-    assert beginning(3000, 600, one) == (0, 0, 600, 600)
-    assert beginning(3000, 600, wide) == (0, 0, 1067, 600)
-    assert beginning(3000, 600, free) == (0, 0, 1200, 600)
+    assert leading_box(3000, 600, one) == (0, 0, 600, 600)
+    assert leading_box(3000, 600, wide) == (0, 0, 1067, 600)
+    assert leading_box(3000, 600, free) == (0, 0, 1200, 600)
 
 
 def test_a_beginning_thinner_than_the_photo_is_its_middle() -> None:
     """In whole pixels: 399 - 250 leaves 74 on one side and 75 on the other."""
     (thin, flat) = parse_shapes("1:4,4:1")
-    assert beginning(399, 1000, thin) == (74, 0, 324, 1000)
-    assert beginning(1000, 399, flat) == (0, 74, 1000, 324)
+    assert leading_box(399, 1000, thin) == (74, 0, 324, 1000)
+    assert leading_box(1000, 399, flat) == (0, 74, 1000, 324)
 
 
 @pytest.mark.parametrize(
@@ -84,11 +84,11 @@ def test_a_photo_full_of_text_is_text_heavy_and_kept_whole() -> None:
     assert kind_with_objects(wide, text_at((0, 0, 90, 100))) == "photo"
     faces = replace(full, labels=["face"])
     assert kind_with_objects(photo, faces) == "photo"
-    said = KindPolicy().said(photo, full, SHAPES)
+    said = KindPolicy().override_for(photo, full, SHAPES)
     assert said == Override("", never_crop=True, reason="text_pad")
-    assert KindPolicy(text_heavy="crop").said(photo, full, SHAPES) is None
+    assert KindPolicy(text_heavy="crop").override_for(photo, full, SHAPES) is None
     page = photo_of(100, 100, kind="text-heavy")
-    assert KindPolicy().said(page, NOTHING, SHAPES) == said
+    assert KindPolicy().override_for(page, NOTHING, SHAPES) == said
     decided = overridden(said, SHAPES[0], (100, 140))
     assert decided is not None
     assert (decided.fit, decided.chosen.boxes.tolist()) == ("pad", [[0, 0, 100, 140]])

@@ -5,8 +5,8 @@ import pytest
 
 from pipeline.cropping.evidence import Evidence, evidence_of
 from pipeline.cropping.penalties import (
+    fits_in_crop,
     head_cuts,
-    holdable,
     object_cuts,
     shares_of,
     text_cuts,
@@ -136,8 +136,8 @@ def test_people_and_things_that_fit_are_not_cut_and_regions_may_be(
 def test_what_is_as_long_as_the_photo_is_hard_to_hold(ratio: float | None) -> None:
     """No crop is longer than the photo: what reaches from end to end fits it just so."""
     end_to_end = [0.3, 0.0, 0.5, 1.0] if ratio != 2.0 else [0.0, 0.3, 1.0, 0.5]
-    assert holdable(np.array([end_to_end]), ratio) == pytest.approx([0.5])
-    assert holdable(np.array([[0.3, 0.3, 0.5, 0.5]]), ratio) == pytest.approx([1.0])
+    assert fits_in_crop(np.array([end_to_end]), ratio) == pytest.approx([0.5])
+    assert fits_in_crop(np.array([[0.3, 0.3, 0.5, 0.5]]), ratio) == pytest.approx([1.0])
 
 
 def test_text_is_shown_whole_or_left_out() -> None:

@@ -66,7 +66,7 @@ def test_the_network_s_scores_count_by_softmax() -> None:
     assert len(known.boxes) == 1  # the other one is too unlikely
     near = Preferred.of(boxes, np.array([0.01, -0.01]))
     odds = np.exp(-0.02 / 0.06 / 0.3)
-    assert near.chances == pytest.approx([1 / (1 + odds), odds / (1 + odds)])
+    assert near.probabilities == pytest.approx([1 / (1 + odds), odds / (1 + odds)])
 
 
 def rule_of(**changes: object) -> Rule:

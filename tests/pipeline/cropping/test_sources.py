@@ -10,7 +10,7 @@ import torch
 from pipeline.cropping.build import make_source
 from pipeline.cropping.decide import GuardPolicy, PhotoGuards
 from pipeline.cropping.protected import protected_of
-from pipeline.cropping.sources import DetectorSource, GivenSource, ObjectSource, inside
+from pipeline.cropping.sources import DetectorSource, GivenSource, ObjectSource, clipped_to_photo
 from pipeline.cropping.transfer import SentPhoto, Transfer
 from pipeline.detectors import Detections, Pixels
 from pipeline.detectors.embedded import EmbeddedDetector
@@ -107,7 +107,9 @@ def test_each_photo_has_its_own_boxes_and_one_without_any_is_an_error() -> None:
 
 def test_objects_are_clipped_and_nonsense_is_dropped() -> None:
     given = objects((-5, -5, 10, 10), (np.nan, 0, 5, 5), (310, 0, 320, 10), (7, 7, 7, 9))
-    kept = inside(replace(given, scores=np.array([4, 3, 2, 1], np.float32)), photo(300, 200))
+    kept = clipped_to_photo(
+        replace(given, scores=np.array([4, 3, 2, 1], np.float32)), photo(300, 200)
+    )
     assert kept.boxes.tolist() == [[0, 0, 10, 10]]
     assert (kept.scores.tolist(), kept.labels) == ([4], ["thing"])
 
@@ -116,7 +118,7 @@ def test_objects_are_clipped_and_nonsense_is_dropped() -> None:
 def test_boxes_much_thinner_than_a_pixel_are_no_objects() -> None:
     """With one of them the share of the main subject, and so the levels, would be no numbers."""
     thin = [(0, 0, 1e-30, 10), (1e-20, 50, 2e-20, 60), (5, 5, 9, 5.0005), (0, 0, 1e-25, 1e-25)]
-    kept = inside(objects((50, 50, 150, 150), *thin, (5, 5, 9, 5.01)), photo(300, 200))
+    kept = clipped_to_photo(objects((50, 50, 150, 150), *thin, (5, 5, 9, 5.01)), photo(300, 200))
     assert kept.boxes.tolist() == [[50, 50, 150, 150], [5, 5, 9, np.float32(5.01)]]
     guard = PhotoGuards(GuardPolicy.read("subject=0.2"), protected_of(kept, (300, 200)))(parse_shape("1:1"))
     assert guard.levels([[100, 0, 300, 200]]).tolist() == [0]  # half of one of two things: .25

@@ -9,7 +9,7 @@ from pipeline.cropping.evidence import evidence_of
 from pipeline.cropping.features import Preferred
 from pipeline.cropping.refine import extents_of, neighbours
 from pipeline.cropping.rule import CropValue, packaged_rule
-from pipeline.cropping.values import CandidateList, ListValues, ValuesTogether
+from pipeline.cropping.values import CandidateList, ListValues, StackedValues
 from pipeline.detectors import Attention, Detections
 from pipeline.shapes import parse_shape, parse_shapes
 
@@ -41,7 +41,7 @@ def values_of_shapes() -> list[tuple[CropValue, FloatArray]]:
 def test_values_together_are_those_of_each_shape_alone() -> None:
     """Shapes prefer other numbers of candidates, and count other boxes that are not to be cut."""
     known = values_of_shapes()
-    together = ValuesTogether([value_of for value_of, _ in known])
+    together = StackedValues([value_of for value_of, _ in known])
     for count in (1, 5):
         boxes = np.stack([RANDOM.permutation(candidates)[:count] for _, candidates in known])
         alone = [value_of(some) for (value_of, _), some in zip(known, boxes, strict=True)]
@@ -50,7 +50,7 @@ def test_values_together_are_those_of_each_shape_alone() -> None:
 
 def test_neighbours_have_the_values_of_boxes() -> None:
     known = values_of_shapes()
-    together = ValuesTogether([value_of for value_of, _ in known])
+    together = StackedValues([value_of for value_of, _ in known])
     starts = np.stack([candidates[-3] for _, candidates in known])
     near = neighbours(starts, 0.02, np.array([value_of.largest_width for value_of, _ in known]))
     np.testing.assert_allclose(together(near, extents_of(near)), together(near), atol=1e-12)
@@ -64,7 +64,7 @@ def test_what_candidates_share_is_known_before_any_photo() -> None:
     preferred = Preferred.of(known.boxes_rel, scores)
     assert 1 < len(preferred.boxes) < len(boxes)
     # of each box alone, and of shares of the sides instead of pixels
-    expected = [iou(box, preferred.boxes) @ preferred.chances for box in known.boxes_rel]
+    expected = [iou(box, preferred.boxes) @ preferred.probabilities for box in known.boxes_rel]
     np.testing.assert_allclose(known.overlap(preferred), expected, atol=1e-12)
     whole = Preferred(np.array([[0.0, 0.0, 1.0, 1.0]]), np.ones(1))  # no candidate of this list
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) / np.prod(SIZE)
@@ -76,7 +76,7 @@ def test_long_lists_have_no_matrix_and_the_same_overlap() -> None:
     known = CandidateList.of(boxes, SIZE)
     assert known.overlaps is None
     preferred = Preferred.of(known.boxes_rel, RANDOM.normal(size=len(boxes)))
-    expected = [iou(box, preferred.boxes) @ preferred.chances for box in known.boxes_rel]
+    expected = [iou(box, preferred.boxes) @ preferred.probabilities for box in known.boxes_rel]
     np.testing.assert_allclose(known.overlap(preferred), expected, atol=1e-12)
 
 

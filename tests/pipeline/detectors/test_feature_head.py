@@ -24,7 +24,7 @@ from pipeline.detectors.feature_head import (
     SharedTrunk,
     at_stride_16,
     features_in,
-    in_cells,
+    resample_map,
 )
 from pipeline.detectors.packaged import FEATURES_OF, feature_weights
 from pipeline.detectors.subject_network import CHANNELS, Levels
@@ -85,12 +85,12 @@ def test_levels_of_stride_8_are_means_of_four_cells() -> None:
         means = means + (cells[..., ::2, 1::2] + cells[..., 1::2, 1::2]) / 4
         torch.testing.assert_close(getattr(halved, name), means)
     assert halved.medium is levels.medium
-    assert halved.looked_coarse is levels.looked_coarse
+    assert halved.map_coarse is levels.map_coarse
 
 
 def test_cells_of_another_map_lie_at_the_same_shares_of_the_photo() -> None:
     ramp = torch.arange(8.0)[None, None, None].expand(1, 1, 4, 8)  # by column
-    finer = in_cells(ramp, (4, 16))[0, 0, 0]
+    finer = resample_map(ramp, (4, 16))[0, 0, 0]
     # The centre of finer cell j lies at (j + .5) / 2 - .5 coarse cells.
     assert finer[1:-1].tolist() == [j / 2 - 0.25 for j in range(1, 15)]
 
@@ -102,7 +102,7 @@ def test_the_packaged_branch_tells_the_map_of_the_packaged_network() -> None:
     assert found.features is not None
     image, _ = prepare_image(PIXELS)
     wanted: Tensor = load_model("starter").eval().backbone(image[None])[0]
-    told = in_cells(found.features[None], wanted.shape[-2:])[0]
+    told = resample_map(found.features[None], wanted.shape[-2:])[0]
     lost = (told - wanted).square().mean(dim=(1, 2)) / wanted.var(dim=(1, 2))
     assert lost.max() < 0.8
     assert lost.mean() < 0.25
