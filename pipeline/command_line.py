@@ -47,9 +47,9 @@ def run(
     found = _read(parser, kind, words)
     try:
         with extra_needed():
-            return work(_made(kind if isinstance(kind, type) else kind[found["command"]], found))
+            return work(_build(kind if isinstance(kind, type) else kind[found["command"]], found))
     except UsageError as error:
-        print(f"{parser.prog}: {in_flags(error)}", file=sys.stderr)
+        print(f"{parser.prog}: {message_with_flags(error)}", file=sys.stderr)
         return USAGE
     except LedgerError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
@@ -59,7 +59,7 @@ def run(
         return INTERRUPTED
 
 
-def in_flags(error: UsageError) -> str:
+def message_with_flags(error: UsageError) -> str:
     """Return an error's message with the setting in it spelt as its flag."""
     if isinstance(error, SettingError):
         return f"{flag(error.field)} {error.problem}"
@@ -176,12 +176,12 @@ def _subparser(parser: argparse.ArgumentParser, name: str) -> argparse.ArgumentP
     return found
 
 
-def _made(kind: type[T], found: Mapping[str, Any]) -> T:
+def _build(kind: type[T], found: Mapping[str, Any]) -> T:
     """Build the dataclass from the parsed values. Raises UsageError as the dataclass does."""
     types = get_type_hints(kind)
     values = {}
     for item in fields(kind):  # type: ignore[arg-type]
         inner = types[item.name]
-        value = _made(inner, found) if is_group(inner) else found[item.name]
+        value = _build(inner, found) if is_group(inner) else found[item.name]
         values[item.name] = tuple(value) if isinstance(value, list) else value
     return kind(**values)

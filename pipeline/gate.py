@@ -61,20 +61,20 @@ class Term:
 class GateFigures:
     """The figures of a run.
 
-    values:    by name
-    unknown:   figures that cannot be computed, and why
-    pointless: figures with nothing to measure, and why
-    damaged:   live runs that could not be compared with, and why, by run id
+    values: by name
+    unknown: figures that cannot be computed, and why
+    not_applicable: figures with nothing to measure, and why
+    damaged: live runs that could not be compared with, and why, by run id
     """
 
     values: Mapping[str, float] = field(default_factory=dict)
     unknown: Mapping[str, str] = field(default_factory=dict)
-    pointless: Mapping[str, str] = field(default_factory=dict)
+    not_applicable: Mapping[str, str] = field(default_factory=dict)
     damaged: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Judged:
+class TermResult:
     """A term with its measured value. value: None if there is none; `remark` says why."""
 
     term: Term
@@ -88,14 +88,14 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class GateResult:
     """The result of a gate for one run."""
 
-    terms: tuple[Judged, ...] = ()
+    terms: tuple[TermResult, ...] = ()
 
     @property
     def held(self) -> bool:
-        return all(judged.held for judged in self.terms)
+        return all(result.held for result in self.terms)
 
     def __str__(self) -> str:
         return "; ".join(map(str, self.terms)) or "no gate had to be met"
@@ -110,9 +110,9 @@ class Gate:
     def __str__(self) -> str:
         return ", ".join(map(str, self.terms))
 
-    def judge(self, measured: GateFigures, strict: bool) -> Judgement:
+    def judge(self, measured: GateFigures, strict: bool) -> GateResult:
         """Evaluate every term. strict: an unknown figure breaks its term."""
-        return Judgement(tuple(_judge(term, measured, strict) for term in self.terms))
+        return GateResult(tuple(_judge(term, measured, strict) for term in self.terms))
 
 
 def parse_gate(text: str) -> Gate:
@@ -154,11 +154,11 @@ def _bound(part: str, number: str) -> float:
     return bound
 
 
-def _judge(term: Term, measured: GateFigures, strict: bool) -> Judged:
+def _judge(term: Term, measured: GateFigures, strict: bool) -> TermResult:
     value = measured.values.get(term.figure)
     if value is not None:
-        return Judged(term, value, term.holds(value))
-    if why := measured.pointless.get(term.figure):
-        return Judged(term, None, True, why)
+        return TermResult(term, value, term.holds(value))
+    if why := measured.not_applicable.get(term.figure):
+        return TermResult(term, None, True, why)
     why = measured.unknown.get(term.figure, "it was not measured")
-    return Judged(term, None, not strict, why)
+    return TermResult(term, None, not strict, why)

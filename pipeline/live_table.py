@@ -24,7 +24,7 @@ from pipeline.settings import Settings
 from pipeline.storage.spool import pieces
 from pipeline.storage.store import Store
 
-AHEAD_S = 60.0  # smaller differences between clocks are not reported
+LEAST_CLOCK_SKEW_S = 60.0  # smaller differences between clocks are not reported
 Ending = Literal["done", "over_error_rate", "not_promoted"]
 
 
@@ -45,19 +45,19 @@ def channel_for(settings: Settings) -> str:
     return settings.running.channel or channel_name(settings.identity())
 
 
-def only_tries(settings: Settings) -> bool:
+def is_trial_job(settings: Settings) -> bool:
     """Return whether a job is a trial: it says so, or it covers only a part of its input."""
     limited = settings.input.limit is not None and not settings.input.retry
     return settings.running.trial or limited
 
 
-def about_job(settings: Settings) -> dict[str, object]:
+def job_entry(settings: Settings) -> dict[str, object]:
     """Return a manifest's entry about the job: all settings, the channel, whether it is a trial."""
-    resolved = {"channel": channel_for(settings), "trial": only_tries(settings)}
+    resolved = {"channel": channel_for(settings), "trial": is_trial_job(settings)}
     return {**settings.flat(), **resolved}
 
 
-def tell_standing(todo: Todo, log: Log) -> None:
+def report_plan_conditions(todo: Todo, log: Log) -> None:
     """Report what affects a plan: waiting and unfinished runs, forgotten photos, clock skew."""
     for run_id, photos in todo.waiting.items():
         covered = counted(photos, "photo is", "photos are")
@@ -72,7 +72,7 @@ def tell_standing(todo: Todo, log: Log) -> None:
     if todo.forgotten:
         left = counted(todo.forgotten, "photo of the input is", "photos of the input are")
         log.say("forgotten", f"{left} forgotten, and left out")
-    if todo.ahead_s > AHEAD_S:
+    if todo.ahead_s > LEAST_CLOCK_SKEW_S:
         log.say(
             "clock",
             f"WARNING: the latest run was committed {todo.ahead_s:,.0f} s ahead of this machine's "
@@ -97,7 +97,9 @@ def _report_unfinished(run: UnfinishedRun, code_version: str, log: Log) -> None:
     log.say("unfinished", f"WARNING: {state}: {reason}", **asdict(run))
 
 
-def take_out(settings: Settings, store: Store, todo: Todo, removal: Removal, log: Log) -> None:
+def apply_removals(
+    settings: Settings, store: Store, todo: Todo, removal: Removal, log: Log
+) -> None:
     """Forget photos as the overrides say, restore those listed again and prune those gone."""
     dry = settings.running.dry_run or settings.estimating.estimate
     _forget(settings, store, removal.forgotten, dry, log)
@@ -161,7 +163,7 @@ def go_live(settings: Settings, store: Store, log: Log, committed: Manifest | No
     committed: the run that the job has just committed, if any
     """
     running = settings.running
-    if only_tries(settings):
+    if is_trial_job(settings):
         log.say("trial", "this is a trial: it does not go live, and covers no photo")
         return True
     channel = channel_for(settings)
@@ -175,7 +177,7 @@ def go_live(settings: Settings, store: Store, log: Log, committed: Manifest | No
     request = Request(gate=gate, strict=strict, behind=True, who=whoami(), why="its commit")
     outcomes = promote_waiting(store, channel, request)
     for outcome in outcomes:
-        _tell(outcome, log)
+        _report(outcome, log)
     if committed is not None and only_failed_again(committed):
         text = f"run {committed.run_id} is not made live: every photo failed again"
         log.say("failed_again", f"{text}, so nothing changes in what is live")
@@ -186,7 +188,7 @@ def go_live(settings: Settings, store: Store, log: Log, committed: Manifest | No
     return all(outcome.is_live for outcome in outcomes)
 
 
-def _tell(outcome: Outcome, log: Log) -> None:
+def _report(outcome: Outcome, log: Log) -> None:
     run, facts = outcome.run_id, {"run_id": outcome.run_id, "channel": outcome.channel}
     figures = dict(outcome.measured.values)
     for live, problem in outcome.measured.damaged.items():

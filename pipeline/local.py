@@ -30,10 +30,10 @@ from pipeline.stages.wire import keep_pandas_out, use_system_allocator
 from pipeline.stages.worker import Job
 from pipeline.stages.worker_deaths import DEATHS
 from pipeline.stop import Drained, Stop
-from pipeline.warm_up import context_of, let_signals_through
+from pipeline.warm_up import process_context, unblock_signals
 
-LOOK_S = 0.5  # between two checks whether the job is to stop
-END_S = 5.0  # for a terminated process to end
+POLL_S = 0.5  # between two checks whether the job is to stop
+TERMINATE_TIMEOUT_S = 5.0  # for a terminated process to end
 READY, DONE, FAILED = "ready", "done", "failed"  # messages of a process
 
 
@@ -77,7 +77,9 @@ class LocalWorkers:
 
         Raises LedgerError if a worker cannot continue, Drained after an early stop.
         """
-        yield from Crew(min(self.processes, len(pending)), job, self.scores).run(pending, stop)
+        yield from WorkerPool(min(self.processes, len(pending)), job, self.scores).run(
+            pending, stop
+        )
 
 
 def local_workers(asked: int, tasks: int) -> LocalWorkers:
@@ -100,7 +102,7 @@ def usable_cores(quotas: Path = Path("/sys/fs/cgroup")) -> int:
 
 
 @dataclass
-class Member:
+class WorkerProcess:
     """One process and its current task."""
 
     process: BaseProcess
@@ -112,18 +114,18 @@ class Member:
         """End the process; a task that it has not recorded is left to another."""
         self.pipe.close()
         self.process.terminate()
-        self.process.join(END_S)
+        self.process.join(TERMINATE_TIMEOUT_S)
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
 
 
-class Crew:
+class WorkerPool:
     """Processes that do tasks."""
 
     def __init__(self, processes: int, job: Job, scores: bool) -> None:
         self.processes, self.job, self.scores = processes, job, scores
-        self.members: list[Member] = []
+        self.workers: list[WorkerProcess] = []
         self.deaths: Counter[int] = Counter()  # by task
         # The stages give up a photo that kills processes, so this is more than enough.
         self.most_deaths = DEATHS * (job.settings.running.task_images + 1)
@@ -131,34 +133,34 @@ class Crew:
     def run(self, waiting: deque[int], stop: Stop) -> Iterator[TaskSummary]:
         """Do tasks in order, giving each to the next idle process."""
         try:
-            while len(self.members) < self.processes and not stop.asked:
+            while len(self.workers) < self.processes and not stop.asked:
                 self._start(stop)
-            while any(one.task is not None for one in self.members) or (waiting and not stop.asked):
-                for member in list(self.members):
-                    if member.is_ready and member.task is None and waiting and not stop.asked:
-                        member.task = waiting.popleft()
-                        self._give(member)
-                for pipe in wait([one.pipe for one in self.members], LOOK_S):
-                    member = next(one for one in self.members if one.pipe is pipe)
+            while any(one.task is not None for one in self.workers) or (waiting and not stop.asked):
+                for worker in list(self.workers):
+                    if worker.is_ready and worker.task is None and waiting and not stop.asked:
+                        worker.task = waiting.popleft()
+                        self._give(worker)
+                for pipe in wait([one.pipe for one in self.workers], POLL_S):
+                    worker = next(one for one in self.workers if one.pipe is pipe)
                     try:
-                        said, what = member.pipe.recv()
+                        message, content = worker.pipe.recv()
                     except (EOFError, OSError):
-                        self._replace(member, waiting, stop)
+                        self._replace(worker, waiting, stop)
                         continue
-                    if said == FAILED:
-                        raise LedgerError(f"a worker could not go on: {what}")
-                    member.is_ready, member.task = True, None
-                    yield from what
+                    if message == FAILED:
+                        raise LedgerError(f"a worker could not go on: {content}")
+                    worker.is_ready, worker.task = True, None
+                    yield from content
         finally:
-            for member in self.members:
-                member.end()
+            for worker in self.workers:
+                worker.end()
         if waiting:
             raise Drained
 
     def _start(self, stop: Stop) -> None:
         """Start a process. Raises LedgerError if that fails, unless the job is to stop."""
         ours, theirs = multiprocessing.Pipe()
-        process = context_of(self.scores).Process(  # type: ignore[attr-defined]
+        process = process_context(self.scores).Process(  # type: ignore[attr-defined]
             target=do_tasks, args=(theirs, self.job, self.scores), daemon=True
         )
         try:
@@ -170,40 +172,40 @@ class Crew:
                 why = "the one it is forked from was ended" if is_lost else error
                 raise LedgerError(f"a worker could not start: {why}") from error
         else:
-            self.members.append(Member(process, ours))
+            self.workers.append(WorkerProcess(process, ours))
         finally:
             theirs.close()  # so that this side sees when the process ends
 
-    def _give(self, member: Member) -> None:
+    def _give(self, worker: WorkerProcess) -> None:
         with suppress(OSError):  # it has died, which the next read of its pipe shows
-            member.pipe.send(member.task)
+            worker.pipe.send(worker.task)
 
-    def _replace(self, member: Member, waiting: deque[int], stop: Stop) -> None:
+    def _replace(self, worker: WorkerProcess, waiting: deque[int], stop: Stop) -> None:
         """Replace a process that died and put its task first in the queue.
 
         If the job is to stop, none is started: the signal may have gone to all of them.
         """
-        self.members.remove(member)
-        member.pipe.close()
-        member.process.join()
-        if member.task is not None:
-            waiting.appendleft(member.task)
+        self.workers.remove(worker)
+        worker.pipe.close()
+        worker.process.join()
+        if worker.task is not None:
+            waiting.appendleft(worker.task)
         if stop.asked:
             return
-        how = _ending(member.process.exitcode)
-        if not member.is_ready:
+        how = _ending(worker.process.exitcode)
+        if not worker.is_ready:
             raise LedgerError(f"a worker could not start: it {how}")
-        if member.task is not None:
-            self.deaths[member.task] += 1
-            if self.deaths[member.task] > self.most_deaths:
-                raise LedgerError(f"workers do not survive task {member.task}: the last one {how}")
+        if worker.task is not None:
+            self.deaths[worker.task] += 1
+            if self.deaths[worker.task] > self.most_deaths:
+                raise LedgerError(f"workers do not survive task {worker.task}: the last one {how}")
         self._start(stop)
 
 
 def do_tasks(pipe: Connection, job: Job, scores: bool) -> None:
     """Do tasks as they arrive, until the pipe is closed. The main function of a process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that sends the tasks handles Ctrl-C
-    let_signals_through()
+    unblock_signals()
     try:
         keep_pandas_out()
         use_system_allocator()

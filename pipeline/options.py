@@ -108,8 +108,8 @@ def _check_one(item: Field[Any], value: Any, annotation: Any) -> None:
         return
     plain = [one for one in kinds if one in _KINDS]
     if plain and not any(_is_a(value, one) for one in plain):
-        said = " or ".join(_KINDS[one][1] for one in plain)
-        raise SettingError(item.name, f"must be {said}, not {value!r}")
+        expected = " or ".join(_KINDS[one][1] for one in plain)
+        raise SettingError(item.name, f"must be {expected}, not {value!r}")
     if value != value:
         raise SettingError(item.name, "must be a number, not NaN")
     least, most, below = (item.metadata[bound] for bound in ("least", "most", "below"))

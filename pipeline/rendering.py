@@ -29,7 +29,7 @@ from pipeline.storage.store import check_reachable, open_store
 
 RENDERED = "rendered anew"  # the reason why a photo is done
 # Settings that describe what one job was for, not how it worked.
-_OF_ONE_JOB = {
+_JOB_ONLY = {
     "limit", "resume", "retry", "overrides", "focus_columns", "mode", "dry_run", "estimate",
     "prune", "promote", "channel", "trial", "include", "exclude", "local",
 }  # fmt: skip
@@ -89,7 +89,7 @@ def plan_rendering(asked: RenderRequest, cores: Callable[[], int] | None = None)
 
 def _settings(old: Manifest, asked: RenderRequest) -> tuple[Settings, dict[str, str]]:
     """Return the new run's settings, and its identity's entry about derived ratios."""
-    values = _meaning_of(old)
+    values = _effective_settings(old)
     before = Settings.of(**values)
     changes = dict(asked.changes)
     derived = {}
@@ -103,8 +103,8 @@ def _settings(old: Manifest, asked: RenderRequest) -> tuple[Settings, dict[str, 
                 f"{', '.join(far)}: no shape of run {old.run_id} ({', '.join(stored)}) is within "
                 f"{1 - NEAR:.0%} of it; crop the photos for it with crop_bucket --ratios",
             )
-        told = [f"{name} from {source}" for name, source in sources.items() if name != source]
-        derived = {"derived": ", ".join(told)} if told else {}
+        changed = [f"{name} from {source}" for name, source in sources.items() if name != source]
+        derived = {"derived": ", ".join(changed)} if changed else {}
         values["safe_areas"] = _areas_of(str(values["safe_areas"]), set(sources))
     job = {
         "output": asked.output,
@@ -132,10 +132,10 @@ def _with_format(settings: Settings, asked: RenderRequest) -> Settings:
     return replace(settings, thumbnails=replace(thumbnails, format=format))
 
 
-def _meaning_of(old: Manifest) -> dict[str, Any]:
+def _effective_settings(old: Manifest) -> dict[str, Any]:
     """Return every setting as it applied to a run, at its `before` where the run has no value."""
     known = Settings().flat()
-    values = {n: v for n, v in old.job.items() if n in known and n not in _OF_ONE_JOB}
+    values = {n: v for n, v in old.job.items() if n in known and n not in _JOB_ONLY}
     for part in (Settings().decoding, Settings().cropping, Settings().thumbnails):
         for item in fields(part):
             before = item.metadata["before"]

@@ -29,9 +29,10 @@ from pipeline.stages.task import TaskSummary
 from pipeline.stages.worker import Job, sandbox_problem
 from pipeline.stop import Drained, Stop
 
-PHOTOS_AN_ACTOR = 40  # an actor takes as long to start as to score this many
-_OF_A_CLUSTER = ("ray", "prometheus_client")
-_ELSEWHERE = {"RAY_ADDRESS", "RAY_JOB_CONFIG_JSON_ENV_VAR"}  # set if there is a cluster to join
+PHOTOS_PER_ACTOR = 40  # an actor takes as long to start as to score this many
+_CLUSTER_PACKAGES = ("ray", "prometheus_client")
+# One of these is set if there is a cluster to join.
+_CLUSTER_VARIABLES = {"RAY_ADDRESS", "RAY_JOB_CONFIG_JSON_ENV_VAR"}
 
 
 class TaskWorkers(Protocol):
@@ -72,11 +73,11 @@ def crop_bucket(settings: Settings, log: Log, stop: Stop | None = None) -> Endin
     stop: requests an early end. Raises UsageError for a job that makes no sense, LedgerError for a
     run that cannot continue, Drained after an early stop. Records are kept in every case.
     """
-    for package in () if settings.running.local else _OF_A_CLUSTER:
+    for package in () if settings.running.local else _CLUSTER_PACKAGES:
         if find_spec(package) is None:  # fail before a long listing
             raise ModuleNotFoundError(f"No module named {package!r}", name=package)
     check_metrics_file(settings.running.metrics_file)
-    cores = partial(cores_at_hand, settings.running)
+    cores = partial(available_cores, settings.running)
     return carry_out(plan(settings, log, cores), log, stop)
 
 
@@ -85,8 +86,8 @@ def carry_out(planned: PlannedRun, log: Log, stop: Stop | None = None) -> Ending
     settings, left, stop = planned.settings, planned.todo.inputs.num_rows, stop or Stop()
     log.say("plan", planned.message, images=left, covered=planned.todo.covered)
     if settings.estimating.estimate:
-        return tell_estimate(planned, log) if left else "done"
-    planned.take_out(log)
+        return report_estimate(planned, log) if left else "done"
+    planned.apply_removals(log)
     if not left:
         return planned.end_without_work(log)
     if settings.running.dry_run:
@@ -106,7 +107,7 @@ def carry_out(planned: PlannedRun, log: Log, stop: Stop | None = None) -> Ending
 def work_and_commit(job: Job, ledger: Ledger, log: Log, stop: Stop) -> Ending:
     """Do the tasks that have no record yet and commit the run; return how it ended."""
     settings, pending, session = job.settings.running, deque(ledger.pending()), Session()
-    with told_totals(job, ledger, log) as (totals, tell):
+    with exported_totals(job, ledger, log) as (totals, export):
         for record in ledger.records():  # of an earlier session
             totals.task_done(record.task, record.metrics)
         before = totals.as_dict()
@@ -128,14 +129,14 @@ def work_and_commit(job: Job, ledger: Ledger, log: Log, stop: Stop) -> Ending:
                     totals.task_done(done.task, done.metrics)
                     if done.spans:
                         session.task_done(done.metrics, done.spans)
-                    tell()
+                    export()
                     well = done.metrics.photos - done.metrics.failed
                     progress.advance(done.metrics.photos, well, done.metrics.crops)
     return commit(job, ledger, log, totals.totals, session.facts())
 
 
 @contextmanager
-def told_totals(
+def exported_totals(
     job: Job, ledger: Ledger, log: Log
 ) -> Iterator[tuple[RunTotals, Callable[[], None]]]:
     """Yield a run's totals, exported to Prometheus if asked for, and what to call after a task.
@@ -151,21 +152,21 @@ def told_totals(
 
     totals = Telemetry(*about)
 
-    path, is_told = settings.metrics_file, False
+    path, has_warned = settings.metrics_file, False
 
-    def tell() -> None:
-        nonlocal is_told
+    def export() -> None:
+        nonlocal has_warned
         try:
             if path:
                 write_textfile(totals, path)
         except OSError as error:  # the run continues without its figures
-            if not is_told:
+            if not has_warned:
                 why = error.strerror or error
                 log.say("metrics", f"WARNING: the figures cannot be written into {path}: {why}")
-            is_told = True
+            has_warned = True
 
     with endpoint(totals, settings.metrics_port or None, settings.metrics_host):
-        yield totals, tell
+        yield totals, export
 
 
 def check_metrics_file(path: str) -> None:
@@ -178,7 +179,7 @@ def check_metrics_file(path: str) -> None:
         raise SettingError("metrics_file", f"must name a file, and {path} is a folder")
 
 
-def tell_estimate(planned: PlannedRun, log: Log) -> Ending:
+def report_estimate(planned: PlannedRun, log: Log) -> Ending:
     """Report what the planned run would take and cost, from a sample that leaves nothing behind."""
 
     def begin() -> tuple[Machines, Work]:
@@ -186,11 +187,11 @@ def tell_estimate(planned: PlannedRun, log: Log) -> Ending:
         workers = start(planned.settings.running, tasks, photos)
         return workers.machines, partial(workers.work, stop=Stop())
 
-    told = estimate(planned, log, begin)
-    for line in [] if log.json else lines(told):
+    forecast = estimate(planned, log, begin)
+    for line in [] if log.json else lines(forecast):
         log.say("estimate", line)
     if log.json:
-        log.say("estimate", lines(told)[1].strip(), **document(told))
+        log.say("estimate", lines(forecast)[1].strip(), **document(forecast))
     return "done"
 
 
@@ -206,13 +207,13 @@ def start(settings: RunningSettings, tasks: int, photos: int, scores: bool = Tru
         return here if scores else here.without_scoring()
     from pipeline.cluster.shares import start_ray  # slow to import; `local` needs no ray
 
-    shares = start_ray(settings, min(tasks, -(-photos // PHOTOS_AN_ACTOR)))
+    shares = start_ray(settings, min(tasks, -(-photos // PHOTOS_PER_ACTOR)))
     return shares if scores else shares.without_scoring()
 
 
-def cores_at_hand(settings: RunningSettings) -> int:
+def available_cores(settings: RunningSettings) -> int:
     """Count the cores of the cluster to join, else of this machine. Raises as `start`."""
-    if not settings.local and _ELSEWHERE & os.environ.keys():
+    if not settings.local and _CLUSTER_VARIABLES & os.environ.keys():
         return int(start(settings, 1, 1).machines.cores)
     from pipeline.local import usable_cores
 

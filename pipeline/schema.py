@@ -19,7 +19,7 @@ BOX = pa.list_(pa.float32(), 4)  # a box as one value
 BOX_OR_NULL = pa.list_(pa.float32())
 
 # The origin of a row. Filled in when a task is committed; null in old runs.
-MADE = (
+PROVENANCE = (
     pa.field("run_id", pa.string()),
     pa.field("processed_at", pa.timestamp("us", "UTC")),  # when its task was committed
     pa.field("weights", pa.string()),  # WEIGHTS_DIGITS digits of the scoring weights' sha256
@@ -91,7 +91,7 @@ IMAGES = pa.schema(
         pa.field("detect_s", pa.float32()),
         pa.field("score_s", pa.float32()),
         pa.field("encode_s", pa.float32()),
-        *MADE,
+        *PROVENANCE,
     ]
 )
 
@@ -128,7 +128,7 @@ CROPS = pa.schema(
         pa.field("image", pa.large_binary()),
         pa.field("sha256", pa.string()),  # of `image`
         pa.field("file", pa.string()),  # key under the output, with --crop-files
-        *MADE,
+        *PROVENANCE,
     ]
 )
 

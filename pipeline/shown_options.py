@@ -35,12 +35,12 @@ class ShownOption:
         """The option as it is typed, with a placeholder for its value."""
         if self.about["positional"]:
             return self.placeholder + " ..." * self.many
-        if self.may_be_alone:
+        if self.value_is_optional:
             return f"{flag(self.field.name)} [{self.placeholder}]"
         return flag(self.field.name) + f" {self.placeholder}" * (self.type is not bool)
 
     @property
-    def may_be_alone(self) -> bool:
+    def value_is_optional(self) -> bool:
         """Whether its value may be left out."""
         return self.about["alone"] is not MISSING
 
@@ -73,7 +73,7 @@ class ShownOption:
         if not (about["required"] or "default:" in text):
             text += f" (default: {self.default})"
         given: dict[str, Any] = {"help": text.replace("%", "%%")}
-        if self.may_be_alone:
+        if self.value_is_optional:
             given |= {"metavar": self.placeholder, "nargs": "?", "const": about["alone"]}
         elif self.type is bool:
             given |= {"action": "store_true"}

@@ -15,7 +15,7 @@ from multiprocessing.context import BaseContext
 
 LOADED = ["pipeline.local"]
 LOADED_TO_SCORE = [*LOADED, "pipeline.cropping.engine", "pipeline.detectors.embedded"]
-HELD_BACK = (signal.SIGINT, signal.SIGTERM)  # blocked in workers until they unblock them
+BLOCKED_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # blocked in workers until they unblock them
 SOCKET = "/pymp-12345678/listener-12345678"  # the form of multiprocessing's names in a folder
 LONGEST_SOCKET = 107  # bytes, on Linux
 SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
@@ -23,22 +23,22 @@ SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
 
 def begin() -> None:
     """Start the process that workers are forked from; it loads while this one continues."""
-    context_of(scores=True)
+    process_context(scores=True)
 
 
-def context_of(scores: bool) -> BaseContext:
+def process_context(scores: bool) -> BaseContext:
     """Return the context to start processes from: a preloaded fork server where that is safe.
 
-    The fork server is started if it is not running. It blocks HELD_BACK for good, as Python's own
-    resource tracker does: the job handles a signal to the whole group, and the fork server ends
-    with the last process that it was started for. Its children call `let_signals_through`.
+    The fork server is started if it is not running. It blocks BLOCKED_SIGNALS for good, as Python's
+    own resource tracker does: the job handles a signal to the whole group, and the fork server ends
+    with the last process that it was started for. Its children call `unblock_signals`.
     """
     if sys.platform != "linux" or not _sockets_have_room():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(LOADED_TO_SCORE if scores else LOADED)
     resource_tracker.ensure_running()  # else started below, which unblocks the signals
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED_SIGNALS)
     try:
         forkserver.ensure_running()
     finally:
@@ -46,9 +46,9 @@ def context_of(scores: bool) -> BaseContext:
     return context
 
 
-def let_signals_through() -> None:
-    """Unblock signals in a process from `context_of`; pending ones are delivered now."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
+def unblock_signals() -> None:
+    """Unblock signals in a process from `process_context`; pending ones are delivered now."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED_SIGNALS)
 
 
 def _sockets_have_room() -> bool:

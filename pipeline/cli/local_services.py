@@ -25,7 +25,7 @@ from pathlib import Path
 
 import psutil
 
-from pipeline.ray_variables import KEEPS_WORKERS, ON_LOOPBACK
+from pipeline.ray_variables import KEEP_IDLE_WORKERS, ON_LOOPBACK
 
 LOOPBACK = "127.0.0.1"
 # Above the ports of Ray's workers (10002 to 19999), below those that Linux (from 32768) and macOS
@@ -109,7 +109,7 @@ def ray_head(
     gcs, dashboard, client, agent = free_ports(4)
     own = {
         **ON_LOOPBACK,
-        **KEEPS_WORKERS,
+        **KEEP_IDLE_WORKERS,
         **(environment or {}),
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),

@@ -17,7 +17,7 @@ from ray._private.node import Node  # ... nor has the class that starts Ray's pr
 from ray._private.services import find_bootstrap_address  # ... nor has `ray start`'s address
 
 from pipeline.errors import LedgerError
-from pipeline.ray_variables import KEEPS_WORKERS, LOOPBACK_SWITCH, UNWATCHED
+from pipeline.ray_variables import KEEP_IDLE_WORKERS, LOOPBACK_SWITCH, NO_TELEMETRY
 from pipeline.stop import Drained
 
 CONNECT_TIMEOUT_S = 5.0  # for a cluster to accept a connection
@@ -96,7 +96,7 @@ def _join(address: str, quiet: dict[str, Any]) -> None:
 def _start(quiet: dict[str, Any]) -> None:
     # Workers inherit the variable; a runtime_env would cost a second.
     os.environ["PYTHONPATH"] = with_our_packages(os.environ.get("PYTHONPATH"))
-    for name, value in {**UNWATCHED, **KEEPS_WORKERS}.items():
+    for name, value in {**NO_TELEMETRY, **KEEP_IDLE_WORKERS}.items():
         os.environ.setdefault(name, value)
     _keep_to_loopback()
     ray.init(address="local", **quiet)

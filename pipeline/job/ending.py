@@ -16,7 +16,7 @@ from pipeline.ledger.figures import Figures
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import failed_photos
 from pipeline.ledger.records import Manifest
-from pipeline.live_table import Ending, about_job, go_live
+from pipeline.live_table import Ending, go_live, job_entry
 from pipeline.report.progress import Log, opening, summary_lines
 from pipeline.settings import Settings, Verdict
 from pipeline.stages.worker import Job
@@ -45,7 +45,7 @@ def commit(
     about = {
         "verdict": verdict,
         "weights": job.weights.as_dict(),
-        "job": about_job(job.settings),
+        "job": job_entry(job.settings),
         "session": {**session, "driver_requests": dict(requests_so_far())},
     }
     manifest = ledger.finish(about)

@@ -9,7 +9,7 @@ from pipeline.ledger.channels.live import stored_runs
 from pipeline.ledger.coverage.incremental import REPEATS, Todo
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plan import TaskCuts
-from pipeline.live_table import Ending, Removal, go_live, take_out
+from pipeline.live_table import Ending, Removal, apply_removals, go_live
 from pipeline.report.progress import Log
 from pipeline.report.words import counted
 from pipeline.schema import INPUT_SEEN
@@ -96,9 +96,9 @@ class PlannedRun:
         )  # fmt: skip
         return job, ledger
 
-    def take_out(self, log: Log) -> None:
+    def apply_removals(self, log: Log) -> None:
         """Take out of the live table what is forgotten or gone; a dry run only says it."""
-        take_out(self.settings, self.store, self.todo, self.removal, log)
+        apply_removals(self.settings, self.store, self.todo, self.removal, log)
 
     def end_without_work(self, log: Log) -> Ending:
         """How a job with nothing left to do ends: an earlier failure still counts.

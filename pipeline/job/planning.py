@@ -26,7 +26,7 @@ from pipeline.live_table import (
     Removal,
     channel_for,
     live_and_forgotten,
-    tell_standing,
+    report_plan_conditions,
 )
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
@@ -75,7 +75,7 @@ def plan(settings: Settings, log: Log, cores: Callable[[], int] | None = None) -
     todo, obeyed, listed = _todo(settings, overrides, store, spec, log)
     for run_id, error in todo.damaged.items():
         log.say("damaged_run", f"WARNING: run {run_id} covers nothing: {error}", run_id=run_id)
-    tell_standing(todo, log)
+    report_plan_conditions(todo, log)
     if of_format and todo.inputs.num_rows and not settings.thumbnails.boxes_only:
         log.say("format", of_format, format=settings.thumbnails.format)
     check_crop_names(settings, todo.inputs if listed is None else listed.table)

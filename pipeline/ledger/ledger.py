@@ -220,7 +220,7 @@ class Ledger:
         return found
 
     def _write_table(self, n: int, attempt: str, name: str, table: pa.Table) -> DataFile:
-        if schema.MADE[0].name in TABLES[name].names:
+        if schema.PROVENANCE[0].name in TABLES[name].names:
             table = with_provenance(table, self.run_id, self.spec.weights_sha256, time.time())
         if name == "crops" and self.spec.settings.get("picture_column") == "struct":
             table = as_struct(table)

@@ -61,9 +61,9 @@ def check_tables(tables: Mapping[str, pa.Table], inputs: pa.Table) -> None:
 
 
 def with_provenance(table: pa.Table, run_id: str, weights_sha256: str, at_s: float) -> pa.Table:
-    """Fill in a table's columns of `schema.MADE`; at_s: Unix time."""
+    """Fill in a table's columns of `schema.PROVENANCE`; at_s: Unix time."""
     values = (run_id, int(at_s * MICROSECONDS), weights_sha256[: schema.WEIGHTS_DIGITS])
-    for field, value in zip(schema.MADE, values, strict=True):
+    for field, value in zip(schema.PROVENANCE, values, strict=True):
         column = pa.repeat(pa.scalar(value, field.type), len(table))
         table = table.set_column(table.schema.get_field_index(field.name), field, column)
     return table

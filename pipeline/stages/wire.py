@@ -108,7 +108,7 @@ def task_tables(
     """Build the task's part of the run's tables, by name.
 
     `candidates` is there only on request, `previews` and `crop_files` only if they have rows. The
-    columns of `schema.MADE` are null until the ledger writes them.
+    columns of `schema.PROVENANCE` are null until the ledger writes them.
     """
     extra = [pa.field(name, type_) for name, type_ in task.column_types.items()]
     images = [{**row.pass_through, **_image_values(row)} for row in task.rows]

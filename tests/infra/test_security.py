@@ -8,7 +8,7 @@ import pytest
 
 import pipeline
 from pipeline.cli.crop import parser
-from pipeline.ray_variables import KEEPS_WORKERS
+from pipeline.ray_variables import KEEP_IDLE_WORKERS
 from pipeline.settings import Settings
 from tests.infra.manifests import INFRA, ROOT, containers, documents, kubernetes, ray_job, templates
 
@@ -188,12 +188,12 @@ def test_workers_drain_before_they_are_killed() -> None:
 
 
 def test_readers_that_wait_are_kept_on_every_node() -> None:
-    (name,) = KEEPS_WORKERS
+    (name,) = KEEP_IDLE_WORKERS
     for group in ray_job()["spec"]["rayClusterSpec"]["workerGroupSpecs"]:
         (worker,) = containers(group["template"])
-        assert environment(worker)[name]["value"] == KEEPS_WORKERS[name]
+        assert environment(worker)[name]["value"] == KEEP_IDLE_WORKERS[name]
     (machines,) = documents("ray_cluster.yaml")
-    assert f"--env {name}={KEEPS_WORKERS[name]}" in machines["docker"]["run_options"]
+    assert f"--env {name}={KEEP_IDLE_WORKERS[name]}" in machines["docker"]["run_options"]
 
 
 def test_shared_memory_and_tmp_fit_into_the_pod() -> None:

@@ -141,7 +141,7 @@ def test_a_damaged_run_is_named_and_its_photos_are_done_again(photos: Path, log:
 def carry_out(given: Settings, log: Log, failed: dict[int, str] | None = None) -> str:
     """Plan and commit as `pipeline.run` does, the work itself apart; how it ended."""
     planned = plan(given, log)
-    planned.take_out(log)
+    planned.apply_removals(log)
     if planned.todo.inputs.num_rows == 0:
         return planned.end_without_work(log)
     if given.running.dry_run:

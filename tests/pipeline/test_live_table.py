@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.ledger.coverage.incremental import uncovered
 from pipeline.ledger.promotion.promotion import Request, promote
-from pipeline.live_table import Removal, go_live, take_out, tell_standing
+from pipeline.live_table import Removal, apply_removals, go_live, report_plan_conditions
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
 from pipeline.storage.store import Store, open_store
@@ -59,15 +59,15 @@ def test_one_photo_is_no_photos(
     inputs = make_inputs(4)
     run_all(open_ledger(store, inputs), **MANUAL)
     plan = uncovered(store, SPEC, make_inputs(photos), channel="web")
-    (line,) = said(lambda log: tell_standing(plan, log))
+    (line,) = said(lambda log: report_plan_conditions(plan, log))
     assert line.startswith(f"WARNING: {covered} by run ")
     removal = Removal(tuple(inputs["uri"].to_pylist()[:photos]))
 
     def taken_out(**more: object) -> list[str]:
-        return said(lambda log: take_out(settings(store, **more), store, plan, removal, log))
+        return said(lambda log: apply_removals(settings(store, **more), store, plan, removal, log))
 
     assert taken_out(dry_run=True) == [f"{would} be forgotten"]
     assert taken_out() == [f"{are} forgotten; `runs.py gc --delete` removes the bytes"]
     assert taken_out() == []
     plan = uncovered(store, SPEC, inputs, channel="web")
-    assert left_out in said(lambda log: tell_standing(plan, log))
+    assert left_out in said(lambda log: report_plan_conditions(plan, log))

@@ -24,7 +24,7 @@ from pipeline import open_run
 from pipeline.errors import LedgerError
 from pipeline.extras import EXTRA_OF
 from pipeline.job import plan
-from pipeline.local import Crew, Member, local_workers, usable_cores
+from pipeline.local import WorkerPool, WorkerProcess, local_workers, usable_cores
 from pipeline.report.progress import Log
 from pipeline.run import crop_bucket
 from pipeline.settings import Settings
@@ -113,13 +113,13 @@ def test_a_process_that_is_killed_is_replaced(
     job, ledger = plan(given, Log(stream=io.StringIO())).begin()
     numbers, done = [signal.SIGKILL, signal.SIGTERM], []
     at_work: list[int] = []  # one that still starts would end the job
-    give = Crew._give
+    give = WorkerPool._give
 
-    def noted(self: Crew, member: Member) -> None:
-        at_work.append(member.process.pid)
-        give(self, member)
+    def noted(self: WorkerPool, worker: WorkerProcess) -> None:
+        at_work.append(worker.process.pid)
+        give(self, worker)
 
-    monkeypatch.setattr(Crew, "_give", noted)
+    monkeypatch.setattr(WorkerPool, "_give", noted)
     for summary in local_workers(2, 9).work(deque(ledger.pending()), job, Stop()):
         done.append(summary.task)
         if numbers and len(done) in (1, 4):
@@ -132,7 +132,7 @@ def test_a_process_that_is_killed_is_replaced(
 
 
 def _workers() -> list[psutil.Process]:
-    """The processes of the crew: those that the fork server has made."""
+    """The processes of the pool: those that the fork server has made."""
     servers = [
         one
         for one in psutil.Process().children()
@@ -146,12 +146,12 @@ def test_tasks_that_no_process_survives_end_the_job(
 ) -> None:
     given = settings(photos, task_images=64)
     job, ledger = plan(given, Log(stream=io.StringIO())).begin()
-    crew = "pipeline.local.Crew"
+    pool = "pipeline.local.WorkerPool"
 
-    def end_at_once(self: Any, member: Any) -> None:
-        member.process.kill()
+    def end_at_once(self: Any, worker: Any) -> None:
+        worker.process.kill()
 
-    monkeypatch.setattr(f"{crew}._give", end_at_once)
+    monkeypatch.setattr(f"{pool}._give", end_at_once)
     monkeypatch.setattr("pipeline.local.DEATHS", 0)
     with pytest.raises(LedgerError, match=r"not survive task 0: .* by SIGKILL, perhaps for"):
         list(local_workers(1, 1).work(deque([0]), job, Stop()))
@@ -302,25 +302,25 @@ def test_a_process_that_is_killed_with_the_job_has_no_successor(
 ) -> None:
     """One is killed before its second task, as all of a group are; it holds no signal back."""
     job, ledger = plan(settings(photos, task_images=1), Log(stream=io.StringIO())).begin()
-    stop, give, start = Stop(), Crew._give, Crew._start
+    stop, give, start = Stop(), WorkerPool._give, WorkerPool._start
     given, started = [], []
 
-    def killed(self: Crew, member: Member) -> None:
-        given.append(member.task)
+    def killed(self: WorkerPool, worker: WorkerProcess) -> None:
+        given.append(worker.task)
         if len(given) == 2:
-            worker = psutil.Process(member.process.pid)
-            assert signals_of(worker, "SigBlk").isdisjoint({"SIGINT", "SIGTERM"})
-            worker.send_signal(signal.SIGTERM)
-            worker.wait(15)
+            process = psutil.Process(worker.process.pid)
+            assert signals_of(process, "SigBlk").isdisjoint({"SIGINT", "SIGTERM"})
+            process.send_signal(signal.SIGTERM)
+            process.wait(15)
             stop.asked = True
-        give(self, member)
+        give(self, worker)
 
-    def noted(self: Crew, *about: Any) -> None:
+    def noted(self: WorkerPool, *about: Any) -> None:
         started.append(1)
         start(self, *about)
 
-    monkeypatch.setattr(Crew, "_give", killed)
-    monkeypatch.setattr(Crew, "_start", noted)
+    monkeypatch.setattr(WorkerPool, "_give", killed)
+    monkeypatch.setattr(WorkerPool, "_start", noted)
     with pytest.raises(Drained):
         list(local_workers(1, 9).work(deque(ledger.pending()), job, stop))
     assert ledger.pending() == list(range(1, 9))

@@ -14,7 +14,7 @@ from pipeline.ledger.figures import Figures
 from pipeline.local import usable_cores
 from pipeline.report.costs import Machines
 from pipeline.report.progress import Log
-from pipeline.run import cores_at_hand, crop_bucket, told_totals
+from pipeline.run import available_cores, crop_bucket, exported_totals
 from pipeline.settings import RunningSettings, Settings
 from pipeline.stages.worker import Job
 from pipeline.storage.store import open_store
@@ -47,14 +47,14 @@ def test_a_folder_of_figures_that_goes_stops_no_run(tmp_path: Path) -> None:
     (tmp_path / "told").mkdir()
     path, said = tmp_path / "told" / "x.prom", io.StringIO()
     job = Job(settings_for(tmp_path, metrics_file=str(path)), "run", {})
-    with told_totals(job, ledger, Log("json", said)) as (totals, tell):
+    with exported_totals(job, ledger, Log("json", said)) as (totals, export):
         totals.task_done(0, Figures())
-        tell()
+        export()
         assert "s2cnet_" in path.read_text()
         path.unlink()
         path.parent.rmdir()
-        tell()
-        tell()
+        export()
+        export()
     (line,) = map(json.loads, said.getvalue().splitlines())
     assert line["message"].startswith(f"WARNING: the figures cannot be written into {path}: No ")
 
@@ -68,7 +68,7 @@ def test_cores_are_those_of_the_cluster_that_the_environment_names(
         monkeypatch.delenv(one, raising=False)
     joined = SimpleNamespace(machines=Machines(cores=1234, gpus=0, actors=1, device="cpu"))
     monkeypatch.setattr(run, "start", lambda *_: joined)
-    assert cores_at_hand(RunningSettings()) == usable_cores()
+    assert available_cores(RunningSettings()) == usable_cores()
     monkeypatch.setenv(name, "there")
-    assert cores_at_hand(RunningSettings()) == 1234
-    assert cores_at_hand(RunningSettings(local=True)) == usable_cores()
+    assert available_cores(RunningSettings()) == 1234
+    assert available_cores(RunningSettings(local=True)) == usable_cores()

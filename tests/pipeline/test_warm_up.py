@@ -30,8 +30,8 @@ from pipeline import warm_up
 start = time.monotonic()
 warm_up.begin()
 took, pid = time.monotonic() - start, forkserver._forkserver._forkserver_pid
-context = warm_up.context_of(scores=True)
-with context.Pool(1, warm_up.let_signals_through) as pool:
+context = warm_up.process_context(scores=True)
+with context.Pool(1, warm_up.unblock_signals) as pool:
     modules = set(pool.apply(eval, ("list(__import__('sys').modules)",)))
     ppid = pool.apply(eval, ("__import__('os').getppid()",))
 print(took < 1, ppid == pid, {*warm_up.LOADED_TO_SCORE, "torch"} <= modules, "torch" in sys.modules)
@@ -65,7 +65,7 @@ from pipeline.cli.crop import main
 warm_up.SHORT_FOLDERS = ("/nowhere", *sys.argv[1:2])
 places = ["--input", sys.argv[2], "--output", sys.argv[3]]
 code = main([*places, "--local", "--weights", "untrained", "--thumbnail-size", "64"])
-method = warm_up.context_of(scores=True).get_start_method()
+method = warm_up.process_context(scores=True).get_start_method()
 print(code, method, multiprocessing.util.get_temp_dir(), tempfile.gettempdir())
 """
 

@@ -124,7 +124,7 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
             for j in outcome.judged.terms
         ],
         "figures": dict(outcome.measured.values),
-        "not_known": {**outcome.measured.unknown, **outcome.measured.pointless},
+        "not_known": {**outcome.measured.unknown, **outcome.measured.not_applicable},
     }
 
 

@@ -42,7 +42,7 @@ class Render(OneRun):
     def run(self) -> int:
         from pipeline.cli.crop import carried_out
         from pipeline.rendering import RenderRequest, plan_rendering
-        from pipeline.run import carry_out, cores_at_hand
+        from pipeline.run import available_cores, carry_out
         from pipeline.settings import RunningSettings
 
         names = ("thumbnail_size", "format", "quality", "colour", "ratios")
@@ -50,7 +50,7 @@ class Render(OneRun):
         changes = {name: value for name, value in asked.items() if value not in (None, "", SAME)}
         request = RenderRequest(self.output, self.run_id, changes, self.channel or None, self.local)
         running = RunningSettings(output=self.output, local=self.local)
-        planned = plan_rendering(request, partial(cores_at_hand, running))
+        planned = plan_rendering(request, partial(available_cores, running))
 
         def work(log: Log, stop: Stop) -> str:
             return carry_out(planned, log, stop)

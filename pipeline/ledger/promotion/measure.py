@@ -58,8 +58,8 @@ def measure(
     if len(manifests) == 1 and not covered and not whole:
         values |= _run_rates(manifests[0])
     others = [manifest for manifest in live if manifest.run_id not in own]
-    overlap, pointless = _overlap(store, images, crops, others, damaged)
-    return GateFigures(values | overlap, unknown, pointless, damaged)
+    overlap, not_applicable = _overlap(store, images, crops, others, damaged)
+    return GateFigures(values | overlap, unknown, not_applicable, damaged)
 
 
 def wilson_lower_bound(hits: float, count: float) -> float:

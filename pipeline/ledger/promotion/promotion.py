@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pipeline.errors import LedgerError, RecordError, UsageError
-from pipeline.gate import Gate, GateFigures, Judgement
+from pipeline.gate import Gate, GateFigures, GateResult
 from pipeline.ledger.author import whoami
 from pipeline.ledger.channels.channel import Channel, ChannelVersion, channel_of
 from pipeline.ledger.channels.live import Standing, is_trial, standing
@@ -33,7 +33,7 @@ class Outcome:
     run_id: str
     channel: str
     decision: Decision
-    judged: Judgement = field(default_factory=Judgement)
+    judged: GateResult = field(default_factory=GateResult)
     measured: GateFigures = field(default_factory=GateFigures)
     version: ChannelVersion | None = None
     problem: str = ""

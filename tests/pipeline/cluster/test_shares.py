@@ -17,7 +17,7 @@ from pipeline.cluster.flow import Stages
 from pipeline.cluster.shares import ClusterShares, share_out, start_ray
 from pipeline.cluster.workers import Finisher, Scorer, commit_low_priority, read_low_priority
 from pipeline.errors import LedgerError, SettingError
-from pipeline.ray_variables import KEEPS_WORKERS, UNWATCHED
+from pipeline.ray_variables import KEEP_IDLE_WORKERS, NO_TELEMETRY
 from pipeline.settings import RunningSettings
 from pipeline.stages.commit import cut_encode_commit
 from pipeline.stop import Drained
@@ -205,7 +205,7 @@ def test_a_node_of_the_jobs_own_keeps_workers_and_collects_no_metrics(
     there_is_a_cluster: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A cluster's settings are its operator's; what a user has set stays."""
-    ours = UNWATCHED | KEEPS_WORKERS
+    ours = NO_TELEMETRY | KEEP_IDLE_WORKERS
     seen: dict[str, dict[str, str | None]] = {}
 
     def init(**about: Any) -> None:

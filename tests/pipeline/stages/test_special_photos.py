@@ -160,5 +160,5 @@ def test_what_a_person_decided_is_obeyed_and_said(tmp_path: Path) -> None:
     table.write_text(f"uri,forget\n{folder}/[34].*,true\n")
     planned = plan(settings, Log("json", io.StringIO()))
     assert planned.removal.forgotten == (f"{folder}/3.jpg", f"{folder}/4.jpg")
-    planned.take_out(Log("json", io.StringIO()))
+    planned.apply_removals(Log("json", io.StringIO()))
     assert set(tables(out)[0]) == {"0.jpg", "1.jpg", "2.jpg", "film.png"}

@@ -215,7 +215,7 @@ def test_figures_of_rates_and_their_lower_ends(store: Store) -> None:
         "review_rate", "review_rate_low", "fallback_rate", "fallback_rate_low", "head_cut_rate",
         "face_cut_rate", "text_cut_rate", "mean_confidence", "mean_subject_share",
     }  # fmt: skip
-    assert set(found.pointless) == {"mean_overlap_with_current", "moved_rate"}
+    assert set(found.not_applicable) == {"mean_overlap_with_current", "moved_rate"}
     with pytest.raises(UsageError, match="there is no run"):
         measure(store, "0" * 20)
 
@@ -229,7 +229,7 @@ def test_a_damaged_live_run_is_not_compared_with_and_named(store: Store) -> None
     Path(store.uri, "runs", live_one.run_id, "spec.json").write_bytes(b"{")
     found = measure(store, run.run_id, [live_one])
     assert list(found.damaged) == [live_one.run_id]
-    assert "mean_overlap_with_current" in found.pointless
+    assert "mean_overlap_with_current" in found.not_applicable
 
 
 def test_erasing_tells_what_it_freed_and_where_the_rows_are(store: Store) -> None:

@@ -14,7 +14,7 @@ from pipeline.ledger.coverage.incremental import Todo, uncovered
 from pipeline.ledger.coverage.unfinished import UnfinishedRun
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.ledger import Ledger
-from pipeline.live_table import tell_standing
+from pipeline.live_table import report_plan_conditions
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
 from pipeline.storage.store import Store, open_store
@@ -38,7 +38,7 @@ def start_run(store: Store, inputs: pa.Table, **changes: Any) -> Ledger:
 def reported(todo: Todo) -> list[dict[str, Any]]:
     """Return the log lines about a plan."""
     output = io.StringIO()
-    tell_standing(todo, Log("json", output))
+    report_plan_conditions(todo, Log("json", output))
     return [json.loads(line) for line in output.getvalue().splitlines()]
 
 

@@ -248,7 +248,7 @@ def test_the_best_crops_are_compared_and_nine_tenths_are_not_moved(
     assert found.values["mean_overlap_with_current"] == pytest.approx(0.9)  # one file is read
     assert found.values["moved_rate"] == 0.0
     second = figures_of(store, {**box, "rank": [1]}, code_version="c")
-    assert "no unchanged photo" in measure(store, second.run_id, [old]).pointless["moved_rate"]
+    assert "no unchanged photo" in measure(store, second.run_id, [old]).not_applicable["moved_rate"]
     nothing = run_all(open_ledger(store, make_inputs(0)))
     assert measure(store, nothing.run_id).values["error_rate"] == 0.0
 

@@ -56,7 +56,7 @@ def test_shares_and_means(store: Store) -> None:
     assert found.values["face_cut_rate"] == pytest.approx(1 / 3)
     assert found.values["mean_confidence"] == pytest.approx(0.5)
     assert found.unknown["text_cut_rate"] == "no crop of the run says text_cut"
-    assert found.pointless["mean_overlap_with_current"] == "nothing else is live"
+    assert found.not_applicable["mean_overlap_with_current"] == "nothing else is live"
 
 
 def test_overlap_with_what_is_live(store: Store) -> None:
@@ -96,7 +96,7 @@ def test_runs_without_the_columns_and_without_a_common_photo(store: Store) -> No
     found = measure(store, run.run_id, [live])
     assert found.values.keys() == {"error_rate", "error_rate_low"}
     assert {"review_rate", "head_cut_rate", "mean_confidence"} <= found.unknown.keys()
-    assert "no unchanged photo" in found.pointless["moved_rate"]
+    assert "no unchanged photo" in found.not_applicable["moved_rate"]
 
 
 def test_photos_of_runs_in_front_are_not_looked_at(store: Store) -> None:
