@@ -120,7 +120,8 @@ def test_boxes_much_thinner_than_a_pixel_are_no_objects() -> None:
     thin = [(0, 0, 1e-30, 10), (1e-20, 50, 2e-20, 60), (5, 5, 9, 5.0005), (0, 0, 1e-25, 1e-25)]
     kept = clipped_to_photo(objects((50, 50, 150, 150), *thin, (5, 5, 9, 5.01)), photo(300, 200))
     assert kept.boxes.tolist() == [[50, 50, 150, 150], [5, 5, 9, np.float32(5.01)]]
-    guard = PhotoGuards(GuardPolicy.read("subject=0.2"), protected_of(kept, (300, 200)))(parse_shape("1:1"))
+    policy = GuardPolicy.read("subject=0.2")
+    guard = PhotoGuards(policy, protected_of(kept, (300, 200)))(parse_shape("1:1"))
     assert guard.levels([[100, 0, 300, 200]]).tolist() == [0]  # half of one of two things: .25
     assert guard.levels([[150, 0, 300, 150]]).tolist() == [2]  # none of them: .2 is lacking
     assert guard.counts([100, 0, 300, 200]).subject_share == pytest.approx(0.25)
