@@ -5,10 +5,10 @@ from pathlib import Path
 
 from pipeline.options import check, option
 
-LABELS = "{}'s folder, as published or with a JSON file of labels beside it"
+LABELS = "{}'s folder, as published or with a JSON file of labels next to it"
 BRANCHES = (
-    "folder that `features --folds` has written: S2CNet reads these branches of the detectors, as "
-    "`--backbone shared` does; without it its own backbone"
+    "folder written by `features --folds`: S2CNet reads the maps of these branches of the "
+    "detectors, as with `--backbone shared`; without it, its own backbone's"
 )
 
 
@@ -30,20 +30,20 @@ class BranchesJob(LabelsJob):
 
     output: Path = option(help="folder for the weights", placeholder="FOLDER")
     photos: Path | None = option(
-        None, "folder of other photos, which teach heads by their clear faces", placeholder="FOLDER"
+        None, "folder of other photos, whose clear faces train heads", placeholder="FOLDER"
     )
     seed: int = option(0, "random seed of everything", least=0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LookingJob(LabelsJob):
-    """Train the stages and the branch that predict the maps further, end to end, on a GPU."""
+    """Continue to train the stages and the branch that predict the maps, end to end, on a GPU."""
 
     output: Path = option(help="folder for the weights", placeholder="FOLDER")
-    detectors: Path = option(help="folder that `branches` has written", placeholder="FOLDER")
+    detectors: Path = option(help="folder written by `branches`", placeholder="FOLDER")
     steps: int = option(450, "steps of 26 views; 340 to 510 gave the packaged weights", least=1)
     device: str = option(
-        "cuda", "where to train: cuda, cuda:N, cpu, mps, or auto: a CUDA GPU where there is one"
+        "cuda", "where to train: cuda, cuda:N, cpu, mps, or auto: a CUDA GPU if there is one"
     )
     seed: int = option(0, "random seed of everything", least=0)
 
@@ -54,8 +54,8 @@ class AnimalsJob:
 
     output: Path = option(help="folder for the weights", placeholder="FOLDER")
     heads: Path = option(
-        help="folder of photos with a JSON file of its name beside it, in which heads are those of "
-        "all animals of a photo",
+        help="folder of photos with a JSON file of the same name next to it, whose `heads` are "
+        "those of all animals in a photo",
         placeholder="FOLDER",
     )
     photos: tuple[Path, ...] = option(
@@ -74,13 +74,13 @@ class HeldOutJob(LabelsJob):
     """Labelled photos, and the networks by fold that process them."""
 
     detectors: Path = option(
-        help="folder that `looking` (or `branches`) has written", placeholder="FOLDER"
+        help="folder written by `looking` (or `branches`)", placeholder="FOLDER"
     )
     networks: Path | None = option(
         None,
-        "folder of fold0.safetensors to fold4.safetensors, S2CNets that were not trained on a "
-        "fold, as `fine_tune_starter.py --fold` writes them; without it the packaged one, which "
-        "was trained on these sets, scores all photos",
+        "folder of fold0.safetensors to fold4.safetensors, S2CNets each trained without its fold, "
+        "as `fine_tune_starter.py --fold` writes them; without it the packaged one, which was "
+        "trained on these sets, scores all photos",
         placeholder="FOLDER",
     )
     features: Path | None = option(None, BRANCHES, placeholder="FOLDER")
@@ -99,8 +99,8 @@ class CachedJob(HeldOutJob):
 
     cache: Path | None = option(
         None,
-        "file that keeps what the networks tell of the photos, and is read where they are the "
-        "same: the next run takes half a minute",
+        "file that keeps the networks' outputs for the photos, and is read if networks and photos "
+        "are the same: the next run then takes half a minute",
         placeholder="FILE",
     )
 
@@ -121,7 +121,7 @@ class CompareJob(CachedJob):
 
     output: Path = option(help="file for the figures, with intervals", placeholder="JSON")
     rule: Path = option(
-        help="the other rule: a changed copy of pipeline/cropping/choice.json, or one fitted anew",
+        help="the other rule: a changed copy of pipeline/cropping/choice.json, or one newly fitted",
         placeholder="JSON",
     )
     resamples: int = option(1000, "bootstrap samples for each interval", least=1)
@@ -137,18 +137,19 @@ class FeaturesJob:
     )
     folds: bool = option(
         False,
-        "train also without each fifth of the photos, by their folder's and file's names, for "
-        "measuring",
+        "also train without each fifth of the photos, divided by folder and file name, to measure "
+        "out of fold",
     )
     detectors: Path | None = option(
         None,
-        "folder of detectors by fold, behind which a fold's branch stands; without it the packaged "
-        "one",
+        "folder of detectors by fold, to which each fold's branch is attached; without it the "
+        "packaged one",
         placeholder="FOLDER",
     )
     networks: Path | None = option(
         None,
-        "folder of S2CNets by fold, whose maps a fold's branch learns; without it the packaged one",
+        "folder of S2CNets by fold, whose maps each fold's branch learns; without it the packaged "
+        "one",
         placeholder="FOLDER",
     )
     seed: int = option(0, "random seed of everything", least=0)

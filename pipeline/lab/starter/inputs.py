@@ -13,15 +13,15 @@ class StarterJob:
     """The photos, labels and networks of the recipe, and where the two files go."""
 
     photos: Path = option(help="folder with index.json", placeholder="FOLDER")
-    objects: Path = option(help="what label_objects.mjs wrote", placeholder="JSONL")
+    objects: Path = option(help="file written by label_objects.mjs", placeholder="JSONL")
     scored_crops: Path = option(help="human scores of crops", placeholder="JSON")
     lite0: Path = option(help="EfficientNet-Lite0", placeholder="PTH")
     centerface: Path = option(help="CenterFace", placeholder="ONNX")
-    isnet: Path = option(help="folder of IS-Net's pieces", placeholder="FOLDER")
+    isnet: Path = option(help="folder with the parts of IS-Net", placeholder="FOLDER")
     mobilenet: Path = option(help="MobileNetV2 SSD", placeholder="TFLITE")
     output: Path = option(help="folder for the two files", placeholder="FOLDER")
     graph_from: Path | None = option(
-        None, "weights file whose graph is kept", placeholder="WEIGHTS"
+        None, "weights file whose graph to keep", placeholder="WEIGHTS"
     )
     trial: bool = option(False, "few photos, few steps")
     seed: int = option(0, "random seed of everything", least=0)
@@ -55,8 +55,8 @@ class FineTuneJob:
     start: str = option("starter", "weights to start from", placeholder="WEIGHTS")
     fold: int | None = option(
         None,
-        "leave these photos out, of 0 to 4, and write fold0.safetensors to fold4.safetensors; "
-        "without it starter.safetensors",
+        "leave out the photos of this fold, 0 to 4, and write fold0.safetensors to "
+        "fold4.safetensors; without it starter.safetensors",
         least=0,
         most=FOLDS - 1,
     )

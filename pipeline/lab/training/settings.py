@@ -19,19 +19,19 @@ class TrainSettings:
     """
 
     network: Literal["s2cnet", "gaic"] = option(
-        "s2cnet", "what is trained; `gaic` is the baseline without a graph"
+        "s2cnet", "network to train; `gaic` is the baseline without a graph"
     )
     preset: Literal["gaicv1", "gaicv2"] = option("gaicv1", "configuration of an S2CNet")
     epochs: int = option(80, "passes over the photos", placeholder="EPOCHS", least=1)
     crops_per_photo: int = option(
         64,
-        "scored crops drawn of a photo each time; a single one would have no rank",
+        "scored crops drawn per photo each time; the rank loss needs at least two",
         placeholder="CROPS",
         least=2,
     )
     photos_per_step: int = option(
         1,
-        "photos whose gradients a process sums before the weights move",
+        "photos whose gradients a process sums before it updates the weights",
         placeholder="PHOTOS",
         least=1,
     )
@@ -56,23 +56,23 @@ class TrainSettings:
     )
     rank_weight: float = option(
         1.0,
-        "weight of the pairwise rank loss beside the smooth L1 loss",
+        "weight of the pairwise rank loss relative to the smooth L1 loss",
         placeholder="WEIGHT",
         least=0,
     )
-    live_norm: bool = option(False, "batch-norms learn, instead of keeping their statistics")
+    live_norm: bool = option(False, "train the batch norms instead of keeping their statistics")
     backbone_rate: float = option(
         1.0, "learning rate of the backbone as a share of the others'", placeholder="SHARE", least=0
     )
     ema: float = option(
         0.999,
-        "decay of the averaged weights, which are validated and kept; 0 averages nothing",
+        "decay of the averaged weights, which are validated and saved; 0 averages nothing",
         placeholder="DECAY",
         least=0,
         below=1,
     )
     mirror: float = option(
-        0.5, "probability that a photo is seen mirrored", placeholder="PROBABILITY", least=0, most=1
+        0.5, "probability that a photo is mirrored", placeholder="PROBABILITY", least=0, most=1
     )
     colour: float = option(
         0.2,
@@ -83,12 +83,12 @@ class TrainSettings:
     )
     validation_share: float = option(
         0.1,
-        "share of the training photos that validate, where the data has no split val",
+        "share of the training photos used for validation if the data has no split val",
         placeholder="SHARE",
         least=0,
         below=1,
     )
-    seed: int = option(0, "random seed of weights, order, crops and changes", least=0)
+    seed: int = option(0, "random seed of weights, order, crops and augmentation", least=0)
 
     def __post_init__(self) -> None:
         check(self)
@@ -99,23 +99,25 @@ class TrainJob:
     """A training on one folder."""
 
     data: Path = option(help="scored photos in the GAIC layout", placeholder="FOLDER")
-    output: Path = option(help="where weights, card and checkpoints go", placeholder="FOLDER")
+    output: Path = option(help="folder for weights, card and checkpoints", placeholder="FOLDER")
     layout: Literal["gaicv1", "gaicv2", "ugcrop5k"] = option("gaicv1", "layout of `data`")
     start: str | None = option(
-        None, "file, URI or `starter` to go on from; else random weights", placeholder="WEIGHTS"
+        None,
+        "weights to start from: file, URI or `starter`; default: random ones",
+        placeholder="WEIGHTS",
     )
     detector: str = option(
         "embedded",
-        "finds the objects of photos for which the data has no boxes",
+        "detector for photos for which the data has no object boxes",
         placeholder="DETECTOR",
     )
     limit: int | None = option(
-        None, "only the first so many photos of each split", placeholder="PHOTOS", least=1
+        None, "only the first PHOTOS photos of each split", placeholder="PHOTOS", least=1
     )
     workers: int = option(
-        0, "Ray Train processes; 0 trains in this one", placeholder="PROCESSES", least=0
+        0, "Ray Train processes; 0 trains in this process", placeholder="PROCESSES", least=0
     )
-    gpu: bool = option(False, "one GPU for each of the `workers`")
+    gpu: bool = option(False, "use one GPU for each of the `workers`")
     settings: TrainSettings = field(default_factory=TrainSettings)
 
     def __post_init__(self) -> None:
