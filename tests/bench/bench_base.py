@@ -27,12 +27,12 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from tests.bench.family import ROOT, measure
 from tests.bench.peers import PEERS
+from tests.bench.process_tree import ROOT, measure
 from tests.bench.uploads import write_uploads
 
 Row = dict[str, Any]
-Look = tuple[dict[str, float], dict[str, list[float]]]  # figures, and boxes if there are any
+Measured = tuple[dict[str, float], dict[str, list[float]]]  # figures, and boxes if there are any
 FIGURES = "docs/PERFORMANCE.md"
 # Two-sided 95 % quantiles of Student's t with 1, 2, … degrees of freedom.
 T95 = (12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
@@ -73,10 +73,10 @@ def stage_processes(tree: Path, photos: Path, output: Path, count: int = 1) -> l
         )
         for number in range(count)
     ]  # fmt: skip
-    said = [process.communicate()[0] for process in running]
+    outputs = [process.communicate()[0] for process in running]
     if any(process.returncode for process in running):
         raise SystemExit(f"{tree}: stage_costs failed")
-    return [json.loads(text.splitlines()[-1]) for text in said]
+    return [json.loads(text.splitlines()[-1]) for text in outputs]
 
 
 def whole_run(tree: Path, photos: Path, output: Path) -> tuple[float, float, float]:
@@ -131,9 +131,9 @@ def compare(work: Path, base: Path, rounds: int, images: int) -> tuple[list[Row]
     rows: list[Row] = []
     for turn in range(rounds):
         order = sorted(trees, reverse=bool(turn % 2))
-        for look in (stages_alone, stages_at_once, whole_runs):
+        for measure_stage in (stages_alone, stages_at_once, whole_runs):
             for name in order:
-                found, chosen = look(trees[name], few, many, work / f"{name}-{turn}")
+                found, chosen = measure_stage(trees[name], few, many, work / f"{name}-{turn}")
                 boxes |= {name: chosen} if chosen else {}
                 for what, figure in found.items():
                     figures[name].setdefault(what, []).append(figure)
@@ -157,25 +157,25 @@ def table(figures: dict[str, dict[str, list[float]]]) -> list[Row]:
     ]
 
 
-def stages_alone(tree: Path, few: Path, _: Path, output: Path) -> Look:
+def stages_alone(tree: Path, few: Path, _: Path, output: Path) -> Measured:
     """Measure each stage by itself, in one process."""
-    (said,) = stage_processes(tree, few, output)
-    found = {stage: 1000 * said["costs"][stage] for stage in STAGES}
-    found["thumbnails of a photo, kB"] = said["bytes"] / 1000
-    if said["ssimulacra2"] is not None:
-        found["their SSIMULACRA2"] = said["ssimulacra2"]
-    return found, said["boxes"]
+    (result,) = stage_processes(tree, few, output)
+    found = {stage: 1000 * result["costs"][stage] for stage in STAGES}
+    found["thumbnails of a photo, kB"] = result["bytes"] / 1000
+    if result["ssimulacra2"] is not None:
+        found["their SSIMULACRA2"] = result["ssimulacra2"]
+    return found, result["boxes"]
 
 
-def stages_at_once(tree: Path, few: Path, _: Path, output: Path) -> Look:
+def stages_at_once(tree: Path, few: Path, _: Path, output: Path) -> Measured:
     """Measure the stages in as many processes as there are cores."""
     cores = os.cpu_count() or 1
-    said = stage_processes(tree, few, output.with_suffix(".all"), cores)
-    cost = mean(each["costs"][STAGES[-1]] for each in said)
+    results = stage_processes(tree, few, output.with_suffix(".all"), cores)
+    cost = mean(each["costs"][STAGES[-1]] for each in results)
     return {f"the same on {cores} cores at once": 1000 * cost}, {}
 
 
-def whole_runs(tree: Path, few: Path, many: Path, output: Path) -> Look:
+def whole_runs(tree: Path, few: Path, many: Path, output: Path) -> Measured:
     """Run the job on few and on many photos: the difference is per photo, the rest is startup.
 
     The few photos are enough to start all workers: a worker that starts only in the longer run

@@ -66,7 +66,7 @@ def backbones(rounds: int) -> list[dict[str, object]]:
     expected = network.backbone(image)
     times = least_times(ways, rounds)
     return [
-        told(
+        print_row(
             {
                 "what": "backbone",
                 "way": name,
@@ -102,7 +102,7 @@ def detectors(pictures: Sequence[np.ndarray], rounds: int) -> list[dict[str, obj
             "largest difference": round(most, 4),
             "same objects": f"{len(same)}/{len(pairs)}",
         }
-        rows.append(told(row))
+        rows.append(print_row(row))
     return rows
 
 
@@ -136,7 +136,7 @@ def scores(pictures: Sequence[np.ndarray]) -> list[dict[str, object]]:
             "least SRCC": round(min(ranks), 5),
             "mean SRCC": round(float(np.mean(ranks)), 5),
         }
-        rows.append(told(row))
+        rows.append(print_row(row))
     return rows
 
 
@@ -185,7 +185,7 @@ def least_times(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str,
     return best
 
 
-def told(row: dict[str, object]) -> dict[str, object]:
+def print_row(row: dict[str, object]) -> dict[str, object]:
     print(" | ".join(str(value) for value in row.values()), flush=True)
     return row
 

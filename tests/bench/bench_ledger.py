@@ -64,7 +64,7 @@ def page(first: int, keys: int) -> bytes:
     ).encode()
 
 
-def serve_listing(keys: int, told: Any, delay_s: float) -> None:
+def serve_listing(keys: int, connection: Any, delay_s: float) -> None:
     """Run the listing server forever; sends its port."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -87,7 +87,7 @@ def serve_listing(keys: int, told: Any, delay_s: float) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    told.send(server.server_port)
+    connection.send(server.server_port)
     server.serve_forever()
 
 
@@ -126,7 +126,7 @@ def step(name: str, units: int, work: Callable[..., Any], *arguments: Any) -> Ro
     return {"step": name, "units": units, **figures, "each_us": round(each_us, 1)}
 
 
-def _measured(told: Any, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+def _measured(connection: Any, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     wall, cpu = time.perf_counter(), time.process_time()
     note = work(*arguments)
@@ -136,7 +136,7 @@ def _measured(told: Any, work: Callable[..., Any], arguments: tuple[Any, ...]) -
         "peak_mib": round((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024),
         "note": note,
     }
-    told.send(figures)
+    connection.send(figures)
 
 
 def made_up_inputs(rows: int) -> pa.Table:

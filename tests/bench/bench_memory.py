@@ -17,7 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import parquet
 
-from tests.bench.family import measure
+from tests.bench.process_tree import measure
 from tests.bench.uploads import write_uploads
 
 PHOTOS = 100  # distinct ones; the list has each many times, under different links
@@ -48,23 +48,23 @@ def main() -> None:
     chosen = options.parse_args()
     if chosen.images < 1000:
         options.error("a run of fewer than 1,000 photos is over before its memory says anything")
-    looks: list[tuple[int, float]] = []
+    samples: list[tuple[int, float]] = []
     with tempfile.TemporaryDirectory(prefix="bench") as name:
         folder = Path(name)
         source, output = write_list(folder, chosen.images), folder / "out"
 
-        def look(mib: float) -> None:
-            looks.append((sum(1 for _ in output.glob("runs/*/tasks/*.json")), mib))
+        def sample(mib: float) -> None:
+            samples.append((sum(1 for _ in output.glob("runs/*/tasks/*.json")), mib))
 
         where = ["--input", str(source), "--output", str(output), "--ratios", "1:1"]
         what = ["--detector", "boxes", "--weights", "untrained", "--task-images", "20"]
-        cost = measure([sys.executable, "jobs/crop_bucket.py", *where, *what], look)
-        tasks = max(tasks for tasks, _ in looks)
+        cost = measure([sys.executable, "jobs/crop_bucket.py", *where, *what], sample)
+        tasks = max(tasks for tasks, _ in samples)
     rows = []
     begin = 1  # skip the startup, before any task is done
     for part in PARTS:
         end = int(part * tasks)
-        memory = [mib for done, mib in looks if begin <= done <= end]
+        memory = [mib for done, mib in samples if begin <= done <= end]
         images = f"{begin * 20:,} to {end * 20:,}"
         rows.append(
             {"images": images, "median_mib": round(statistics.median(memory)),

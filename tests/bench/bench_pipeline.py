@@ -29,8 +29,8 @@ from pipeline.stages.commit import cut_encode_commit
 from pipeline.stages.crop import DetectScore
 from pipeline.stages.read import read_decode
 from pipeline.stages.worker import end_worker, one_thread
-from tests.bench.family import measure
 from tests.bench.peers import PEERS, cpu_s
+from tests.bench.process_tree import measure
 from tests.bench.uploads import write_uploads
 
 Row = dict[str, Any]

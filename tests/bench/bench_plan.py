@@ -81,7 +81,7 @@ def plan_job(folder: str, count: int, changed: bool, names: str | bool) -> str:
     )
 
 
-def measured(told: object, *arguments: object) -> None:
+def measured(connection: object, *arguments: object) -> None:
     """Run `plan_job`; sends its time, and its memory beyond that of a plan of few photos."""
     with tempfile.TemporaryDirectory() as folder:
         plan_job(folder, 100, False, False)
@@ -106,7 +106,7 @@ def measured(told: object, *arguments: object) -> None:
     watcher.join()
     figures |= {name: (peaks[name] - begun[name]) >> 10 for name in peaks}
     figures["all"] = peaks["RssAnon"] >> 10
-    told.send(figures)  # type: ignore[attr-defined]
+    connection.send(figures)  # type: ignore[attr-defined]
 
 
 def memory() -> dict[str, int]:

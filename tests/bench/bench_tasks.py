@@ -61,14 +61,14 @@ def pin(folder: str, tasks: int) -> str:
     return ledger.run_id
 
 
-class Looks:
+class Samples:
     """Samples time and memory of this process and its children."""
 
     def __init__(self) -> None:
         self.began = time.perf_counter()
         self.rows: list[Row] = []
 
-    def look(self, tasks: int) -> None:
+    def sample(self, tasks: int) -> None:
         """Take a sample after `tasks` tasks."""
         usage = resource.getrusage(resource.RUSAGE_SELF)
         wall_s = time.perf_counter() - self.began
@@ -97,7 +97,7 @@ class Looks:
 class ThinShares(shares.ClusterShares):
     """A cluster whose workers run the thin stages."""
 
-    looks: Looks
+    samples: Samples
 
     @property
     def stages(self) -> Stages:
@@ -107,11 +107,11 @@ class ThinShares(shares.ClusterShares):
     def work(self, pending: deque[int], job: Job, stop: Stop) -> Iterator[TaskSummary]:
         """Work like `ClusterShares.work`, and sample memory meanwhile."""
         at = {max(1, int(share * len(pending))) for share in AT}
-        self.looks.began = time.perf_counter()
+        self.samples.began = time.perf_counter()
         for done, summary in enumerate(super().work(pending, job, stop), 1):
             yield summary
             if done in at:
-                self.looks.look(done)
+                self.samples.sample(done)
 
 
 def start(settings: RunningSettings, tasks: int, *_: object) -> ThinShares:
@@ -130,14 +130,14 @@ def measure(tasks: int) -> list[Row]:
             choose_weights("untrained"),
             pinned["note"],
         )
-        ThinShares.looks = looks = Looks()
+        ThinShares.samples = samples = Samples()
         ledger = Ledger(open_store(folder), job.run_id)
         print(f"{tasks:,} tasks pinned in {pinned['wall_s']} s, {pinned['peak_mib']} MiB")
         print("".join(f"{name:>13}" for name in HEAD))
         with mock.patch.object(run, "start", start), open(os.devnull, "w") as nowhere:
             run.work_and_commit(job, ledger, Log(stream=nowhere), Stop())
-        looks.look(tasks)
-    return looks.rows
+        samples.sample(tasks)
+    return samples.rows
 
 
 def main() -> None:

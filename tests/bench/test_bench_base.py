@@ -11,8 +11,8 @@ from PIL import Image
 from pipeline.photo.decode import Photo
 from tests.bench import bench_base, peers
 from tests.bench.bench_base import ROOT, git, naive_row, overlap, ratio, worktree
-from tests.bench.family import Cost
 from tests.bench.peers import focalnet, sizes
+from tests.bench.process_tree import Cost
 
 
 def test_a_ratio_without_spread_has_no_width() -> None:

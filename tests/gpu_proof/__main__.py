@@ -48,7 +48,7 @@ def all_steps(options: argparse.Namespace) -> int:
     document = options.out / "gpu-proof.json"
     document.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        environment = prepared(options.wheels, Path(folder) / "packages")
+        environment = prepare_environment(options.wheels, Path(folder) / "packages")
         photos = options.photos or Path(folder) / "photos"
         if not options.photos:
             made = [sys.executable, "-m", "tests.gpu_proof.uploads", str(photos), str(PHOTOS)]
@@ -67,7 +67,7 @@ def all_steps(options: argparse.Namespace) -> int:
     return int(any(not how.startswith("done") for how in state.values()))
 
 
-def prepared(wheels: Path | None, target: Path) -> dict[str, str]:
+def prepare_environment(wheels: Path | None, target: Path) -> dict[str, str]:
     """Install the brought packages into `target`; returns the environment of the steps."""
     environment = {**os.environ, "PYTHONPATH": f"{target}{os.pathsep}{ROOT}"}
     environment |= {"OPENBLAS_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from tests.gpu_proof.timing import Row, read, told, write
+from tests.gpu_proof.timing import Row, read, report_row, write
 from tests.gpu_proof.worker import ON_A_CORE
 
 CORES = (8, 16, 32)
@@ -37,7 +37,7 @@ def run(device: str, photos: Path, document: Path) -> None:
             row["photos_a_second"] = round(a_second)
             if gpu_ms and way != without_gpu:
                 row["gpu_busy_percent"] = round(100 * a_second * gpu_ms / 1000, 1)
-            told(row, rows)
+            report_row(row, rows)
     write(document, "arithmetic", rows)
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from pipeline import open_run
 from tests.gpu_proof.processes import Watched, watched
-from tests.gpu_proof.timing import Row, told, write
+from tests.gpu_proof.timing import Row, report_row, write
 
 ROOT = Path(__file__).parents[2]
 RATIOS = "1:1,4:3,16:9,9:16,3:4,circle"
@@ -53,15 +53,15 @@ def run(device: str, photos: Path, document: Path) -> None:
             break
         with tempfile.TemporaryDirectory() as folder:
             work = Path(folder)
-            copies(photos, work / "photos", SMALL if device == "cpu" else many)
+            write_copies(photos, work / "photos", SMALL if device == "cpu" else many)
             about = one_run(work, start, options)
-        told({"way": name, **about.pop("row")}, found["rows"])
+        report_row({"way": name, **about.pop("row")}, found["rows"])
         for what, rows in about.items():
             found[f"{name}: {what}"] = rows
         write(document, "job", found)
 
 
-def copies(photos: Path, folder: Path, count: int) -> None:
+def write_copies(photos: Path, folder: Path, count: int) -> None:
     """Write `count` files that differ, so that none reuses the result of another.
 
     They differ in bytes after the JPEG's end, which are not part of the picture. Links would not
@@ -78,8 +78,8 @@ def one_run(work: Path, start: list[str], options: list[str]) -> dict[str, Any]:
     """Run a job on the photos in `work`; returns its figures: `row`, and tables by name."""
     output, samples = work / "out", work / "samples"
     samples.mkdir()
-    told_to_job = [] if start == JOB else [str(samples)]
-    command = [sys.executable, *start, *told_to_job, "--input", str(work / "photos")]
+    sampler_arguments = [] if start == JOB else [str(samples)]
+    command = [sys.executable, *start, *sampler_arguments, "--input", str(work / "photos")]
     command += ["--output", str(output), "--ratios", RATIOS, "--task-images", str(TASK), *options]
     environment = {**os.environ, "PYTHONWARNINGS": "ignore", "RAY_ADDRESS": "local"}
     log, begin_s = work / "log", time.time()
@@ -91,7 +91,7 @@ def one_run(work: Path, start: list[str], options: list[str]) -> dict[str, Any]:
         raise SystemExit(f"the job ended with {code}:\n{log.read_text()[-8000:]}")
     first_s, last_s, photos = middle(output)
     row: Row = {"photos_a_second": round(photos / (last_s - first_s), 1)}
-    row |= {**of_run(output), **busy, "wall_s": round(time.time() - begin_s, 1)}
+    row |= {**run_figures(output), **busy, "wall_s": round(time.time() - begin_s, 1)}
     row |= seen.machine(first_s, last_s)
     tables: dict[str, Any] = {"row": row, "processes": processes(seen, first_s, last_s, photos)}
     if rows := sampled(samples):
@@ -103,7 +103,7 @@ def processes(seen: Watched, first_s: float, last_s: float, photos: int) -> list
     """Print and return the rows of all roles."""
     rows: list[Row] = []
     for row in seen.rows(first_s, last_s, photos):
-        told(row, rows)
+        report_row(row, rows)
     return rows
 
 
@@ -114,7 +114,7 @@ def middle(output: Path) -> tuple[float, float, int]:
     return times[first], times[last], TASK * (last - first)
 
 
-def of_run(output: Path) -> Row:
+def run_figures(output: Path) -> Row:
     """Return the run's recorded figures: failures, formats, and milliseconds a photo by stage."""
     run = open_run(str(output))
     images, manifest = run.images(), run.manifest
@@ -139,9 +139,9 @@ def sampled(folder: Path) -> list[Row]:
     rows: list[Row] = []
     for file in sorted(folder.glob("*.json")):
         found = json.loads(file.read_text())
-        photos, looks = found["tasks"] * TASK, sum(count for *_, count in found["samples"])
+        photos, samples = found["tasks"] * TASK, sum(count for *_, count in found["samples"])
         each = 1000 / photos
-        told(
+        report_row(
             {
                 "function": "all",
                 "ms": round(each * found["wall_s"], 2),
@@ -155,10 +155,10 @@ def sampled(folder: Path) -> list[Row]:
         for place, state, count in found["samples"]:
             places[place] += count
             waits[place] += count * (state != "R")
-        one = each * found["wall_s"] / max(looks, 1)
+        one = each * found["wall_s"] / max(samples, 1)
         for place, count in places.most_common(TOP):
             row = {"function": place, "ms": round(one * count, 2)}
-            told({**row, "waits_for_something_ms": round(one * waits[place], 2)}, rows)
+            report_row({**row, "waits_for_something_ms": round(one * waits[place], 2)}, rows)
     return rows
 
 
@@ -166,23 +166,23 @@ def sampled(folder: Path) -> list[Row]:
 def watched_gpu() -> Iterator[Row]:
     """Sample the GPU's utilization in percent and its memory in GB, once a second."""
     busy: Row = {}
-    looks: list[tuple[float, float, float]] = []
+    samples: list[tuple[float, float, float]] = []
     ended = Event()
     query = ["nvidia-smi", "--query-gpu=utilization.gpu,memory.used,clocks.sm"]
     query.append("--format=csv,noheader,nounits")
 
-    def look() -> None:
+    def sample() -> None:
         while not ended.wait(1.0):
-            told = subprocess.run(query, capture_output=True, text=True).stdout.split(",")
-            looks.append((float(told[0]), float(told[1]), float(told[2])))
+            fields = subprocess.run(query, capture_output=True, text=True).stdout.split(",")
+            samples.append((float(fields[0]), float(fields[1]), float(fields[2])))
 
-    watcher = Thread(target=look, daemon=True)
+    watcher = Thread(target=sample, daemon=True)
     if shutil.which("nvidia-smi"):
         watcher.start()
     yield busy
     ended.set()
-    at_work = [one for one in looks if one[0]]
+    at_work = [one for one in samples if one[0]]
     if at_work:
         busy["gpu_use_percent"] = round(sum(use for use, _, _ in at_work) / len(at_work))
-        busy["gpu_memory_gb"] = round(max(memory for _, memory, _ in looks) / 1024, 1)
+        busy["gpu_memory_gb"] = round(max(memory for _, memory, _ in samples) / 1024, 1)
         busy["gpu_mhz"] = round(sum(mhz for *_, mhz in at_work) / len(at_work))

@@ -11,7 +11,7 @@ from pipeline.detectors.embedded import packaged_network
 from s2cnet import load_model
 from s2cnet.fast.folded import fold_backbone
 from s2cnet.recording import Recorded
-from tests.gpu_proof.timing import Row, milliseconds, told, write
+from tests.gpu_proof.timing import Row, milliseconds, report_row, write
 
 SIZES = {"detector": (288, 288), "backbone": (256, 384)}
 BATCHES = (1, 8, 32)
@@ -33,7 +33,7 @@ def run(device: str, photos: Path, document: Path) -> None:
                     for name, network in networks(device).items():
                         row = {"network": name, "layout": layout, "precision": str(kind)[6:]}
                         times = measure(network, name, batch, kind, LAYOUTS[layout], device)
-                        told({**row, "batch": batch, **times}, rows)
+                        report_row({**row, "batch": batch, **times}, rows)
     write(document, "networks", rows)
 
 

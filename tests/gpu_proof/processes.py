@@ -18,7 +18,7 @@ from tests.gpu_proof.timing import Row
 
 PROC = Path("/proc")
 TICKS_S = 1 / os.sysconf("SC_CLK_TCK")
-LOOK_S = 0.5
+SAMPLE_S = 0.5
 # A part of the command line, and the role; the first match counts.
 ROLES = (
     ("pipeline.photo.sandbox.child", "decoding child"),
@@ -32,7 +32,7 @@ ROLES = (
     ("gcs/gcs_server", "GCS server"),
     ("--output", "driver"),
 )
-OF_MACHINE = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+CPU_STATES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,11 @@ class Reading:
 
 
 @dataclass
-class Look:
+class Sample:
     """A sample of all processes of the job, by id, and the ticks of all cores."""
 
     at_s: float
-    of: dict[int, Reading]
+    readings: dict[int, Reading]
     machine: list[int]
 
 
@@ -66,21 +66,21 @@ class Look:
 class Watched:
     """All samples of a job."""
 
-    looks: list[Look] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
 
     def rows(self, begin_s: float, end_s: float, photos: int) -> list[Row]:
         """Return a row for each role, between two Unix times in which `photos` photos were done."""
-        looks = [look for look in self.looks if begin_s <= look.at_s <= end_s]
-        if len(looks) < 2 or not photos:
+        samples = [one for one in self.samples if begin_s <= one.at_s <= end_s]
+        if len(samples) < 2 or not photos:
             return []
         found: dict[str, dict[str, float]] = {}
         ids: dict[str, set[int]] = {}
-        for before, after in pairwise(looks):
-            for pid, now in after.of.items():
+        for before, after in pairwise(samples):
+            for pid, now in after.readings.items():
                 one = found.setdefault(now.role, dict.fromkeys(("user", "system", "switches"), 0.0))
                 ids.setdefault(now.role, set()).add(pid)
                 one["nice"], one["threads"] = now.nice, max(now.threads, one.get("threads", 0))
-                if then := before.of.get(pid):
+                if then := before.readings.get(pid):
                     one["user"] += now.user_s - then.user_s
                     one["system"] += now.system_s - then.system_s
                     one["switches"] += now.voluntary - then.voluntary
@@ -88,7 +88,7 @@ class Watched:
                     if now.waited_s is not None and then.waited_s is not None:
                         waited = max(0.0, now.waited_s - then.waited_s)
                         one["waited"] = one.get("waited", 0.0) + waited
-        wall_s = looks[-1].at_s - looks[0].at_s
+        wall_s = samples[-1].at_s - samples[0].at_s
         photos_here = photos * wall_s / (end_s - begin_s)
         return [
             _row(role, len(ids[role]), one, wall_s, photos_here)
@@ -97,12 +97,12 @@ class Watched:
 
     def machine(self, begin_s: float, end_s: float) -> Row:
         """Return percent of the cores' time, by the kernel's categories."""
-        looks = [look for look in self.looks if begin_s <= look.at_s <= end_s and look.machine]
-        if len(looks) < 2:
+        samples = [one for one in self.samples if begin_s <= one.at_s <= end_s and one.machine]
+        if len(samples) < 2:
             return {}
-        first, last = looks[0].machine, looks[-1].machine
+        first, last = samples[0].machine, samples[-1].machine
         spent = [b - a for a, b in zip(first, last, strict=True)]
-        shares = zip(OF_MACHINE, spent, strict=False)
+        shares = zip(CPU_STATES, spent, strict=False)
         return {f"{name}_percent": round(100 * n / (sum(spent) or 1), 1) for name, n in shares}
 
 
@@ -123,14 +123,14 @@ def _row(role: str, count: int, one: dict[str, float], wall_s: float, photos: fl
 
 @contextmanager
 def watched(root: int) -> Iterator[Watched]:
-    """Sample a process and its descendants every LOOK_S until the block ends."""
+    """Sample a process and its descendants every SAMPLE_S until the block ends."""
     found, ended = Watched(), Event()
 
-    def look() -> None:
-        while not ended.wait(LOOK_S):
-            found.looks.append(look_at(root))
+    def sample() -> None:
+        while not ended.wait(SAMPLE_S):
+            found.samples.append(take_sample(root))
 
-    thread = Thread(target=look, daemon=True)
+    thread = Thread(target=sample, daemon=True)
     thread.start()
     try:
         yield found
@@ -139,17 +139,17 @@ def watched(root: int) -> Iterator[Watched]:
         thread.join()
 
 
-def look_at(root: int) -> Look:
+def take_sample(root: int) -> Sample:
     """Sample a process and its descendants."""
     pids = [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit()]
-    of = {pid: one for pid in pids if (one := reading(pid)) is not None}
+    readings = {pid: one for pid in pids if (one := reading(pid)) is not None}
     own = {root}
-    while more := {pid for pid, one in of.items() if one.parent in own} - own:
+    while more := {pid for pid, one in readings.items() if one.parent in own} - own:
         own |= more
     machine: list[int] = []
     with suppress(OSError, ValueError):
         machine = [int(n) for n in (PROC / "stat").read_text().splitlines()[0].split()[1:9]]
-    return Look(time.time(), {pid: of[pid] for pid in own if pid in of}, machine)
+    return Sample(time.time(), {pid: readings[pid] for pid in own if pid in readings}, machine)
 
 
 def reading(pid: int) -> Reading | None:

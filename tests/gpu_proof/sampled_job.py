@@ -87,10 +87,10 @@ class Watch(Thread):
     def times_s(self) -> tuple[float, float]:
         """Return CPU time and time waiting for a core; 0 if the kernel does not report it."""
         try:
-            told = Path(f"/proc/self/task/{self.native}/schedstat").read_text().split()
+            fields = Path(f"/proc/self/task/{self.native}/schedstat").read_text().split()
         except OSError:
             return time.thread_time(), 0.0
-        return int(told[0]) / 1e9, int(told[1]) / 1e9
+        return int(fields[0]) / 1e9, int(fields[1]) / 1e9
 
     def write(self, tasks: int) -> None:
         """Write the samples so far."""

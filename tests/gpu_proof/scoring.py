@@ -7,7 +7,7 @@ import torch
 
 from s2cnet import FastS2CNet, load_model
 from tests.bench.bench_score import PHOTOS, photo_inputs, rank_correlation
-from tests.gpu_proof.timing import Row, milliseconds, told, write
+from tests.gpu_proof.timing import Row, milliseconds, report_row, write
 
 CANDIDATES = (90, 2000)
 OBJECTS = 10
@@ -40,5 +40,5 @@ def run(device: str, photos: Path, document: Path) -> None:
                 row["largest_difference"] = float(f"{float((found - exact).abs().max()):.1e}")
                 row["srcc"] = round(rank_correlation(found, exact), 6)
                 row["same_best"] = bool(found.argmax() == exact.argmax())
-                told(row, rows)
+                report_row(row, rows)
     write(document, "scoring", rows)

@@ -16,7 +16,7 @@ from pipeline.photo.decode import decode
 from pipeline.settings import ThumbnailSettings
 from pipeline.shapes import parse_shapes
 from pipeline.stages.encode import CutCache, drawn_crop, encoded_still
-from tests.gpu_proof.timing import Row, milliseconds, told, write
+from tests.gpu_proof.timing import Row, milliseconds, report_row, write
 
 SHAPES = parse_shapes("1:1,4:3,16:9,9:16,3:4,circle")
 FORMATS = ("auto", "webp", "jpeg")  # the first is the default; without jpegli it fails here
@@ -34,7 +34,7 @@ def run(device: str, photos: Path, document: Path) -> None:
         for name, call in work.items():
             alone = [call(file) for file in files[:40]]
             row: Row = {"what": name, "cpu_ms_a_photo": round(1000 * sum(alone) / len(alone), 2)}
-            told({**row, **on_all_cores(pool, cores, call, files)}, rows)
+            report_row({**row, **on_all_cores(pool, cores, call, files)}, rows)
     if device == "cuda":
         rows += on_gpu(files)
     write(document, "stages", rows)
@@ -84,10 +84,10 @@ def on_gpu(files: Sequence[str]) -> list[Row]:
     data = [torch.frombuffer(bytearray(Path(f).read_bytes()), dtype=torch.uint8) for f in files]
     some = data[:BATCH]
     ms = milliseconds(lambda: decode_jpeg(some, device="cuda"), 5) / len(some)
-    told({"what": "decode whole photos by nvJPEG", "ms_a_photo": round(ms, 3)}, rows)
+    report_row({"what": "decode whole photos by nvJPEG", "ms_a_photo": round(ms, 3)}, rows)
     thumbnails = [
         torch.randint(0, 256, (3, 384, 512), dtype=torch.uint8, device="cuda") for _ in range(BATCH)
     ]
     ms = 6 * milliseconds(lambda: encode_jpeg(thumbnails, quality=85), 5) / BATCH
-    told({"what": "encode six JPEG thumbnails by nvJPEG", "ms_a_photo": round(ms, 3)}, rows)
+    report_row({"what": "encode six JPEG thumbnails by nvJPEG", "ms_a_photo": round(ms, 3)}, rows)
     return rows

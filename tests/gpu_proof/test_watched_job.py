@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from pipeline.photo.sandbox import child
-from tests.gpu_proof.job import copies, middle, sampled
-from tests.gpu_proof.processes import Look, Reading, Watched, look_at
+from tests.gpu_proof.job import middle, sampled, write_copies
+from tests.gpu_proof.processes import Reading, Sample, Watched, take_sample
 from tests.gpu_proof.sampled_job import Watch, stages, where
 from tests.gpu_proof.stages import FORMATS
 
@@ -25,14 +25,16 @@ def test_a_role_s_time_is_that_between_two_moments() -> None:
     """
     scorer = [reading("scoring worker", s, 4 * s, 100 * n) for n, s in enumerate((0, 1, 2, 3.5, 9))]
     other = [reading(role, s, None, 0) for role, s in (("reader", 5), ("reader", 6))]
-    looks = [
-        Look(100.0, {7: scorer[0]}, [0, 0, 0, 0, 0, 0, 0, 0]),
-        Look(101.0, {7: scorer[1], 8: other[0]}, [10, 0, 0, 10, 0, 0, 0, 0]),
-        Look(102.0, {7: scorer[2], 8: other[1]}, [20, 0, 0, 20, 0, 0, 0, 0]),
-        Look(103.0, {7: scorer[3], 8: reading("encoder", 6.5, None, 0)}, [60, 0, 0, 30] + [0] * 4),
-        Look(104.0, {7: scorer[4]}, [99, 0, 0, 99, 0, 0, 0, 0]),
+    samples = [
+        Sample(100.0, {7: scorer[0]}, [0, 0, 0, 0, 0, 0, 0, 0]),
+        Sample(101.0, {7: scorer[1], 8: other[0]}, [10, 0, 0, 10, 0, 0, 0, 0]),
+        Sample(102.0, {7: scorer[2], 8: other[1]}, [20, 0, 0, 20, 0, 0, 0, 0]),
+        Sample(
+            103.0, {7: scorer[3], 8: reading("encoder", 6.5, None, 0)}, [60, 0, 0, 30] + [0] * 4
+        ),
+        Sample(104.0, {7: scorer[4]}, [99, 0, 0, 99, 0, 0, 0, 0]),
     ]
-    watched = Watched(looks)
+    watched = Watched(samples)
     rows = {row["role"]: row for row in watched.rows(101.0, 103.0, 10)}
     assert rows["scoring worker"] == {
         "role": "scoring worker", "processes": 1, "threads": 3, "nice": 15,
@@ -42,14 +44,14 @@ def test_a_role_s_time_is_that_between_two_moments() -> None:
     }  # fmt: skip
     assert rows["reader"]["user_ms_a_photo"] == 100.0
     assert rows["encoder"]["user_ms_a_photo"] == 50.0
-    assert "waited_for_a_core_ms_a_photo" not in rows["reader"], "this kernel does not tell"
+    assert "waited_for_a_core_ms_a_photo" not in rows["reader"], "this kernel does not report it"
     shares = watched.machine(101.0, 103.0)
     assert (shares["user_percent"], shares["idle_percent"]) == (71.4, 28.6)
-    assert watched.rows(103.5, 110.0, 10) == [], "one look tells no time"
+    assert watched.rows(103.5, 110.0, 10) == [], "one sample gives no time"
 
 
 def test_the_processes_are_those_below_the_job() -> None:
-    found = look_at(os.getpid()).of
+    found = take_sample(os.getpid()).readings
     assert os.getpid() in found
     assert os.getppid() not in found
     assert found[os.getpid()].user_s > 0
@@ -68,9 +70,9 @@ def test_the_middle_of_a_run_is_told_by_its_records(tmp_path: Path) -> None:
 
 def test_samples_become_milliseconds_a_photo(tmp_path: Path) -> None:
     """2 tasks are 32 photos; 1.6 s of them 50 ms each, three quarters in one function."""
-    told = {"tasks": 2, "wall_s": 1.6, "cpu_s": 0.8, "waited_for_a_core_s": 0.16}
-    told |= {"samples": [["a", "R", 20], ["a", "S", 10], ["b", "D", 10]]}
-    (tmp_path / "7.json").write_text(json.dumps(told))
+    sampled_figures = {"tasks": 2, "wall_s": 1.6, "cpu_s": 0.8, "waited_for_a_core_s": 0.16}
+    sampled_figures |= {"samples": [["a", "R", 20], ["a", "S", 10], ["b", "D", 10]]}
+    (tmp_path / "7.json").write_text(json.dumps(sampled_figures))
     whole, first, second = sampled(tmp_path)
     assert whole == {
         "function": "all", "ms": 50.0, "on_a_core_ms": 25.0, "waits_for_a_core_ms": 5.0
@@ -105,7 +107,7 @@ def test_all_photos_of_a_job_differ(tmp_path: Path) -> None:
     (tmp_path / "few").mkdir()
     for number in range(3):
         (tmp_path / f"few/{number}").write_bytes(b"%d" % number)
-    copies(tmp_path / "few", tmp_path / "many", 25)
+    write_copies(tmp_path / "few", tmp_path / "many", 25)
     files = sorted((tmp_path / "many").iterdir())
     assert len({one.read_bytes() for one in files}) == len({one.stat().st_ino for one in files})
     assert len(files) == 25

@@ -30,7 +30,7 @@ def wait() -> None:
         torch.cuda.synchronize()
 
 
-def told(row: Row, rows: list[Row]) -> Row:
+def report_row(row: Row, rows: list[Row]) -> Row:
     """Print a row and append it to `rows`."""
     print(" | ".join(f"{name} {value}" for name, value in row.items()), flush=True)
     rows.append(row)

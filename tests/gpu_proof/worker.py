@@ -22,7 +22,7 @@ from pipeline.shapes import parse_shapes
 from pipeline.stages.worker import one_thread
 from s2cnet.onnx import has_onnxruntime
 from s2cnet.recording import Recording
-from tests.gpu_proof.timing import Row, told, wait, write
+from tests.gpu_proof.timing import Row, report_row, wait, write
 
 SHAPES = parse_shapes("1:1,4:3,16:9,9:16,3:4,circle")
 MOST = 40  # photos
@@ -53,7 +53,7 @@ def run(device: str, photos: Path, document: Path) -> None:
         found = boxes_of(engine, seen[:12])
         equal = [bool((a == b).all()) for a, b in zip(found, exact, strict=True)]
         row["crops_as_on_cpu"] = f"{sum(equal)} of {len(equal)}"
-        told(row, rows)
+        report_row(row, rows)
     work = partial(boxes_of, engine, seen)
     write(document, "worker", {"rows": rows, **profiles(work, len(seen), device)})
 

@@ -11,13 +11,13 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.mutation.crew import Crew, crew
 from tests.mutation.figures import Score, write_scores
 from tests.mutation.judge import Judged, Worker
 from tests.mutation.mutate import Mutant, mutants_of
 from tests.mutation.order import evenly
 from tests.mutation.rooms import ROOMS, ROOT, Room
-from tests.mutation.told import Notes, passed, read_told
+from tests.mutation.verdict_log import VerdictLog, passed, read_results
+from tests.mutation.worker_pool import WorkerPool, worker_pool
 
 PAGE = ROOT / "docs" / "RELIABILITY.md"
 NO_CHANGE = Path(__file__).with_name("no_change.txt")
@@ -37,9 +37,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--write", action="store_true", help=f"the score into {PAGE.name}")
     parser.add_argument("--keep", type=Path, default=ROOT / "mutants-output", help="traces, lists")
     parser.add_argument("--told", type=Path, help="each verdict into this file, as it comes")
-    parser.add_argument("--again", type=Path, nargs="+", default=[], metavar="TOLD",
+    parser.add_argument("--again", type=Path, nargs="+", default=[], metavar="FILE",
                         help="only those that were not noticed, by files of --told")  # fmt: skip
-    parser.add_argument("--take", type=Path, nargs="+", default=[], metavar="TOLD",
+    parser.add_argument("--take", type=Path, nargs="+", default=[], metavar="FILE",
                         help="run nothing; write the scores of files of --told")  # fmt: skip
     given = parser.parse_args()
     given.rooms = [ROOMS[name] for name in given.rooms.split(",")]
@@ -65,7 +65,7 @@ def mutants_of_room(room: Room, root: Path) -> list[Mutant]:
     return [mutant for path in paths for mutant in mutants_of(path, (root / path).read_text())]
 
 
-def names(mutant: Mutant, parts: str) -> bool:
+def path_matches(mutant: Mutant, parts: str) -> bool:
     """Return whether a mutant's module path contains one of these comma-separated parts."""
     return any(part in mutant.path for part in parts.split(","))
 
@@ -77,36 +77,38 @@ def chosen(
     places = [*enumerate(evenly(mutants, given.seed))]
     if again is not None:
         return [(place, mutant) for place, mutant in places if mutant.key in again]
-    places = [(place, mutant) for place, mutant in places if names(mutant, given.only)]
+    places = [(place, mutant) for place, mutant in places if path_matches(mutant, given.only)]
     if given.without:
-        places = [(place, mutant) for place, mutant in places if not names(mutant, given.without)]
+        places = [
+            (place, mutant) for place, mutant in places if not path_matches(mutant, given.without)
+        ]
     return places[: given.mutants]
 
 
-def try_room(
-    room: Room, given: argparse.Namespace, at: Crew, seconds: float, notes: Notes
+def judge_room(
+    room: Room, given: argparse.Namespace, pool: WorkerPool, seconds: float, log: VerdictLog
 ) -> list[Judged]:
     """Judge mutants of one room until the time is up; print each survivor at once."""
     end = time.monotonic() + seconds
-    mutants = mutants_of_room(room, at.folder)
+    mutants = mutants_of_room(room, pool.folder)
     known = no_change()
     for key in stale(known, mutants):
         print(f"no mutant any more, take it out of {NO_CHANGE.name}: {key}", flush=True)
-    trace = at.trace(room, given.keep)
+    trace = pool.trace(room, given.keep)
     again = None
     if given.again:
-        told = read_told(given.again).get(room.name)
-        again = told.not_noticed if told else set()
-    notes.room(room.name, given.seed, len(mutants))
+        earlier = read_results(given.again).get(room.name)
+        again = earlier.not_noticed if earlier else set()
+    log.room(room.name, given.seed, len(mutants))
 
     def judge(worker: Worker, placed: tuple[int, Mutant]) -> Judged:
         place, mutant = placed
         judged = passed(mutant) if mutant.key in known else worker.judge(mutant, trace)
-        notes.judged(room.name, place, judged)
+        log.judged(room.name, place, judged)
         return judged
 
     done: list[Judged] = []
-    for one in at.share(chosen(mutants, given, again), judge, end):
+    for one in pool.share(chosen(mutants, given, again), judge, end):
         done.append(one)
         if not one.noticed and one.mutant.key not in known:
             where = f"{one.mutant.path}:{one.mutant.line}"
@@ -116,7 +118,7 @@ def try_room(
     return done
 
 
-def tell(scores: Sequence[Score], write: bool) -> None:
+def print_scores(scores: Sequence[Score], write: bool) -> None:
     """Print scores, and with `write` put them into the page."""
     if write:
         write_scores(PAGE, scores)
@@ -128,19 +130,25 @@ def main() -> int:
     """Test the rooms one after another, each for its share of the time; returns the exit code."""
     given = arguments()
     if given.take:
-        tell([told.score(room, no_change()) for room, told in read_told(given.take).items()], True)
+        print_scores(
+            [
+                results.score(room, no_change())
+                for room, results in read_results(given.take).items()
+            ],
+            True,
+        )
         return 0
     given.keep.mkdir(parents=True, exist_ok=True)
-    notes_file = given.told or given.keep / f"told-{time.time_ns()}.jsonl"
+    log_file = given.told or given.keep / f"told-{time.time_ns()}.jsonl"
     judged: list[Judged] = []
     end = time.monotonic() + 60 * given.minutes
-    with crew(given.jobs) as at:
+    with worker_pool(given.jobs) as pool:
         for place, room in enumerate(given.rooms):
             share_s = (end - time.monotonic()) / (len(given.rooms) - place)
-            judged += try_room(room, given, at, share_s, Notes(notes_file))
+            judged += judge_room(room, given, pool, share_s, VerdictLog(log_file))
             whole = not (given.only or given.without or given.again)
-            told = read_told([notes_file])[room.name]
-            tell([told.score(room.name, no_change())], given.write and whole)
+            results = read_results([log_file])[room.name]
+            print_scores([results.score(room.name, no_change())], given.write and whole)
     counted = [one for one in judged if one.verdict != "no change"]
     score = 100 * sum(one.noticed for one in counted) / max(1, len(counted))
     print(f"{score:.1f} % of {len(counted)} mutants were noticed")

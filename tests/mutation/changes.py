@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 # Arguments whose change no test could detect, and an option's texts for people.
-UNTOLD_KEYWORDS = {"strict", "thread_name_prefix", "daemon", "stacklevel", "compression"}
+UNDETECTABLE_KEYWORDS = {"strict", "thread_name_prefix", "daemon", "stacklevel", "compression"}
 TEXT_KEYWORDS = {"help", "unit", "placeholder", "metavar"}  # of an option, for people
 SYMMETRIC_CALLS = {"min", "max", "print", "gcd", "lcm", "isclose", "maximum", "minimum"}
 
@@ -140,7 +140,7 @@ def _formatted(node: ast.JoinedStr) -> Iterator[Change]:
 def _calls(node: ast.Call) -> Iterator[Change]:
     name = called(node)
     for place, keyword in enumerate(node.keywords):
-        if keyword.arg is None or keyword.arg in UNTOLD_KEYWORDS | TEXT_KEYWORDS:
+        if keyword.arg is None or keyword.arg in UNDETECTABLE_KEYWORDS | TEXT_KEYWORDS:
             continue
         rest = node.keywords[:place] + node.keywords[place + 1 :]
         yield _expression(node, ast.Call(node.func, node.args, rest), "argument")

@@ -87,7 +87,7 @@ def write_scores(page: Path, new: Iterable[Score]) -> str:
     """Replace the scores of the same rooms in the page; returns the table."""
     text = page.read_text()
     scores = read_scores(text) | {score.room: score for score in new}
-    told = table(scores)
+    block = table(scores)
     before, after = text[: text.index(BEGIN)], text[text.index(END) :]
-    page.write_text(f"{before}{BEGIN}\n{told}\n{after}")
-    return told
+    page.write_text(f"{before}{BEGIN}\n{block}\n{after}")
+    return block

@@ -105,20 +105,20 @@ def run(request: dict[str, Any]) -> int:
     measured = Coverage(
         data_file=None, include=request["sources"], messages=False, config_file=False
     )
-    note = Notes(measured)
+    recorder = Recorder(measured)
     measured.start()
-    code = int(pytest.main([*options, *request["tests"]], plugins=[note]))
+    code = int(pytest.main([*options, *request["tests"]], plugins=[recorder]))
     measured.stop()
     data = measured.get_data()
     ran = {
         os.path.relpath(file, folder): data.contexts_by_lineno(file)
         for file in data.measured_files()
     }
-    Path(request["trace"]).write_text(json.dumps({"ran": ran, **note.told()}))
+    Path(request["trace"]).write_text(json.dumps({"ran": ran, **recorder.results()}))
     return code
 
 
-class Notes:
+class Recorder:
     """Tells the tracer which test is running, and records how long each took."""
 
     def __init__(self, measured: Any) -> None:
@@ -126,7 +126,7 @@ class Notes:
         self.seconds: dict[str, float] = {}
         self.failed: set[str] = set()
 
-    def told(self) -> dict[str, Any]:
+    def results(self) -> dict[str, Any]:
         """Return the trace to be stored."""
         return {"seconds": self.seconds, "failed": sorted(self.failed)}
 

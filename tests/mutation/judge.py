@@ -155,8 +155,8 @@ class Worker:
     def trace(self, room: Room, name: str, kept: Path) -> Any:
         """Trace what one test file runs; reuses an earlier trace if nothing changed."""
         paths = room.sources(self.folder)  # those of the copy: the project may change meanwhile
-        told = _digest([*paths, self.folder / "tests/conftest.py"])
-        store = kept / f"{Path(name).stem}-{_digest([self.folder / name], told)}.json"
+        sources_digest = _digest([*paths, self.folder / "tests/conftest.py"])
+        store = kept / f"{Path(name).stem}-{_digest([self.folder / name], sources_digest)}.json"
         if not store.exists():
             sources = [str(path) for path in paths]
             code, _ = self.ask([name], TRACE_S, trace=str(store), sources=sources)

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.mutation.changes import TEXT_KEYWORDS, UNTOLD_KEYWORDS, Change, called, changes_of
+from tests.mutation.changes import TEXT_KEYWORDS, UNDETECTABLE_KEYWORDS, Change, called, changes_of
 
 # Some set how many rows are in memory at a time, which changes no result: the tests of long tables
 # set them so low that short tables are handled like long ones (`tests/support/small_pieces.py`).
@@ -126,7 +126,7 @@ def _is_left_alone(parent: ast.AST, child: ast.AST) -> bool:
         return True  # positions of its parts are unknown; the string is changed as a whole
     if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
         return True
-    if isinstance(child, ast.keyword) and child.arg in UNTOLD_KEYWORDS | TEXT_KEYWORDS:
+    if isinstance(child, ast.keyword) and child.arg in UNDETECTABLE_KEYWORDS | TEXT_KEYWORDS:
         return True
     if isinstance(parent, ast.Call) and called(parent) == "option" and child in parent.args[1:]:
         return True  # the option's help text and unit

@@ -170,13 +170,13 @@ def test_scores_replace_those_of_their_room(tmp_path: Path) -> None:
     one = Score("ledger", "26 November 2026", 1, 3000, 100, 80, 2)
     other = Score("s2cnet", "26 November 2026", 1, 1000, 50, 50, 0)
     write_scores(page, [one, other])
-    told = write_scores(page, [Score("ledger", "27 November 2026", 2, 3000, 200, 180, 1)])
+    block = write_scores(page, [Score("ledger", "27 November 2026", 2, 3000, 200, 180, 1)])
     assert page.read_text().startswith("before\n")
     assert page.read_text().endswith(f"{END}\nafter\n")
     assert read_scores(page.read_text())["s2cnet"] == other
     assert read_scores(page.read_text())["ledger"].seed == 2
-    assert "230 of 250 were noticed: 92.0%" in told
-    assert "each room counted by its mutants, 92.5%" in told  # (3000 * .9 + 1000) / 4000
+    assert "230 of 250 were noticed: 92.0%" in block
+    assert "each room counted by its mutants, 92.5%" in block  # (3000 * .9 + 1000) / 4000
 
 
 def test_the_page_holds_a_table_and_every_room_has_modules() -> None:

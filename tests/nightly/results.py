@@ -29,12 +29,12 @@ class Result:
 
     def row(self) -> str:
         """Format the part's line of the table."""
-        told = "; ".join(f"{test}: {figures}" for test, figures in self.figures)
+        reported = "; ".join(f"{test}: {figures}" for test, figures in self.figures)
         what = ", ".join(word for word in (self.ending, self.counts) if word)
         command = self.command.replace("|", "\\|")
         return (
             f"| {self.name} | {self.day} | {what} | {self.minutes:.1f} | `{command}` "
-            f"| {told.replace('|', '/')} |"
+            f"| {reported.replace('|', '/')} |"
         )
 
 
@@ -50,9 +50,9 @@ def read_report(path: Path) -> tuple[str, tuple[tuple[str, str], ...]]:
         tags = [outcome[child.tag] for child in case if child.tag in outcome]
         word = tags[0] if tags else "passed"
         found[word] = found.get(word, 0) + 1
-        for told in case.iter("property"):
-            if told.get("name") == "figures":
-                figures.append((str(case.get("name")), str(told.get("value"))))
+        for entry in case.iter("property"):
+            if entry.get("name") == "figures":
+                figures.append((str(case.get("name")), str(entry.get("value"))))
     counts = ", ".join(f"{count} {word}" for word, count in sorted(found.items()))
     return counts, tuple(figures)
 
@@ -69,6 +69,6 @@ def write_results(page: Path, new: Iterable[Result]) -> str:
         "| --- | --- | --- | --- | --- | --- |",
         *(rows[name] for name in sorted(rows)),
     ]
-    told = "\n".join(lines)
-    page.write_text(f"{before}{BEGIN}\n{told}\n{after}")
-    return told
+    table = "\n".join(lines)
+    page.write_text(f"{before}{BEGIN}\n{table}\n{after}")
+    return table

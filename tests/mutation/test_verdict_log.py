@@ -7,11 +7,11 @@ from typing import cast
 
 import pytest
 
-from tests.mutation.__main__ import names
-from tests.mutation.crew import Crew
+from tests.mutation.__main__ import path_matches
 from tests.mutation.judge import Judged, Worker
 from tests.mutation.mutate import Mutant, mutants_of
-from tests.mutation.told import Notes, passed, read_told
+from tests.mutation.verdict_log import VerdictLog, passed, read_results
+from tests.mutation.worker_pool import WorkerPool
 
 MUTANTS = mutants_of("pipeline/a.py", "def f(x):\n    return x < 3 and x != 2 and not x\n")
 
@@ -23,22 +23,22 @@ class Named:
         self.name = self.folder = name
 
 
-def crew_of(*names: str) -> Crew:
-    return Crew([cast(Worker, Named(name)) for name in names])
+def pool_of(*names: str) -> WorkerPool:
+    return WorkerPool([cast(Worker, Named(name)) for name in names])
 
 
 def write(path: Path, verdicts: list[str], seed: int = 5) -> None:
-    notes = Notes(path)
-    notes.room("ledger", seed, 90)
+    log = VerdictLog(path)
+    log.room("ledger", seed, 90)
     for place, (mutant, verdict) in enumerate(zip(MUTANTS, verdicts, strict=False)):
-        notes.judged("ledger", place, Judged(mutant, verdict, 4, 1.234))
+        log.judged("ledger", place, Judged(mutant, verdict, 4, 1.234))
 
 
 def test_verdicts_are_read_back_and_counted(tmp_path: Path) -> None:
     write(tmp_path / "one", ["killed", "survived", "late", "not run", "no change"])
-    told = read_told([tmp_path / "one"])["ledger"]
-    assert told.not_noticed == {MUTANTS[1].key, MUTANTS[3].key}
-    score = told.score("ledger", known=set())
+    results = read_results([tmp_path / "one"])["ledger"]
+    assert results.not_noticed == {MUTANTS[1].key, MUTANTS[3].key}
+    score = results.score("ledger", known=set())
     assert (score.seed, score.all_mutants, score.tried, score.killed, score.same) == (
         5,
         90,
@@ -46,26 +46,26 @@ def test_verdicts_are_read_back_and_counted(tmp_path: Path) -> None:
         2,
         1,
     )
-    score = told.score("ledger", known={MUTANTS[3].key})  # found since then to change nothing
+    score = results.score("ledger", known={MUTANTS[3].key})  # found since then to change nothing
     assert (score.tried, score.killed, score.same) == (3, 2, 2)
 
 
 def test_a_later_file_has_the_last_word(tmp_path: Path) -> None:
     write(tmp_path / "one", ["killed", "survived"])
     write(tmp_path / "again", ["killed", "killed"])
-    told = read_told([tmp_path / "one", tmp_path / "again"])["ledger"]
-    assert told.not_noticed == set()
-    assert len(told.verdicts) == 2
+    results = read_results([tmp_path / "one", tmp_path / "again"])["ledger"]
+    assert results.not_noticed == set()
+    assert len(results.verdicts) == 2
     write(tmp_path / "other", ["survived"], seed=6)
-    told = read_told([tmp_path / "one", tmp_path / "other"])["ledger"]
-    assert (told.seed, len(told.verdicts)) == (6, 1)
+    results = read_results([tmp_path / "one", tmp_path / "other"])["ledger"]
+    assert (results.seed, len(results.verdicts)) == (6, 1)
 
 
 def test_what_nobody_needs_to_judge_is_no_survivor(tmp_path: Path) -> None:
-    Notes(tmp_path / "one").room("photo", 1, 2)
-    Notes(tmp_path / "one").judged("photo", 0, passed(MUTANTS[0]))
-    assert read_told([tmp_path / "one"])["photo"].not_noticed == set()
-    Notes(None).judged("photo", 0, passed(MUTANTS[0]))  # no file, no error
+    VerdictLog(tmp_path / "one").room("photo", 1, 2)
+    VerdictLog(tmp_path / "one").judged("photo", 0, passed(MUTANTS[0]))
+    assert read_results([tmp_path / "one"])["photo"].not_noticed == set()
+    VerdictLog(None).judged("photo", 0, passed(MUTANTS[0]))  # no file, no error
 
 
 def test_workers_work_at_the_same_time() -> None:
@@ -75,7 +75,7 @@ def test_workers_work_at_the_same_time() -> None:
         both.wait(30)  # raises if the other never comes
         return item
 
-    assert sorted(crew_of("a", "b").share([1, 2], work)) == [1, 2]
+    assert sorted(pool_of("a", "b").share([1, 2], work)) == [1, 2]
 
 
 def test_a_worker_does_one_thing_at_a_time() -> None:
@@ -89,7 +89,7 @@ def test_a_worker_does_one_thing_at_a_time() -> None:
         busy.discard(name)
         return name
 
-    assert len([*crew_of("a", "b").share(range(8), work)]) == 8
+    assert len([*pool_of("a", "b").share(range(8), work)]) == 8
 
 
 def test_what_is_not_begun_in_time_is_left_out() -> None:
@@ -100,7 +100,7 @@ def test_what_is_not_begun_in_time_is_left_out() -> None:
             time.sleep(0.01)
         return item
 
-    assert [*crew_of("a").share([1, 2, 3], work, end)] == [1]
+    assert [*pool_of("a").share([1, 2, 3], work, end)] == [1]
 
 
 def test_an_error_of_one_worker_is_not_swallowed() -> None:
@@ -108,7 +108,7 @@ def test_an_error_of_one_worker_is_not_swallowed() -> None:
         raise SystemExit("the tests do not run")
 
     with pytest.raises(SystemExit):
-        [*crew_of("a").share([1], work)]
+        [*pool_of("a").share([1], work)]
 
 
 @pytest.mark.parametrize(
@@ -116,4 +116,4 @@ def test_an_error_of_one_worker_is_not_swallowed() -> None:
 )
 def test_modules_are_named_by_parts_of_their_path(parts: str, named: bool) -> None:
     mutant: Mutant = MUTANTS[0]
-    assert names(mutant, parts) is named
+    assert path_matches(mutant, parts) is named

@@ -21,7 +21,7 @@ NO_CHANGE = "no change"
 
 
 @dataclass
-class Notes:
+class VerdictLog:
     """A log file that several threads write to; without a file nothing is written."""
 
     path: Path | None
@@ -50,7 +50,7 @@ class Notes:
 
 
 @dataclass
-class Told:
+class RoomResults:
     """The logged results of one room. verdicts: by place and key; the latest file wins."""
 
     seed: int
@@ -66,23 +66,23 @@ class Told:
     def score(self, room: str, known: set[str]) -> Score:
         """Compute the score, dated today. known: keys of mutants that behave like the original."""
         now = datetime.datetime.now(datetime.UTC)
-        told = [verdict for (_, key), verdict in self.verdicts.items()
+        counted = [verdict for (_, key), verdict in self.verdicts.items()
                 if key not in known and verdict != NO_CHANGE]  # fmt: skip
-        killed = sum(verdict in NOTICED for verdict in told)
+        killed = sum(verdict in NOTICED for verdict in counted)
         return Score(
-            room, f"{now.day} {now:%B %Y}", self.seed, self.mutants, len(told), killed,
-            len(self.verdicts) - len(told),
+            room, f"{now.day} {now:%B %Y}", self.seed, self.mutants, len(counted), killed,
+            len(self.verdicts) - len(counted),
         )  # fmt: skip
 
 
-def read_told(paths: Iterable[Path]) -> dict[str, Told]:
+def read_results(paths: Iterable[Path]) -> dict[str, RoomResults]:
     """Read the logged results by room. If a room has several seeds, only the last counts."""
-    rooms: dict[str, Told] = {}
+    rooms: dict[str, RoomResults] = {}
     for line in _lines(paths):
         if "place" not in line:
             before = rooms.get(line["room"])
             if before is None or before.seed != line["seed"]:
-                rooms[line["room"]] = Told(line["seed"], line["mutants"])
+                rooms[line["room"]] = RoomResults(line["seed"], line["mutants"])
             continue
         rooms[line["room"]].verdicts[line["place"], line["key"]] = line["verdict"]
     return rooms

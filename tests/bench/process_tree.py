@@ -36,30 +36,30 @@ def measure(
     environment["RAY_worker_niceness"] = "0"  # by default, Ray's workers have a lower priority
     start, peak = time.monotonic(), 0.0
     cpu: dict[tuple[int, float], float] = {}
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(command, cwd=root, env=environment, stdout=said, stderr=said)
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, cwd=root, env=environment, stdout=output, stderr=output)
         try:
             while process.poll() is None:
-                memory_mib = _look(process.pid, cpu)
+                memory_mib = _sample(process.pid, cpu)
                 peak = max(peak, memory_mib)
                 if watch:
                     watch(memory_mib)
                 time.sleep(SAMPLE_S)
         finally:  # if this program is stopped, the processes that it started stop with it
-            for member in _family(process.pid):
+            for member in _process_tree(process.pid):
                 with contextlib.suppress(psutil.Error):
                     member.kill()
         if process.wait():
-            said.seek(0)
-            last = "\n".join(said.read().decode(errors="replace").splitlines()[-10:])
+            output.seek(0)
+            last = "\n".join(output.read().decode(errors="replace").splitlines()[-10:])
             raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{last}")
     return Cost(time.monotonic() - start, sum(cpu.values()), peak)
 
 
-def _look(pid: int, cpu: dict[tuple[int, float], float]) -> float:
+def _sample(pid: int, cpu: dict[tuple[int, float], float]) -> float:
     """Return the memory of a process tree in MiB; stores each member's CPU seconds in `cpu`."""
     memory = 0
-    for member in _family(pid):
+    for member in _process_tree(pid):
         with contextlib.suppress(psutil.Error):
             times = member.cpu_times()
             cpu[member.pid, member.create_time()] = times.user + times.system
@@ -67,7 +67,7 @@ def _look(pid: int, cpu: dict[tuple[int, float], float]) -> float:
     return memory / 2**20
 
 
-def _family(pid: int) -> list[psutil.Process]:
+def _process_tree(pid: int) -> list[psutil.Process]:
     """Return a process and its descendants; [] if it has ended."""
     try:
         root = psutil.Process(pid)

@@ -27,7 +27,7 @@ def one_worker() -> Iterator[Worker]:
             yield started
 
 
-class Crew:
+class WorkerPool:
     """Workers that share the work: the next free one takes the next item."""
 
     def __init__(self, workers: Iterable[Worker]) -> None:
@@ -72,7 +72,7 @@ class Crew:
 
 
 @contextmanager
-def crew(jobs: int) -> Iterator[Crew]:
+def worker_pool(jobs: int) -> Iterator[WorkerPool]:
     """Start `jobs` workers, and stop them when the block ends."""
     with ExitStack() as held:
-        yield Crew([held.enter_context(one_worker()) for _ in range(jobs)])
+        yield WorkerPool([held.enter_context(one_worker()) for _ in range(jobs)])
