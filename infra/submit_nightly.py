@@ -29,9 +29,9 @@ import yaml
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 POLL_S = 15.0
-PATIENCE_S = 900.0  # how long the API server may fail to answer
+UNREACHABLE_LIMIT_S = 900.0  # how long the API server may fail to answer
 DONE, FAILED, USAGE, TRY_AGAIN = 0, 1, 2, 75
-ENDED = {"Complete", "Failed", "ValidationFailed"}
+TERMINAL_STATES = {"Complete", "Failed", "ValidationFailed"}
 RayJob = dict[str, Any]
 
 
@@ -76,7 +76,7 @@ def reason(error: urllib.error.HTTPError) -> str:
         return f"its reason was cut: {cut!r}"
 
 
-def day_of(job_name: str, chosen: str = "") -> datetime.date:
+def day_to_run(job_name: str, chosen: str = "") -> datetime.date:
     """Return the day to run: `chosen` (2026/11/21), else the day before the Job's scheduled time.
 
     A CronJob names its Jobs <name>-<minutes since 1970 of the scheduled time>. Raises ValueError.
@@ -114,13 +114,15 @@ def create(api: Api, job: RayJob) -> str:
     return path
 
 
-def watch(api: Api, path: str, poll_s: float = POLL_S, patience_s: float = PATIENCE_S) -> int:
+def watch(
+    api: Api, path: str, poll_s: float = POLL_S, unreachable_limit_s: float = UNREACHABLE_LIMIT_S
+) -> int:
     """Print each change of the RayJob's status until it has ended; return the exit code."""
-    told, answered = "", time.monotonic()
+    printed, last_answer_s = "", time.monotonic()
     while True:
         try:
             status = api.call(path).get("status") or {}
-            answered = time.monotonic()
+            last_answer_s = time.monotonic()
         except urllib.error.HTTPError as error:
             if error.code == 404:
                 print(f"{path} was deleted: stopped by hand", flush=True)
@@ -128,14 +130,14 @@ def watch(api: Api, path: str, poll_s: float = POLL_S, patience_s: float = PATIE
             status = {"message": f"the API server says {error.code}"}
         except OSError as error:
             status = {"message": f"the API server does not answer: {error}"}
-        if time.monotonic() - answered > patience_s:
+        if time.monotonic() - last_answer_s > unreachable_limit_s:
             return TRY_AGAIN
         deployment, outcome = status.get("jobDeploymentStatus", ""), status.get("jobStatus", "")
         line = " ".join(filter(None, (deployment, outcome, status.get("message", ""))))
-        if line != told:
+        if line != printed:
             print(line, flush=True)
-            told = line
-        if deployment in ENDED:
+            printed = line
+        if deployment in TERMINAL_STATES:
             return DONE if (deployment, outcome) == ("Complete", "SUCCEEDED") else FAILED
         time.sleep(poll_s)
 
@@ -147,7 +149,7 @@ def main(arguments: list[str], environment: dict[str, str]) -> int:
         return USAGE
     try:
         name, uid = environment["JOB_NAME"], environment["JOB_UID"]
-        day = day_of(name, environment.get("DAY", ""))
+        day = day_to_run(name, environment.get("DAY", ""))
         host, port = environment["KUBERNETES_SERVICE_HOST"], environment["KUBERNETES_SERVICE_PORT"]
     except (KeyError, ValueError) as error:
         print(f"submit_nightly: {error}", file=sys.stderr)

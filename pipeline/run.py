@@ -23,7 +23,7 @@ from pipeline.ledger.totals import RunTotals
 from pipeline.live_table import Ending, go_live
 from pipeline.report.costs import Machines, Session
 from pipeline.report.lineage import lineage
-from pipeline.report.progress import Log, Progress, tell_when_stuck
+from pipeline.report.progress import Log, Progress, log_stalls
 from pipeline.settings import RunningSettings, Settings
 from pipeline.stages.task import TaskSummary
 from pipeline.stages.worker import Job, sandbox_problem
@@ -122,7 +122,7 @@ def work_and_commit(job: Job, ledger: Ledger, log: Log, stop: Stop) -> Ending:
                 message = f"photos are decoded without a filter of system calls: {problem}"
                 log.say("wall", f"WARNING: {message}")
             progress = Progress(log, ledger.rows - before["images_done"], len(pending))
-            with tell_when_stuck(log, progress, workers.free):
+            with log_stalls(log, progress, workers.free):
                 for done in skip_recorded_elsewhere(
                     workers.work(pending, job, stop), pending, ledger
                 ):

@@ -25,7 +25,7 @@ from pipeline.report.progress import Log
 from pipeline.settings import Settings
 from pipeline.stop import Drained, Stop
 
-CODES = {"done": 0, "over_error_rate": 3, "not_promoted": 4}
+EXIT_CODES = {"done": 0, "over_error_rate": 3, "not_promoted": 4}
 EXIT_S = 10.0  # after the drain, for Ray to shut down cleanly
 
 
@@ -57,13 +57,13 @@ def crop(settings: Settings) -> int:
 
         return crop_bucket(settings, log, stop)
 
-    return carried_out(work, settings.running.log_format, settings.running.drain_s)
+    return run_with_signals(work, settings.running.log_format, settings.running.drain_s)
 
 
-def carried_out(work: Callable[[Log, Stop], str], log_format: str, drain_s: float) -> int:
+def run_with_signals(work: Callable[[Log, Stop], str], log_format: str, drain_s: float) -> int:
     """Do a job's work with its signal handlers; returns the exit code. Raises UsageError.
 
-    work: gets the `Stop` that is set when a signal arrives; returns how it ended, a key of CODES.
+    work: gets the `Stop` that is set when a signal arrives; returns an ending, a key of EXIT_CODES.
     """
     log, stop = Log(log_format), Stop()
     received = stop_on_signals(drain_s, log, stop)
@@ -73,27 +73,27 @@ def carried_out(work: Callable[[Log, Stop], str], log_format: str, drain_s: floa
         log.say("nothing_to_do", f"nothing to do: {error}")
         return 0
     except (Stopped, Drained):
-        return _stopped(received[0], log)
+        return _report_stopped(received[0], log)
     except Exception as error:  # a process boundary: Ray turns `Stopped` into its own exceptions
         if stop.is_over:
-            return _stopped(received[0], log)
+            return _report_stopped(received[0], log)
         if not isinstance(error, LedgerError):
             raise
         log.say("failed", f"failed: {error}")
         return FAILED
     if received:  # during the commit: the exit code still reports that the signal arrived
-        _leave_soon(received[0])
+        _force_exit_later(received[0])
         return 128 + received[0]
-    return CODES[ending]
+    return EXIT_CODES[ending]
 
 
-def _stopped(signum: int, log: Log) -> int:
-    _leave_soon(signum)
+def _report_stopped(signum: int, log: Log) -> int:
+    _force_exit_later(signum)
     log.say("stopped", "stopped; the same command goes on from here")
     return 128 + signum
 
 
-def _leave_soon(signum: int) -> None:
+def _force_exit_later(signum: int) -> None:
     """Exit after EXIT_S however long Ray's shutdown takes; do not interrupt it before that."""
     signal.signal(signal.SIGALRM, lambda *_: os._exit(128 + signum))
     signal.setitimer(signal.ITIMER_REAL, EXIT_S)
@@ -112,7 +112,7 @@ def stop_on_signals(drain_s: float, log: Log, stop: Stop | None = None) -> list[
     def end(*_: object) -> NoReturn:
         if stop is not None:
             stop.is_over = True
-        _leave_soon(received[0])
+        _force_exit_later(received[0])
         raise Stopped(received[0])
 
     def drain(signum: int, _: FrameType | None) -> None:

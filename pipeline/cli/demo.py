@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]  # a checkout, or the folder of installed packages
 RATIOS = "1:1,4:3,16:9,9:16,3:4,circle"
-TOLD = {"plan", "workers", "wall", "untrained", "failed", "over_error_rate", "waiting"}
+PRINTED_EVENTS = {"plan", "workers", "wall", "untrained", "failed", "over_error_rate", "waiting"}
 PROGRESS_S = 30.0  # between two progress lines of a long job
 LAST_LINES = 12  # of the job's log, shown if it fails
 
@@ -89,7 +89,7 @@ def run_demo(demo: Demo) -> Path:
     from pipeline.storage.store import open_store
 
     photos, logs = photos_of(demo.photos), log_folder(demo.out)
-    leave_callers_cluster()
+    clear_connection_variables()
     started = time.monotonic()
     with s3_server(logs) as s3:
         say(f"S3 server at {s3.endpoint_url}; uploading {photos}")
@@ -127,7 +127,7 @@ def serve(demo: Demo) -> None:
     from pipeline.cli.local_services import ray_head, s3_server
 
     photos, logs = photos_of(demo.photos), log_folder(demo.out)
-    leave_callers_cluster()
+    clear_connection_variables()
     exports = demo.out / "services.env"
     with s3_server(logs) as s3:
         upload(photos, s3)
@@ -172,7 +172,7 @@ def log_folder(out: Path) -> Path:
     return logs
 
 
-def leave_callers_cluster() -> None:
+def clear_connection_variables() -> None:
     """Drop RAY_* and AWS_* variables, which would send the demo to a production system.
 
     Proxy variables are dropped too: everything the demo connects to listens on loopback.
@@ -203,14 +203,14 @@ def submit(head: "RayHead", log: Path, ratios: str) -> None:
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    told_s = time.monotonic()
+    printed_s = time.monotonic()
     with process, log.open("w") as file:
         for line in process.stdout or ():
             file.write(line)
             event = event_of(line)
-            late = event.get("event") == "progress" and time.monotonic() > told_s + PROGRESS_S
-            if event.get("event") in TOLD or late:
-                told_s = time.monotonic()
+            late = event.get("event") == "progress" and time.monotonic() > printed_s + PROGRESS_S
+            if event.get("event") in PRINTED_EVENTS or late:
+                printed_s = time.monotonic()
                 say(event["message"])
     if process.returncode != 0:
         tail = "".join(log.read_text().splitlines(keepends=True)[-LAST_LINES:])

@@ -12,8 +12,8 @@ from pipeline.export.focal import SharesXY, focal_overlap, focal_point, object_p
 from pipeline.ledger.reader import WHITE, Run
 from pipeline.shapes import parse_shape
 
-OF_PHOTO = ("image_id", "uri", "status", "width_px", "height_px", "orientation", "skipped")
-OF_CROP = (
+PHOTO_COLUMNS = ("image_id", "uri", "status", "width_px", "height_px", "orientation", "skipped")
+CROP_COLUMNS = (
     "image_id", "uri", "ratio", "rank", *schema.EDGES, "width", "height", "fit",
     "verdict", "reason", "confidence",
 )  # fmt: skip
@@ -112,13 +112,13 @@ class NotCropped:
     reason: str | None = None
 
 
-def exported(run: Run, background: str = WHITE) -> Iterator[ExportedCrop | NotCropped]:
+def export_decisions(run: Run, background: str = WHITE) -> Iterator[ExportedCrop | NotCropped]:
     """Yield the crops of a run, then the photos and shapes that have none.
 
     Memory holds one file of crops at a time, and the sizes of all photos.
     """
-    photos = run.images(list(OF_PHOTO)).combine_chunks()
-    for batch in run.batches("crops", list(OF_CROP)):
+    photos = run.images(list(PHOTO_COLUMNS)).combine_chunks()
+    for batch in run.batches("crops", list(CROP_COLUMNS)):
         place = pc.index_in(batch["image_id"], photos["image_id"])
         about = photos.select(["width_px", "height_px", "orientation"]).take(place)
         for crop, photo in zip(batch.to_pylist(), about.to_pylist(), strict=True):

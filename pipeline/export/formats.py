@@ -14,7 +14,7 @@ from pipeline.schema import EDGES
 FormatName = Literal[
     "imgproxy", "thumbor", "cloudinary", "imgix", "iiif", "css", "wordpress", "csv", "jsonl"
 ]
-Say = Callable[[ExportedCrop], Mapping[str, Any]]
+Formatter = Callable[[ExportedCrop], Mapping[str, Any]]
 COLUMNS = (
     "uri", "image_id", "status", "ratio", "rank", "fit", "verdict", "reason", "confidence",
     "photo_width", "photo_height", "orientation", *EDGES, "width", "height",
@@ -29,7 +29,7 @@ def flat_fields(crop: ExportedCrop) -> dict[str, Any]:
 
     A crop on a ground has no focal point: those fields are None.
     """
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "photo_width": crop.photo_wh[0],
         "photo_height": crop.photo_wh[1],
         "orientation": crop.orientation,
@@ -40,13 +40,13 @@ def flat_fields(crop: ExportedCrop) -> dict[str, Any]:
     shares = (*crop.focus, *crop.position, crop.overlap)
     names = ("focal_x", "focal_y", "position_x", "position_y", "focal_iou")
     has_focus = crop.fit == "crop"
-    return told | {
+    return fields | {
         name: round(share, DIGITS) if has_focus else None
         for name, share in zip(names, shares, strict=True)
     }
 
 
-FORMATS: dict[FormatName, Say] = {
+FORMATS: dict[FormatName, Formatter] = {
     "imgproxy": imgproxy,
     "thumbor": thumbor,
     "cloudinary": cloudinary,
@@ -74,7 +74,7 @@ class ExportSummary:
     overlap: float | None
 
 
-def record_of(one: ExportedCrop | NotCropped, say: Say) -> dict[str, Any]:
+def record_of(one: ExportedCrop | NotCropped, formatter: Formatter) -> dict[str, Any]:
     """Make a line's record: the photo, the shape, the verdict, and the fields of the format."""
     record: dict[str, Any] = {"uri": one.uri, "image_id": one.image_id}
     if isinstance(one, NotCropped):
@@ -85,25 +85,25 @@ def record_of(one: ExportedCrop | NotCropped, say: Say) -> dict[str, Any]:
         record["confidence"] = round(one.confidence, DIGITS)
     if one.orientation != 1:
         record["orientation"] = one.orientation
-    return {**record, **say(one)}
+    return {**record, **formatter(one)}
 
 
 def write_lines(
     found: Iterable[ExportedCrop | NotCropped], name: FormatName, out: TextIO
 ) -> ExportSummary:
     """Write decisions in a format, one a line: CSV with a header, else JSON without nulls."""
-    say, overlaps = FORMATS[name], 0.0
+    formatter, overlaps = FORMATS[name], 0.0
     crops = without = focused = 0
     table = csv.DictWriter(out, COLUMNS, lineterminator="\n") if name == "csv" else None
     if table is not None:
         table.writeheader()
     for one in found:
-        record = record_of(one, say)
+        record = record_of(one, formatter)
         if table is not None:
             table.writerow(record)
         else:
-            told = {key: value for key, value in record.items() if value is not None}
-            out.write(json.dumps(told, ensure_ascii=False) + "\n")
+            known = {key: value for key, value in record.items() if value is not None}
+            out.write(json.dumps(known, ensure_ascii=False) + "\n")
         if isinstance(one, NotCropped):
             without += 1
             continue

@@ -40,7 +40,7 @@ class Canvases:
         area = safe_area_of(shape, self.areas)
         return place_whole(box_px, shape, area.is_circle, area.covered)
 
-    def told(self, ratio: str, fit: str | None, box_px: Sequence[float]) -> dict[str, Any]:
+    def page_data(self, ratio: str, fit: str | None, box_px: Sequence[float]) -> dict[str, Any]:
         """Return the pages' data on a crop's canvas; {} for a crop that fills its shape.
 
         frame: the canvas around the photo, x0, y0, x1, y1 in source pixels.

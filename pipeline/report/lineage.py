@@ -68,8 +68,8 @@ def lineage(where: str, source: str, ledger: Ledger, log: Log) -> Iterator[None]
     if not where:
         yield
         return
-    teller = _Teller(transport(where), source, ledger, log)
-    teller.tell("START")
+    sender = _EventSender(transport(where), source, ledger, log)
+    sender.send("START")
     kind, problem = "ABORT", STOPPED
     try:
         yield
@@ -78,7 +78,7 @@ def lineage(where: str, source: str, ledger: Ledger, log: Log) -> Iterator[None]
         kind, problem = "FAIL", str(error)
         raise
     finally:
-        teller.tell(kind, problem)
+        sender.send(kind, problem)
 
 
 def transport(where: str) -> "Transport":
@@ -117,7 +117,7 @@ def _api_key() -> str:
 
 
 @dataclass(frozen=True)
-class _Teller:
+class _EventSender:
     """Creates and sends the events of one run."""
 
     transport: "Transport"
@@ -125,7 +125,7 @@ class _Teller:
     ledger: Ledger
     log: Log
 
-    def tell(self, kind: str, problem: str = "") -> None:
+    def send(self, kind: str, problem: str = "") -> None:
         """Send one event; a failure is only logged."""
         try:
             self.transport.emit(self.event(kind, problem))

@@ -18,8 +18,8 @@ from pipeline.report.costs import cost_table
 
 PLAIN_EVERY_S = 10.0
 TERMINAL_EVERY_S = 0.2
-STUCK_EVERY_S = 60.0
-TOLD_REASONS = 3  # reasons listed for each verdict in the summary
+STALL_EVERY_S = 60.0
+TOP_REASONS = 3  # reasons listed for each verdict in the summary
 
 
 class Log:
@@ -73,7 +73,7 @@ class Progress:
     def __init__(self, log: Log, images: int, tasks: int) -> None:
         self.log, self.images, self.tasks = log, images, tasks
         self.done = self.failed = self.crops = self.tasks_done = 0
-        self.started = self.told = log.clock()
+        self.started = self.last_logged = log.clock()
 
     def advance(self, images: int, ok: int, crops: int) -> None:
         """Count one more recorded task; log progress if the last line is old enough."""
@@ -83,9 +83,9 @@ class Progress:
         self.tasks_done += 1
         now = self.log.clock()
         every_s = TERMINAL_EVERY_S if self.log.live else PLAIN_EVERY_S
-        if now - self.told < every_s and self.done < self.images:
+        if now - self.last_logged < every_s and self.done < self.images:
             return
-        self.told = now
+        self.last_logged = now
         if self.log.live:
             self.log.rewrite(self.line(now))
         else:
@@ -116,11 +116,11 @@ class Progress:
 
 
 @contextmanager
-def tell_when_stuck(
+def log_stalls(
     log: Log,
     progress: Progress,
     free: Callable[[], Mapping[str, float]],
-    every_s: float = STUCK_EVERY_S,
+    every_s: float = STALL_EVERY_S,
 ) -> Iterator[None]:
     """While the block runs, log each interval of `every_s` seconds in which no task finished.
 
@@ -167,7 +167,7 @@ def verdict_text(verdicts: Mapping[str, int], reasons: Mapping[str, int]) -> str
     parts = []
     for verdict in ("ok", "fallback", "review"):
         own = {key.partition("|")[2]: n for key, n in reasons.items() if key.startswith(verdict)}
-        commonest = Counter(own).most_common(TOLD_REASONS)
+        commonest = Counter(own).most_common(TOP_REASONS)
         why = ", ".join(f"{count:,} {reason}" for reason, count in commonest)
         if counts[verdict]:
             parts.append(f"{counts[verdict]:,} {verdict}" + (f" ({why})" if why else ""))

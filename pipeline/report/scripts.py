@@ -21,7 +21,7 @@ from pipeline.storage.store import Store
 WRITERS = 8  # files written at a time
 # Numbered data files. Earlier pages in the same place may have more of them.
 NUMBERED = re.compile(r"data/(?:index|photos|crops|candidates)/[0-9]{3,}\.js")
-WAITING = 32  # files that are being written or are queued; more would only take memory
+MAX_QUEUED = 32  # files that are being written or are queued; more would only take memory
 # JSON is inside JavaScript: no character may end a script or, in old browsers, a line.
 _ESCAPES = {
     b"<": b"\\u003c",
@@ -58,7 +58,7 @@ class PageWriter:
         self.files = self.bytes = 0
         self._names: set[str] = set()
         self._pool = ThreadPoolExecutor(WRITERS)
-        self._free = BoundedSemaphore(WAITING)
+        self._free = BoundedSemaphore(MAX_QUEUED)
         self._failures: list[BaseException] = []
 
     def __enter__(self) -> "PageWriter":
@@ -73,7 +73,7 @@ class PageWriter:
         self._pool.shutdown(wait=True)
         if kind is None:
             self._check()
-            self._remove_others()
+            self._remove_stale()
 
     def write(self, name: str, data: bytes) -> None:
         """Write one file; returns before it is written, unless too many are queued."""
@@ -82,7 +82,9 @@ class PageWriter:
         self.files += 1
         self._names.add(name)
         self.bytes += len(data)
-        self._pool.submit(self.store.write, self.prefix + name, data).add_done_callback(self._done)
+        self._pool.submit(self.store.write, self.prefix + name, data).add_done_callback(
+            self._on_written
+        )
 
     def write_data(self, name: str, value: Any) -> None:
         """Write data/<name>.js; see `data_script`."""
@@ -95,12 +97,12 @@ class PageWriter:
         for name in ("style.css", *scripts):
             self.write(f"app/{name}", (app / name).read_bytes())
 
-    def _done(self, written: "Future[None]") -> None:
+    def _on_written(self, written: "Future[None]") -> None:
         self._free.release()
         if (failure := written.exception()) is not None:
             self._failures.append(failure)
 
-    def _remove_others(self) -> None:
+    def _remove_stale(self) -> None:
         start = len(self.prefix)
         try:
             keys = [info.key for info in self.store.list(f"{self.prefix}data/")]

@@ -145,13 +145,13 @@ def _two_labels(counts: Mapping[str, int]) -> Values:
 
 def _crops(totals: Figures) -> Values:
     """Count crops by verdict and shape, including those of records without verdicts."""
-    told: Values = {
+    counts: Values = {
         (verdict, ratio): n for (ratio, verdict), n in _two_labels(totals.verdicts).items()
     }
-    untold = totals.crops - sum(totals.verdicts.values())
-    if untold or not told:
-        told[UNKNOWN, UNKNOWN] = untold
-    return _bounded(told)
+    unjudged = totals.crops - sum(totals.verdicts.values())
+    if unjudged or not counts:
+        counts[UNKNOWN, UNKNOWN] = unjudged
+    return _bounded(counts)
 
 
 def _bounded(values: Values) -> Values:

@@ -11,14 +11,14 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import SettingError
-from pipeline.settings.crop_names import CropNames, escaped, spelt_ratio
+from pipeline.settings.crop_names import CropNames, escaped, ratio_in_name
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-OF_CROP = ("ratio", "rank", "format")
-STRETCH = 1 << 21  # folders that are processed at a time
+CROP_FIELDS = ("ratio", "rank", "format")
+CHUNK_FOLDERS = 1 << 21  # folders that are processed at a time
 
 
 def check_distinct(names: CropNames, ratios: list[str], top_k: int) -> None:
@@ -30,8 +30,8 @@ def check_distinct(names: CropNames, ratios: list[str], top_k: int) -> None:
             raise SettingError(
                 "crop_files", f"{names.text!r} gives crops of one photo one name: add {{{field}}}"
             )
-    spelt = [escaped(spelt_ratio(ratio)) for ratio in ratios]
-    if len(set(spelt)) < len(spelt):
+    texts = [escaped(ratio_in_name(ratio)) for ratio in ratios]
+    if len(set(texts)) < len(texts):
         raise SettingError("crop_files", f"gives two of the shapes {', '.join(ratios)} one name")
 
 
@@ -55,14 +55,14 @@ def check_photos(
     """
     import numpy as np  # slow to import, and not for --help
 
-    told = formats if "format" in names.fields else formats[:1]
-    ratio = max(ratios, key=lambda one: len(escaped(spelt_ratio(one)).encode()))
+    checked = formats if "format" in names.fields else formats[:1]
+    ratio = max(ratios, key=lambda one: len(escaped(ratio_in_name(one)).encode()))
     rank = top_k - 1
-    endings = _other_endings(names, ratios, ratio, rank, told) if as_files else {}
+    endings = _other_endings(names, ratios, ratio, rank, checked) if as_files else {}
     hashes, folders = array("q"), _Folders(endings)
     problem = None
     try:
-        for _, name in _named(names, photos, ratio, rank, told):
+        for _, name in _named(names, photos, ratio, rank, checked):
             hashes.append(hash(name))
             if as_files:
                 folders.add(name)
@@ -72,23 +72,25 @@ def check_photos(
         found = np.frombuffer(hashes, np.int64)
         found.sort()  # in place: there may be a hundred million
         shared = set(found[1:][found[1:] == found[:-1]].tolist())
-        _check_apart(names, islice(_named(names, photos, ratio, rank, told), len(found)), shared)
+        _check_unique(
+            names, islice(_named(names, photos, ratio, rank, checked), len(found)), shared
+        )
         shared = folders.among(found)
-        again = islice(_named(names, photos, ratio, rank, told), len(found))
+        again = islice(_named(names, photos, ratio, rank, checked), len(found))
         _check_files(names, again, shared, endings)
     if problem is not None:
         raise problem
 
 
 class _Folders:
-    """Hashes of the folders that contain names, in arrays (stretches) without duplicates."""
+    """Hashes of the folders that contain names, in arrays (chunks) without duplicates."""
 
     def __init__(self, endings: Mapping[str, str]) -> None:
         """`endings`: see `_folders_of`."""
         self._endings = endings
         self._last = ""
         self._open = array("q")
-        self._stretches: list[NDArray[np.int64]] = []
+        self._chunks: list[NDArray[np.int64]] = []
 
     def add(self, name: str) -> None:
         """Add the folders of a name. Names in the same folder are mostly adjacent."""
@@ -96,25 +98,25 @@ class _Folders:
             if not self._last.startswith(f"{folder}/"):
                 self._open.append(hash(as_name))
         self._last = name
-        if len(self._open) >= STRETCH:
-            self._end_stretch()
+        if len(self._open) >= CHUNK_FOLDERS:
+            self._end_chunk()
 
     def among(self, found: "NDArray[np.int64]") -> set[int]:
         """Return the hashes of folders that also occur in `found`, which is sorted."""
         import numpy as np
 
-        self._end_stretch()
+        self._end_chunk()
         shared: set[int] = set()
-        for stretch in self._stretches:
-            places = np.searchsorted(found, stretch).clip(max=len(found) - 1)
-            shared.update(stretch[found[places] == stretch].tolist())
+        for chunk in self._chunks:
+            places = np.searchsorted(found, chunk).clip(max=len(found) - 1)
+            shared.update(chunk[found[places] == chunk].tolist())
         return shared
 
-    def _end_stretch(self) -> None:
+    def _end_chunk(self) -> None:
         import numpy as np
 
         if self._open:
-            self._stretches.append(np.unique(np.frombuffer(self._open, np.int64)))
+            self._chunks.append(np.unique(np.frombuffer(self._open, np.int64)))
             self._open = array("q")
 
 
@@ -127,13 +129,13 @@ def _other_endings(
     """
     pieces = names.pieces
     end = len(pieces)
-    while end and (isinstance(pieces[end - 1], str) or pieces[end - 1][0] in OF_CROP):
+    while end and (isinstance(pieces[end - 1], str) or pieces[end - 1][0] in CROP_FIELDS):
         end -= 1
-    if any(isinstance(piece, tuple) and piece[0] in OF_CROP for piece in pieces[:end]):
+    if any(isinstance(piece, tuple) and piece[0] in CROP_FIELDS for piece in pieces[:end]):
         return {}
 
     def ending(ratio: str, rank: int, format: str) -> str:
-        texts = {"ratio": escaped(spelt_ratio(ratio)), "rank": str(rank), "format": format}
+        texts = {"ratio": escaped(ratio_in_name(ratio)), "rank": str(rank), "format": format}
         return "".join(p if isinstance(p, str) else texts[p[0]] for p in pieces[end:])
 
     crops = [(one, k, format) for one in ratios for k in range(rank + 1) for format in formats]
@@ -187,7 +189,7 @@ def _check_files(
         )
 
 
-def _check_apart(names: CropNames, named: Iterable[tuple[str, str]], shared: set[int]) -> None:
+def _check_unique(names: CropNames, named: Iterable[tuple[str, str]], shared: set[int]) -> None:
     """Raise SettingError if two photos have the same name.
 
     named: addresses and names. shared: hashes that occur for more than one name.

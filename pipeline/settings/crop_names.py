@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from pipeline.errors import SettingError
 
 FIELDS = ("folder", "name", "stem", "key", "ratio", "rank", "format", "hash", "id")
-OF_PHOTO = ("folder", "name", "stem", "key", "hash", "id")
+PHOTO_FIELDS = ("folder", "name", "stem", "key", "hash", "id")
 COLUMN = "column:"
 LONGEST_PART, LONGEST_NAME = 200, 900  # bytes; stores take 255 and 1,024
 _PIECE = re.compile(r"\{([^{}]*)\}|([^{}]+)|([{}])")
@@ -59,7 +59,7 @@ class CropNames:
         folder, _, name = object_key(uri).rpartition("/")
         plain = {
             "name": name, "stem": name.rpartition(".")[0] or name, "rank": str(rank),
-            "ratio": spelt_ratio(ratio), "format": format,
+            "ratio": ratio_in_name(ratio), "format": format,
             "hash": sha256, "id": image_id,
         }  # fmt: skip
         parts = []
@@ -97,7 +97,7 @@ def parse_crop_names(text: str) -> CropNames:
             known = ", ".join([*FIELDS, COLUMN + "NAME"])
             raise SettingError("crop_files", f"{{{field}}} is unknown: write one of {known}")
     names = CropNames(text, tuple(pieces))
-    if not any(field in OF_PHOTO or field.startswith(COLUMN) for field in names.fields):
+    if not any(field in PHOTO_FIELDS or field.startswith(COLUMN) for field in names.fields):
         raise SettingError("crop_files", f"{text!r} names no photo: {_EXAMPLE}")
     if text.startswith("/") or any(part.startswith((".", "_")) for part in text.split("/")):
         problem = "no part may begin with a dot or an underscore"
@@ -120,7 +120,7 @@ def object_key(uri: str) -> str:
     return key
 
 
-def spelt_ratio(ratio: str) -> str:
+def ratio_in_name(ratio: str) -> str:
     """Return a shape as it is spelt in names, before escaping."""
     return ratio.replace(":", "x").replace("/", "x")
 

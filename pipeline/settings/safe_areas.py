@@ -38,7 +38,7 @@ class SafeArea:
 
     def __or__(self, other: "SafeArea") -> "SafeArea":
         """Return the area that is visible under both."""
-        rectangles = _apart([*self.covered, *other.covered])
+        rectangles = _disjoint([*self.covered, *other.covered])
         return SafeArea(self.is_circle or other.is_circle, rectangles)
 
     @property
@@ -120,7 +120,7 @@ def _area(what: str, entry: str) -> SafeArea:
     return SafeArea(covered=((x0, y0, x1, y1),))
 
 
-def _apart(rectangles: list[Rectangle]) -> tuple[Rectangle, ...]:
+def _disjoint(rectangles: list[Rectangle]) -> tuple[Rectangle, ...]:
     """Return the same area as rectangles that do not overlap."""
     if len(rectangles) < 2:
         return tuple(rectangles)

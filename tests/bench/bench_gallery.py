@@ -177,8 +177,8 @@ def judged(crops: pa.Table, task: int, shapes: int) -> pa.Table:
 
 def build(run: Path, page: Path) -> Row:
     command = [sys.executable, "-c", BUILD, str(run), str(page)]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    wall_s, cpu_s, peak_mib, files, size = map(float, told)
+    figures = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    wall_s, cpu_s, peak_mib, files, size = map(float, figures)
     return {
         "build wall s": wall_s, "build CPU s": cpu_s, "build peak MiB": peak_mib,
         "files": files, "MB": size / 1e6,
@@ -201,7 +201,7 @@ async def use(tab: Tab, address: str) -> Row:
     seen["24 photos far apart ms"] = await marked("#/photos?q=4242", "list")
     seen["one photo ms"] = await marked("#/photo/1234", "photo")
     timed = "(async () => {{ const t = performance.now(); {} return performance.now() - t; }})()"
-    await tab.run("S2.wholeIndex()")
+    await tab.run("S2.loadIndex()")
     for words, state in (
         ("search ms", "{q: '4242'}"),
         ("filter ms", "{ratio: '16:9', verdict: 'review'}"),
@@ -213,7 +213,7 @@ async def use(tab: Tab, address: str) -> Row:
     await tab.open(address + "#/photos", "document.querySelector('article.row')")
     pages = [await tab.run(timed.format(turn.format(n, (n - 1) * 24))) for n in (2, 3, 2000, 4000)]
     seen["a page turned ms"] = float(np.median(pages))
-    await tab.run("S2.wholeIndex()")
+    await tab.run("S2.loadIndex()")
     seen["script memory MB"] = (await tab.run("performance.memory.usedJSHeapSize")) / 1e6
     assert tab.problems == [], tab.problems
     return seen

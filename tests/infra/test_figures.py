@@ -62,8 +62,8 @@ def test_a_single_number_is_0_where_no_series_has_the_label() -> None:
     """A run without a failure has no series of a failure: the sum of none is no number."""
     panels = json.loads((INFRA / "grafana.json").read_text())["panels"]
     single = [panel for panel in panels if panel["type"] in ("stat", "gauge")]
-    told = [panel["targets"][0]["expr"] for panel in single]
-    picked = [expression for expression in told if "{" in expression]
+    expressions = [panel["targets"][0]["expr"] for panel in single]
+    picked = [expression for expression in expressions if "{" in expression]
     assert len(picked) == 1
     assert all(re.match(r"\(sum\(\w+\{[^}]*\}\) or vector\(0\)\)", one) for one in picked)
 

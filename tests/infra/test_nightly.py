@@ -117,15 +117,17 @@ def test_the_day_is_the_one_before_the_scheduled_time() -> None:
     # 2026-11-22 02:30 UTC is 1795314600 s, which is 29921910 minutes, since 1970.
     scheduled = datetime.datetime(2026, 11, 22, 2, 30, tzinfo=datetime.UTC).timestamp()
     assert scheduled / 60 == 29_921_910
-    assert submit_nightly.day_of("crop-nightly-29921910") == DAY
-    assert submit_nightly.day_of("crop-nightly-29921910", "2026/03/01") == datetime.date(2026, 3, 1)
-    assert submit_nightly.day_of("by-hand", "2026/03/01") == datetime.date(2026, 3, 1)
+    assert submit_nightly.day_to_run("crop-nightly-29921910") == DAY
+    assert submit_nightly.day_to_run("crop-nightly-29921910", "2026/03/01") == datetime.date(
+        2026, 3, 1
+    )
+    assert submit_nightly.day_to_run("by-hand", "2026/03/01") == datetime.date(2026, 3, 1)
 
 
 @pytest.mark.parametrize(("name", "chosen"), [("by-hand", ""), ("crop-29921910", "21.11.2026")])
 def test_a_day_that_is_not_said_is_refused(name: str, chosen: str) -> None:
     with pytest.raises(ValueError, match=r"DAY|21\.11\.2026"):
-        submit_nightly.day_of(name, chosen)
+        submit_nightly.day_to_run(name, chosen)
 
 
 def test_the_template_has_no_other_variables_and_the_job_has_an_owner() -> None:
@@ -152,9 +154,9 @@ def test_creates_and_stays_until_the_run_is_committed(
     assert path == PATH
     assert submit_nightly.watch(api.client, path, poll_s=0.01) == 0
     assert api.asked == [("POST", FOLDER), *[("GET", PATH)] * 6]
-    told = capsys.readouterr().out.splitlines()
-    assert told[-1] == "Complete SUCCEEDED"
-    assert "Retrying FAILED" in told
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "Complete SUCCEEDED"
+    assert "Retrying FAILED" in lines
 
 
 def test_the_second_one_finds_the_first_ones_job(api: FakeApi) -> None:
@@ -195,7 +197,7 @@ def test_an_api_server_that_stumbles_is_asked_again(api: FakeApi) -> None:
 def test_an_api_server_that_stays_away_means_start_again(api: FakeApi) -> None:
     submit_nightly.create(api.client, one_job())
     api.statuses = [503]
-    assert submit_nightly.watch(api.client, PATH, poll_s=0.01, patience_s=0.05) == 75
+    assert submit_nightly.watch(api.client, PATH, poll_s=0.01, unreachable_limit_s=0.05) == 75
 
 
 @pytest.mark.parametrize("cut", CUTS)
@@ -211,7 +213,7 @@ def test_answers_that_are_all_cut_mean_start_again(api: FakeApi, cut: Cut) -> No
     """1 would be taken for the run's verdict, and nobody would watch the RayJob any more."""
     submit_nightly.create(api.client, one_job())
     api.cuts, api.statuses = itertools.repeat(cut), [{}]
-    assert submit_nightly.watch(api.client, PATH, poll_s=0.01, patience_s=0.05) == 75
+    assert submit_nightly.watch(api.client, PATH, poll_s=0.01, unreachable_limit_s=0.05) == 75
 
 
 def start(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> int:

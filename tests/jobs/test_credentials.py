@@ -85,19 +85,19 @@ def test_credentials_are_kept_nowhere(tree: Path, head: RayHead, s3: str) -> Non
     Image.fromarray(scene(96, 64)).save(picture, "JPEG")
     store.write("in/good.jpg", picture.getvalue())
     store.write("in/bad.jpg", b"no picture")
-    told: list[tuple[str, str]] = []
+    texts: list[tuple[str, str]] = []
     good, output = run(tree, head, "--input", f"{s3}/in/", "--output", f"{s3}/out")
-    told.append(("the good job", output))
+    texts.append(("the good job", output))
     bad, output = run(tree, head, "--input", f"{s3}/in/", "--output", "s3://no-such-bucket/out")
-    told.append(("the failing job", output))
-    assert (good, bad != 0) == (0, True), told
-    told += [*everything_in(store), *job_api(head), *log_files(head)]
-    assert len([name for name, _ in told if name.endswith(".parquet")]) >= 8
-    assert len([name for name, _ in told if "/logs/" in name]) > 10
-    assert any("no-such-bucket" in text for _, text in told), "the error is told somewhere"
+    texts.append(("the failing job", output))
+    assert (good, bad != 0) == (0, True), texts
+    texts += [*everything_in(store), *job_api(head), *log_files(head)]
+    assert len([name for name, _ in texts if name.endswith(".parquet")]) >= 8
+    assert len([name for name, _ in texts if "/logs/" in name]) > 10
+    assert any("no-such-bucket" in text for _, text in texts), "the error is reported somewhere"
     found = [
         f"{name} of {variable}"
-        for name, text in told
+        for name, text in texts
         for variable, value in {**CANARIES, **_token(head)}.items()
         if value in text
     ]

@@ -49,10 +49,10 @@ def test_an_odd_bucket_by_ray_job_submit_then_again(
         bucket.write(f"in/{number}", path.read_bytes())
         names[f"{s3}/in/{number}"] = path.name
     arguments = ["--input", f"{s3}/in/", "--output", f"{s3}/out", "--task-images", "20"]
-    code, told = finish(start(tree, head, *arguments, submit=True))
-    assert code == 0, told
-    assert "UNTRAINED" in next(e["message"] for e in told if e["event"] == "untrained")
-    assert "no GPU" in next(e["message"] for e in told if e["event"] == "workers")
+    code, log = finish(start(tree, head, *arguments, submit=True))
+    assert code == 0, log
+    assert "UNTRAINED" in next(e["message"] for e in log if e["event"] == "untrained")
+    assert "no GPU" in next(e["message"] for e in log if e["event"] == "workers")
 
     run = open_run(f"{s3}/out")
     statuses = {names[r["uri"]]: r["status"] for r in run.images().to_pylist()}
@@ -64,16 +64,16 @@ def test_an_odd_bucket_by_ray_job_submit_then_again(
     assert manifest["weights"] == {
         "kind": "untrained", "preset": "gaicv1", "seed": 0, "sha256": "untrained-gaicv1-seed0",
     }  # fmt: skip
-    committed = next(e for e in told if e["event"] == "committed")
+    committed = next(e for e in log if e["event"] == "committed")
     assert committed["statuses"]["ok"] == good
     assert set(committed["seconds"]) >= {"read", "decode", "detect", "score", "encode"}
     reads = manifest["metrics"]["requests"]["get"]
     assert reads >= len(expected), "every object is read once"
 
     before = {info.key: info.etag for info in bucket.list("out/")}
-    code, told = finish(start(tree, head, *arguments, submit=True))
+    code, log = finish(start(tree, head, *arguments, submit=True))
     assert code == 0
-    assert told[-1]["message"].startswith("nothing to do")
+    assert log[-1]["message"].startswith("nothing to do")
     assert {info.key: info.etag for info in bucket.list("out/")} == before
 
 
@@ -113,8 +113,8 @@ def test_a_picture_that_kills_or_hangs_its_worker_costs_its_own_row(
     deaths = poisoned / "pipeline/stages/worker_deaths.py"
     deaths.write_text(deaths.read_text().replace("DEATHS = 3", "DEATHS = 2"))  # each costs seconds
     arguments = ["--input", str(photos), "--output", str(tmp_path / "out"), "--num-actors", "1"]
-    code, told = finish(start(poisoned, head, *arguments, "--image-timeout-s", "6"))
-    assert code == 0, told
+    code, log = finish(start(poisoned, head, *arguments, "--image-timeout-s", "6"))
+    assert code == 0, log
     images = open_run(str(tmp_path / "out")).images().to_pylist()
     failed = {Path(r["uri"]).name: r["status"] for r in images if r["status"] != "ok"}
     assert failed == {"01b-kills.png": "worker_died", "02b-hangs.png": "timeout"}
@@ -125,12 +125,12 @@ def test_a_picture_that_kills_or_hangs_its_worker_costs_its_own_row(
 def test_an_estimate_leaves_nothing_and_the_run_tells_what_it_took(
     tree: Path, head: RayHead, tmp_path: Path
 ) -> None:
-    """An estimate of all photos counts what the run then does; lineage is told of the run only."""
+    """An estimate of all photos counts what the run then does; lineage receives only the run."""
     photos, out, events = write_scenes(tmp_path / "in", 8), tmp_path / "out", tmp_path / "events"
     arguments = ["--input", photos, "--output", str(out), "--openlineage", str(events)]
-    code, told = finish(start(tree, head, *arguments, "--estimate"))
-    assert code == 0, told
-    estimate = told[-1]
+    code, log = finish(start(tree, head, *arguments, "--estimate"))
+    assert code == 0, log
+    estimate = log[-1]
     assert estimate["event"] == "estimate"
     assert (estimate["photos"], estimate["sampled"]) == (8, 8)
     assert estimate["crops"]["value"] == 16
@@ -139,9 +139,9 @@ def test_an_estimate_leaves_nothing_and_the_run_tells_what_it_took(
     assert not out.exists()
     assert not events.exists()
 
-    code, told = finish(start(tree, head, *arguments))
-    assert code == 0, told
-    committed = next(e for e in told if e["event"] == "committed")
+    code, log = finish(start(tree, head, *arguments))
+    assert code == 0, log
+    committed = next(e for e in log if e["event"] == "committed")
     assert committed["crops"] == 16
     assert {"start", "read", "decode", "detect", "score", "encode", "commit", "hand_over"} == set(
         committed["costs"]
@@ -167,14 +167,14 @@ def test_a_stopped_job_goes_on_and_workers_change_nothing(
     while not list((tmp_path / "out").glob("runs/*/tasks/*.json")):
         assert process.poll() is None
     process.send_signal(signal.SIGTERM)
-    code, told = finish(process)
+    code, log = finish(process)
     assert code == 128 + signal.SIGTERM
-    assert [event["event"] for event in told][-1] == "stopped"
+    assert [event["event"] for event in log][-1] == "stopped"
     assert not list((tmp_path / "out").glob("runs/*/_MANIFEST.json"))
 
-    code, told = finish(start(tree, head, *arguments, "--num-actors", "1"))
+    code, log = finish(start(tree, head, *arguments, "--num-actors", "1"))
     assert code == 0
-    planned = next(event for event in told if event["event"] == "begin")
+    planned = next(event for event in log if event["event"] == "begin")
     assert 0 < planned["pending"] < 24
     assert open_run(str(tmp_path / "out")).images().num_rows == 24
 
@@ -219,9 +219,9 @@ def test_ray_and_processes_of_this_machine_go_on_with_each_other_s_runs(
         out = tmp_path / f"out-{len(outputs)}"
         arguments = [*given, "--output", str(out)]
         stop_soon(start(tree, first[0], *arguments, *first[1:]), out)
-        code, told = finish(start(tree, second[0], *arguments, *second[1:]))
-        assert code == 0, told
-        left = next(event for event in told if event["event"] == "begin")["pending"]
+        code, log = finish(start(tree, second[0], *arguments, *second[1:]))
+        assert code == 0, log
+        left = next(event for event in log if event["event"] == "begin")["pending"]
         assert 0 < left < 17
         outputs.append(all_rows(out))
     ours, theirs = outputs
@@ -237,9 +237,9 @@ def test_too_many_failures_exit_with_3_and_say_why(
     (tmp_path / "in" / "lie.jpg").write_text("not a picture")
     (tmp_path / "in" / "none.jpg").write_bytes(b"")
     arguments = ["--input", photos, "--output", str(tmp_path / "out"), "--num-actors", "1"]
-    code, told = finish(start(tree, head, *arguments, "--max-error-rate", "0.5"))
+    code, log = finish(start(tree, head, *arguments, "--max-error-rate", "0.5"))
     assert code == 3
-    reasons = next(event for event in told if event["event"] == "over_error_rate")
+    reasons = next(event for event in log if event["event"] == "over_error_rate")
     assert reasons["failed"] == {"empty": 1, "unsupported_format": 1}
     assert open_run(str(tmp_path / "out")).manifest["verdict"] == "over_error_rate"
     code, _ = finish(start(tree, None, *arguments, "--max-error-rate", "0.5"))
@@ -267,8 +267,8 @@ def test_figures_can_be_read_while_the_job_runs(tree: Path, head: RayHead, tmp_p
     (tmp_path / "in" / "none.jpg").write_bytes(b"")
     (port,), file = free_ports(1), tmp_path / "figures.prom"
     arguments = ["--input", photos, "--output", str(tmp_path / "out"), "--task-images", "1"]
-    told = [f"--metrics-port={port}", f"--metrics-file={file}"]
-    process = start(tree, head, *arguments, *told)
+    metrics = [f"--metrics-port={port}", f"--metrics-file={file}"]
+    process = start(tree, head, *arguments, *metrics)
     seen: list[dict[str, float]] = []
     while process.poll() is None:
         with contextlib.suppress(OSError):  # not there yet, or not there any more

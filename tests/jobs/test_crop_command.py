@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import pytest
 
 from pipeline import LedgerError
-from pipeline.cli.crop import EXIT_S, Stopped, carried_out, main, parser
+from pipeline.cli.crop import EXIT_S, Stopped, main, parser, run_with_signals
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
 from pipeline.stop import Stop
@@ -27,9 +27,9 @@ __all__ = ["tree"]  # a fixture
 def test_a_dry_run_writes_nothing(tree: Path, tmp_path: Path) -> None:
     photos = write_scenes(tmp_path / "in", 3)
     arguments = ["--input", photos, "--output", str(tmp_path / "out"), "--dry-run"]
-    code, told = finish(start(tree, None, *arguments, "--task-images", "2"))
+    code, events = finish(start(tree, None, *arguments, "--task-images", "2"))
     assert code == 0
-    assert "3 photos in 2 tasks" in told[-1]["message"]
+    assert "3 photos in 2 tasks" in events[-1]["message"]
     assert not (tmp_path / "out").exists()
 
 
@@ -93,9 +93,9 @@ def test_a_kill_while_a_job_plans_or_commits_is_answered_as_well(
     arguments = ["--input", write_scenes(tmp_path / "in", 2), "--output", str(tmp_path / "out")]
     arguments += ["--ratios", "1:1", "--thumbnail-size", "64", "--local", "--drain-s", "60"]
 
-    def killed(*told: Any, then: Any) -> Any:
+    def killed(*args: Any, then: Any) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)
-        return then(*told)
+        return then(*args)
 
     for name in ("pipeline.run.plan", "pipeline.run.commit"):
         module, _, function = name.rpartition(".")
@@ -103,9 +103,9 @@ def test_a_kill_while_a_job_plans_or_commits_is_answered_as_well(
         with monkeypatch.context() as patch:
             patch.setattr(name, partial(killed, then=then))
             assert main(arguments) == 128 + signal.SIGTERM
-        told = capsys.readouterr().out
-        assert "stopping within" in told
-        assert ("is committed" in told) == (function == "commit")
+        output = capsys.readouterr().out
+        assert "stopping within" in output
+        assert ("is committed" in output) == (function == "commit")
         assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= EXIT_S, "no longer the time to drain"
     assert main(arguments) == 0
     assert "nothing to do" in capsys.readouterr().out
@@ -115,13 +115,13 @@ class Interrupted(io.RawIOBase):
     """A file in whose first write a SIGTERM arrives, with the stream above it in use."""
 
     def __init__(self) -> None:
-        self.told = b""
+        self.written = b""
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any, /) -> int:
-        is_first, self.told = not self.told, self.told + bytes(data)
+        is_first, self.written = not self.written, self.written + bytes(data)
         if is_first:
             os.kill(os.getpid(), signal.SIGTERM)
         return len(bytes(data))
@@ -146,10 +146,10 @@ def test_a_signal_in_the_middle_of_a_line_begins_the_drain(
         log.say("end", "ended")
         return "done"
 
-    assert carried_out(work, "text", drain_s=3600) == 143
+    assert run_with_signals(work, "text", drain_s=3600) == 143
     assert EXIT_S < left_s[0] <= 3600
-    told = ["SIGTERM: stopping within 3600 s"] if of_the_log else []
-    assert file.told.decode().splitlines() == ["begun", *told, "ended"]
+    expected = ["SIGTERM: stopping within 3600 s"] if of_the_log else []
+    assert file.written.decode().splitlines() == ["begun", *expected, "ended"]
 
 
 GOODBYE = """
@@ -217,9 +217,9 @@ def test_wrong_usage_exits_with_2_and_says_what(
     write_scenes(tmp_path / "in", 1)
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2
-    told = capsys.readouterr().err
-    assert message in told
-    assert "secret" not in told
+    errors = capsys.readouterr().err
+    assert message in errors
+    assert "secret" not in errors
     assert not (tmp_path / "out").exists()
 
 

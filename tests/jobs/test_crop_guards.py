@@ -122,18 +122,18 @@ def test_a_head_is_kept_and_a_page_that_no_crop_shows_says_so(tmp_path: Path) ->
     assert person["heads_cut"] == 1  # 225 of 300 rows, and the shoes are the last 20
     assert (person["verdict"], person["reason"]) == ("ok", None)
 
-    told, guarded = crop(tree, photos, tmp_path / "guarded", *all_ok)
+    summary, guarded = crop(tree, photos, tmp_path / "guarded", *all_ok)
     person, page = (by_name(guarded)[name] for name in ("person", "page"))
     assert (person["heads_cut"], person["verdict"], person["reason"]) == (0, "ok", None)
     assert person["y0"] <= 15, "at most three tenths of the head, of 50 rows, are outside"
     assert (page["verdict"], page["reason"], page["fit"]) == ("review", "text_cut", "crop")
     assert page["text_cut"] >= 1
-    assert told["verdicts"] == {"16:9|ok": 1, "16:9|review": 1}
-    assert told["reasons"] == {"review|text_cut": 1}
+    assert summary["verdicts"] == {"16:9|ok": 1, "16:9|review": 1}
+    assert summary["reasons"] == {"review|text_cut": 1}
 
     fallback = ["--fallback", "next,pad", "--local"]
-    told, padded = crop(tree, photos, tmp_path / "padded", *fallback, *all_ok)
+    summary, padded = crop(tree, photos, tmp_path / "padded", *fallback, *all_ok)
     page = by_name(padded)["page"]
     assert (page["verdict"], page["reason"], page["fit"]) == ("fallback", "fallback_pad", "pad")
     assert (page["text_cut"], page["width"], page["height"]) == (0, 160, 90)
-    assert told["verdicts"] == {"16:9|fallback": 1, "16:9|ok": 1}
+    assert summary["verdicts"] == {"16:9|fallback": 1, "16:9|ok": 1}

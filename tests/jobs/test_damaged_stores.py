@@ -11,7 +11,7 @@ from pipeline.cli.runs import main
 from pipeline.ledger import pinned
 from pipeline.ledger.promotion.promotion import Request, promote
 from pipeline.storage.store import open_store
-from tests.support.made_runs import commit_rows, crop_row, image_row
+from tests.support.row_runs import commit_rows, crop_row, image_row
 
 # What is damaged, by a pattern of keys, and how.
 DAMAGED = {

@@ -17,7 +17,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from pipeline.cli.demo import leave_callers_cluster, main, without_crops
+from pipeline.cli.demo import clear_connection_variables, main, without_crops
 from pipeline.cli.demo_photos import DemoError, photos_of
 from tests.support.fresh import ROOT
 from tests.support.odd_photos import scene
@@ -39,7 +39,7 @@ def test_the_demo_leaves_the_caller_s_cluster_and_cloud(monkeypatch: pytest.Monk
     monkeypatch.setenv("XRAY_TRACE", "kept")
     for name in ("http_proxy", "HTTPS_PROXY", "NO_PROXY"):
         monkeypatch.setenv(name, "http://production:3128")
-    leave_callers_cluster()
+    clear_connection_variables()
     assert not [value for value in os.environ.values() if "production" in value]
     assert os.environ["XRAY_TRACE"] == "kept"
 
@@ -130,10 +130,10 @@ def test_the_services_alone(tmp_path: Path, number: signal.Signals, code: int) -
     """They answer to what is exported, and leave nothing behind."""
     process = demo(tmp_path, "--services-only")
     exports = tmp_path / "out" / "services.env"
-    told = []
+    lines = []
     assert process.stdout is not None
     for line in process.stdout:
-        told.append(line)
+        lines.append(line)
         if "ray job submit" in line:
             break
     assert exports.stat().st_mode & 0o077 == 0, "there is a token in it"
@@ -158,6 +158,6 @@ def test_the_services_alone(tmp_path: Path, number: signal.Signals, code: int) -
     time.sleep(0.5)
     process.send_signal(number)
     process.communicate(timeout=60)
-    assert process.returncode == code, told
+    assert process.returncode == code, lines
     assert not psutil.wait_procs(family, 10)[1]
     assert not exports.exists()

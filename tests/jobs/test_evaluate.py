@@ -136,9 +136,9 @@ def test_photos_that_fail_are_counted(
     (status,) = report["statuses"]
     assert status in ("corrupt", "truncated")
     assert report["statuses"] == {status: 1}
-    told = capsys.readouterr().out
-    assert f"not judged: 1 photo, {status}; a: {report['rows'][0]['message']}" in told
-    assert "exit code 3: 100 % of the photos could not be judged, more than the 5 % of" in told
+    output = capsys.readouterr().out
+    assert f"not judged: 1 photo, {status}; a: {report['rows'][0]['message']}" in output
+    assert "exit code 3: 100 % of the photos could not be judged, more than the 5 % of" in output
     assert main([*arguments, *COMMON, "--max-error-rate", "1", "--baselines", "centre"]) == 0
 
 

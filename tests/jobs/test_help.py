@@ -24,7 +24,7 @@ except SystemExit as stop:
 
 
 @cache
-def told(path: Path, *words: str) -> tuple[int, str, str]:
+def run_job(path: Path, *words: str) -> tuple[int, str, str]:
     """Exit code, output and errors of a job as a process of its own."""
     done = subprocess.run(
         [sys.executable, str(path), *words], capture_output=True, text=True, check=False
@@ -53,18 +53,18 @@ def test_help_loads_nothing_heavy(path: Path) -> None:
 
 @pytest.mark.parametrize("path", JOBS, ids=lambda path: path.name)
 def test_version_is_the_release(path: Path) -> None:
-    assert told(path, "--version") == (0, f"{path.name} {RELEASE}\n", "")
+    assert run_job(path, "--version") == (0, f"{path.name} {RELEASE}\n", "")
 
 
 @pytest.mark.parametrize("path", JOBS, ids=lambda path: path.name)
 def test_a_misspelt_option_is_wrong_usage_and_the_right_one_is_named(path: Path) -> None:
-    code, _, errors = told(path, "--versoin")
+    code, _, errors = run_job(path, "--versoin")
     assert code == 2
     assert "there is no option --versoin; did you mean --version?" in errors
 
 
 @pytest.mark.parametrize("path", JOBS, ids=lambda path: path.name)
 def test_every_value_has_a_placeholder_that_says_what_it_is(path: Path) -> None:
-    _, text, _ = told(path, "--help")
+    _, text, _ = run_job(path, "--help")
     words = set(text.split())
     assert not {"TEXT", "PATH", "X"} & words

@@ -24,7 +24,7 @@ def output(tmp_path: Path) -> str:
     return str(tmp_path / "out")
 
 
-def told(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+def printed_records(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
@@ -42,13 +42,13 @@ def test_promote_history_rollback(output: str, capsys: pytest.CaptureFixture[str
     assert f"run {first} is live in channel {CHANNEL}, version 1" in capsys.readouterr().out
     second = run_all(open_ledger(store, make_inputs(2, start=9)), **MANUAL).run_id
     assert main(["promote", output, second, "--json"]) == 0
-    (line,) = told(capsys)
+    (line,) = printed_records(capsys)
     assert (line["decision"], line["version"]) == ("promoted", 2)
     assert line["figures"]["error_rate"] == 0.0
     assert main(["rollback", output, "--why", "wrong"]) == 0
     capsys.readouterr()
     assert main(["history", output, "--json"]) == 0
-    lines = told(capsys)
+    lines = printed_records(capsys)
     assert [(one["action"], one["why"]) for one in lines] == [
         ("promote", "seen"), ("promote", ""), ("rollback", "wrong"),
     ]  # fmt: skip
@@ -76,8 +76,8 @@ def test_named_crops_stay_as_they_were_and_that_is_said(
     assert main(["publish-files", output]) == 0
     capsys.readouterr()
     assert main(["promote", output, second, "--json"]) == 0
-    (said,) = told(capsys)
-    assert f"`{said['publish_files']}` makes public/web/ follow" == line
+    (record,) = printed_records(capsys)
+    assert f"`{record['publish_files']}` makes public/web/ follow" == line
     assert main(["rollback", output]) == 0
     assert capsys.readouterr().out.splitlines()[-1].strip() == line
     assert main(["history", output]) == 0
@@ -176,7 +176,7 @@ def test_forget_and_take_back(output: str, capsys: pytest.CaptureFixture[str]) -
     assert uris[1].startswith("s3://")
     hadoop = f"s3a{uris[1][2:]}"
     assert main(["forget", output, hadoop, uris[0], "--take-back", "--json"]) == 0
-    (line,) = told(capsys)
+    (line,) = printed_records(capsys)
     assert (line["changed"], line["already"], line["in_no_run"]) == (1, 1, [])
 
 
@@ -230,8 +230,8 @@ def test_prune_shows_first_and_refuses_much(
     (tmp_path / "other").mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "other" / "1.png")
     assert main(["prune", output, str(tmp_path / "other")]) == 0
-    told = capsys.readouterr().out
-    assert told == "no live photo lies below that input: nothing could be gone from it\n"
+    output = capsys.readouterr().out
+    assert output == "no live photo lies below that input: nothing could be gone from it\n"
 
 
 def test_gc_goes_on_past_a_damaged_run(output: str, capsys: pytest.CaptureFixture[str]) -> None:

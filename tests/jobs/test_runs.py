@@ -16,7 +16,7 @@ from pipeline.ledger.reader import open_run
 from pipeline.settings import Settings
 from pipeline.storage.store import open_store
 from tests.support.crop_jobs import ROOT, finish, start, tree, write_scenes
-from tests.support.made_runs import commit_rows, crop_row, image_row
+from tests.support.row_runs import commit_rows, crop_row, image_row
 from tests.support.tasks import done, make_inputs, open_ledger, run_all
 
 __all__ = ["tree"]  # a fixture
@@ -50,22 +50,22 @@ def test_list_and_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.parametrize(
-    ("boxes_only", "told"), [(True, "(1:1 boxes alone)"), (False, "(1:1 512 webp)")]
+    ("boxes_only", "ending"), [(True, "(1:1 boxes alone)"), (False, "(1:1 512 webp)")]
 )
 def test_a_run_is_listed_with_the_pictures_that_it_made(
-    boxes_only: bool, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    boxes_only: bool, ending: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = {"ratios": "1:1", "thumbnail_size": 512, "format": "webp", "boxes_only": boxes_only}
     run_all(open_ledger(open_store(str(tmp_path)), make_inputs(1), settings=settings))
     assert main(["list", str(tmp_path)]) == 0
-    assert capsys.readouterr().out.rstrip().endswith(told)
+    assert capsys.readouterr().out.rstrip().endswith(ending)
 
 
 def test_render_on_ray_makes_a_candidate(tree: Path, tmp_path: Path) -> None:
     photos, output = write_scenes(tmp_path / "in", 3), str(tmp_path / "out")
     given = ["--input", f"{photos}/*.jpg", "--output", output, "--local"]
-    code, told = finish(start(tree, None, *given))
-    assert code == 0, told
+    code, log = finish(start(tree, None, *given))
+    assert code == 0, log
     old = open_run(output).manifest
     command = [sys.executable, "jobs/runs.py", "render", output, old["run_id"]]
     size = ["--thumbnail-size", "24", "--format", "jpeg", "--json"]
@@ -107,10 +107,10 @@ def test_a_retry_without_failures_is_done(
     job = {"input": str(tmp_path / "photos"), "log_format": "json"}
     manifest = ledger.finish({"job": job})
     assert main(["retry", str(tmp_path), manifest.run_id]) == 0
-    told = f"nothing to do: run {manifest.run_id} has no transient"
-    assert capsys.readouterr().out.startswith(told), "words, though the night's log was JSON"
+    message = f"nothing to do: run {manifest.run_id} has no transient"
+    assert capsys.readouterr().out.startswith(message), "words, though the night's log was JSON"
     assert main(["retry", str(tmp_path), manifest.run_id, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["message"].startswith(told)
+    assert json.loads(capsys.readouterr().out)["message"].startswith(message)
 
 
 @pytest.mark.parametrize("words", [[], ["--local"]])
@@ -268,8 +268,8 @@ def test_retry_runs_the_failed_images_as_a_run_of_their_own(tree: Path, tmp_path
         source.write(FLAKY)
     photos = write_scenes(tmp_path / "in", 3)
     output = str(tmp_path / "out")
-    code, told = finish(start(flaky, None, "--input", f"{photos}/*.jpg", "--output", output))
-    assert code == 0, told
+    code, log = finish(start(flaky, None, "--input", f"{photos}/*.jpg", "--output", output))
+    assert code == 0, log
     first = open_run(output).manifest
     assert first["metrics"]["statuses"] == {"throttled": 1, "ok": 2}
     (tmp_path / "in" / "00.well").touch()
@@ -296,9 +296,9 @@ def test_a_place_without_runs_is_said_and_no_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["list", str(tmp_path)]) == 0
-    told = capsys.readouterr()
-    assert told.err == f"there are no runs in {open_store(str(tmp_path)).uri}\n"
-    assert told.out.startswith("run ")
+    printed = capsys.readouterr()
+    assert printed.err == f"there are no runs in {open_store(str(tmp_path)).uri}\n"
+    assert printed.out.startswith("run ")
     assert main(["list", str(tmp_path), "--json"]) == 0
     assert capsys.readouterr().out == ""
 
@@ -330,8 +330,8 @@ def test_a_misspelt_run_is_wrong_usage_and_an_open_one_is_not(
     )
     if not command.startswith("show"):
         assert main(words(command, OUT=output, RUN=begun.run_id, OTHER=other)) == 1
-        told = capsys.readouterr().err
-        assert f"run {begun.run_id} is not committed: 1 of 3 tasks are done. Start the" in told
+        errors = capsys.readouterr().err
+        assert f"run {begun.run_id} is not committed: 1 of 3 tasks are done. Start the" in errors
 
 
 @pytest.mark.parametrize(
@@ -344,8 +344,8 @@ def test_an_output_that_is_not_there_is_wrong_usage(
 ) -> None:
     output = tmp_path / "nofolder"
     assert main(words(command, OUT=str(output), RUN="a", OTHER="b")) == 2
-    told = capsys.readouterr()
-    assert (told.out, told.err.partition(": ")[2]) == ("", f"there is no folder {output}\n")
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err.partition(": ")[2]) == ("", f"there is no folder {output}\n")
     assert main(words(command, OUT=f"file://{output}", RUN="a", OTHER="b")) == 2
     assert not output.exists()
 

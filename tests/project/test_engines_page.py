@@ -12,7 +12,7 @@ from pipeline.ledger.card import write_card
 from pipeline.ledger.promotion.promotion import Request, promote
 from pipeline.ledger.reader import open_run
 from pipeline.storage.store import open_store
-from tests.support.pictured import committed
+from tests.support.picture_runs import commit_pictures
 from tests.support.tasks import make_inputs, open_ledger, run_all
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "ENGINES.md").read_text()
@@ -33,7 +33,9 @@ def test_a_section_runs(
     monkeypatch.setenv("POLARS_ICEBERG_PLANNER", "pyiceberg")  # else it warns of a faster one
     output = f"{tmp_path}/thumbs"
     store = open_store(output)
-    manifest = committed(store, make_inputs(7), 200, picture_column=COLUMN.get(section, "bytes"))
+    manifest = commit_pictures(
+        store, make_inputs(7), 200, picture_column=COLUMN.get(section, "bytes")
+    )
     run_id = manifest.run_id
     assert write_card(store, manifest)
     promote(store, run_id, Request())

@@ -22,7 +22,7 @@ SHOWN = (
 def draw(page: Path, into: Path) -> None:
     """Save a screenshot of the page as JPEG."""
 
-    async def look(tab: Tab) -> Image.Image:
+    async def screenshot(tab: Tab) -> Image.Image:
         await tab.send("Emulation.setScrollbarsHidden", hidden=True)
         await tab.window(WIDTH_PX, 3 * WIDTH_PX)  # high enough to lay out everything
         await tab.open(f"{page.resolve().as_uri()}#/photos", SHOWN)
@@ -32,7 +32,7 @@ def draw(page: Path, into: Path) -> None:
         await tab.until(SHOWN)
         return Image.fromarray(await tab.pixels())
 
-    browse(look).save(into, quality=88, optimize=True)
+    browse(screenshot).save(into, quality=88, optimize=True)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ class WithoutHidden(PathFinder):
 
 sys.meta_path[:] = [WithoutHidden if f is PathFinder else f for f in sys.meta_path]
 """
-_TELL = """
+_PRINT_MODULES = """
 import json, sys
 print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 """
@@ -40,8 +40,9 @@ def packages_loaded(
     arguments: its sys.argv[1:]. hidden: top-level packages that it must not find.
     Raises AssertionError with the process's standard error if `source` fails.
     """
+    program = _HIDE.format(hidden=sorted(hidden)) + source + _PRINT_MODULES
     done = subprocess.run(
-        [sys.executable, "-c", _HIDE.format(hidden=sorted(hidden)) + source + _TELL, *arguments],
+        [sys.executable, "-c", program, *arguments],
         cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
         check=False,
     )  # fmt: skip

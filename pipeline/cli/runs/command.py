@@ -40,7 +40,7 @@ class Command:
         """Carry the command out; returns the exit code."""
         raise NotImplementedError
 
-    def tell(
+    def print_records(
         self,
         records: Iterable[Mapping[str, Any]],
         in_words: Callable[[Mapping[str, Any]], str],
@@ -57,7 +57,7 @@ class Command:
                 print(json.dumps(record, ensure_ascii=False) if self.json else in_words(record))
             sys.stdout.flush()
         except BrokenPipeError:
-            stop_telling()
+            discard_output()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,7 @@ def _check_folder(output: str) -> None:
         return
 
 
-def stop_telling() -> None:
+def discard_output() -> None:
     """Discard all further standard output, since its reader has closed the pipe."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

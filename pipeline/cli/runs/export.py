@@ -6,9 +6,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.cli.runs.command import Command, stop_telling
+from pipeline.cli.runs.command import Command, discard_output
 from pipeline.errors import SettingError
-from pipeline.export.crops import exported
+from pipeline.export.crops import export_decisions
 from pipeline.export.formats import ExportSummary, FormatName, write_lines
 from pipeline.ledger.reader import Run, open_run
 from pipeline.options import check, option
@@ -42,20 +42,20 @@ class Export(Command):
         try:
             done = self._write(run)
         except BrokenPipeError:  # `| head` has read enough
-            stop_telling()
+            discard_output()
             return 0
-        told = counted(done.crops, "crop")
+        summary = counted(done.crops, "crop")
         if done.without:
             without = counted(done.without, "photo or shape", "photos or shapes")
-            told += f", {without} without one"
+            summary += f", {without} without one"
         if done.overlap is not None:
             which = "them" if done.focused == done.crops else f"{done.focused:,} of them"
-            told += f"; focal points alone show {which} with a mean IoU of {done.overlap:.3f}"
-        print(told, file=sys.stderr)
+            summary += f"; focal points alone show {which} with a mean IoU of {done.overlap:.3f}"
+        print(summary, file=sys.stderr)
         return 0
 
     def _write(self, run: Run) -> ExportSummary:
-        decisions = exported(run, run.background)
+        decisions = export_decisions(run, run.background)
         if not self.into:
             done = write_lines(decisions, self.as_, sys.stdout)
             sys.stdout.flush()

@@ -19,5 +19,5 @@ class PublishFiles(OneChannel):
     def run(self) -> int:
         store = self.store
         done = publish_files(store, only_channel(store, self.channel), recheck=True)
-        self.tell([asdict(done)], block)
+        self.print_records([asdict(done)], block)
         return 0

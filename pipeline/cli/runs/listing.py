@@ -40,7 +40,7 @@ class List(Command):
                 line["problem"] = NO_RUN
         if not lines:
             print(f"there are no runs in {store.uri}", file=sys.stderr)
-        self.tell(lines, _run_line, HEADER)
+        self.print_records(lines, _run_line, HEADER)
         return 0
 
 
@@ -53,7 +53,7 @@ class Show(OneRun):
         about = {n: value for n, value in structs.asdict(ledger.spec).items() if n != "plan"}
         manifest = ledger.manifest
         figures = {} if manifest is None else {"metrics": msgspec.to_builtins(manifest.metrics)}
-        self.tell(
+        self.print_records(
             [{**about, **describe_run(self.store, self.run_id, standing(self.store)), **figures}],
             block,
         )
@@ -65,7 +65,7 @@ class Verify(OneRun):
 
     def run(self) -> int:
         found = verify_run(self.store, self.run_id)
-        self.tell([asdict(found)], block)
+        self.print_records([asdict(found)], block)
         return FAILED if found.problems else 0
 
 
@@ -86,8 +86,8 @@ def _run_line(run: Mapping[str, Any]) -> str:
     elif standing_words := STANDING.get(run.get("standing", "")):
         state += f"  [{standing_words} {run['channel']}]"
     parent = f"  (retry of {run['parent']})" if run.get("parent") else ""
-    made_of = f"  from {run['input']}" if run.get("input") else ""
-    return f"{run['run_id']}  {state}{parent}{made_of}{_settings(run.get('settings') or {})}"
+    source = f"  from {run['input']}" if run.get("input") else ""
+    return f"{run['run_id']}  {state}{parent}{source}{_settings(run.get('settings') or {})}"
 
 
 def _place(where: tuple[str, tuple[int, int]]) -> str:
@@ -102,6 +102,6 @@ def _settings(settings: Mapping[str, Any]) -> str:
     """Summarize the settings that distinguish runs."""
     boxes_only = settings.get("boxes_only")
     names = ("ratios",) if boxes_only else ("ratios", "thumbnail_size", "format")
-    told = [str(settings[name]) for name in names if name in settings]
-    told += ["boxes alone"] if boxes_only else []
-    return f"  ({' '.join(told)})" if told else ""
+    shown = [str(settings[name]) for name in names if name in settings]
+    shown += ["boxes alone"] if boxes_only else []
+    return f"  ({' '.join(shown)})" if shown else ""

@@ -41,7 +41,7 @@ class Gallery(Command):
         store = open_store(self.into) if self.into else own
         prefix = "" if self.into else gallery_prefix(run_id)
         made = write_gallery(run, store, prefix, self.whole_crops)
-        self.tell([_written(made, store)], block)
+        self.print_records([_written(made, store)], block)
         return 0
 
     def _latest(self, store: Store) -> str:
@@ -65,14 +65,14 @@ class Diff(Command):
     )
 
     def run(self) -> int:
-        told = compare_runs(self.store, self.old_id, self.new_id)
+        differences = compare_runs(self.store, self.old_id, self.new_id)
         # The plain comparison has to work without pandas; the pages need it.
         if self.html or find_spec("pandas"):
-            told |= self._figures(told)
-        self.tell([told], block)
+            differences |= self._figures(differences)
+        self.print_records([differences], block)
         return 0
 
-    def _figures(self, told: dict[str, Any]) -> dict[str, Any]:
+    def _figures(self, differences: dict[str, Any]) -> dict[str, Any]:
         """Compute figures of what changed, and write the pages if requested."""
         from pipeline.report.diff.build import write_diff
         from pipeline.report.diff.compare import join_runs
@@ -84,7 +84,7 @@ class Diff(Command):
         if not self.html:
             return figures
         store = open_store(self.html)
-        made = write_diff(old, new, compared, {**told, **figures}, store, "")
+        made = write_diff(old, new, compared, {**differences, **figures}, store, "")
         return {**figures, "pages": _written(made, store)}
 
 

@@ -52,11 +52,11 @@ class Promote(OneRun):
             print(f"WARNING: run {live} is not compared with: {problem}", file=sys.stderr)
         more: dict[str, Any] = {"publish_files": None, "other_channels": None}
         if outcome.decision == "promoted":
-            more |= _after_a_move(self.store, outcome.channel, self.run_id)
+            more |= _publish_command(self.store, outcome.channel, self.run_id)
         if outcome.version is not None and outcome.version.number == 1:
             names = channel_names(self.store)
             more["other_channels"] = [name for name in names if name != outcome.channel]
-        self.tell([{**_outcome(outcome), **more}], _outcome_line)
+        self.print_records([{**_outcome(outcome), **more}], _outcome_line)
         return 0 if outcome.is_live else GATE_FAILED
 
 
@@ -77,7 +77,7 @@ class Rollback(OneChannel):
         store = self.store
         name = only_channel(store, self.channel)
         version = _version(rollback(store, name, why=self.why))
-        self.tell([{**version, **_after_a_move(store, name)}], _version_line)
+        self.print_records([{**version, **_publish_command(store, name)}], _version_line)
         return 0
 
 
@@ -93,11 +93,11 @@ class PromotionHistory(OneChannel):
     def run(self) -> int:
         store = self.store
         name = only_channel(store, self.channel)
-        self.tell(map(_version, history(store, name, self.last)), _version_line)
+        self.print_records(map(_version, history(store, name, self.last)), _version_line)
         return 0
 
 
-def _after_a_move(store: Store, channel: str, run_id: str = "") -> dict[str, Any]:
+def _publish_command(store: Store, channel: str, run_id: str = "") -> dict[str, Any]:
     """Return the command to publish a channel's named crops: moving the channel leaves them as is.
 
     run_id: the run that went live; its crops may be the channel's first named ones.
@@ -108,9 +108,9 @@ def _after_a_move(store: Store, channel: str, run_id: str = "") -> dict[str, Any
     return {"publish_files": command if named or store.exists(index_key(channel)) else None}
 
 
-def _to_follow(said: Mapping[str, Any]) -> list[str]:
-    command = said.get("publish_files")
-    return [f"`{command}` makes {public_prefix(said['channel'])} follow"] if command else []
+def _publish_hint(record: Mapping[str, Any]) -> list[str]:
+    command = record.get("publish_files")
+    return [f"`{command}` makes {public_prefix(record['channel'])} follow"] if command else []
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:
@@ -128,21 +128,21 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _outcome_line(said: Mapping[str, Any]) -> str:
-    run, channel = said["run_id"], said["channel"]
+def _outcome_line(record: Mapping[str, Any]) -> str:
+    run, channel = record["run_id"], record["channel"]
     head = {
-        "promoted": f"run {run} is live in channel {channel}, version {said['version']}",
+        "promoted": f"run {run} is live in channel {channel}, version {record['version']}",
         "live already": f"run {run} is live in channel {channel} already: no gate is judged",
-    }.get(said["decision"], f"nothing is moved: the gate does not hold for run {run}")
+    }.get(record["decision"], f"nothing is moved: the gate does not hold for run {run}")
     lines = [head]
-    if (others := said["other_channels"]) is not None:
+    if (others := record["other_channels"]) is not None:
         more = f"; there are: {', '.join(others)}" if others else ""
         lines.append(f"  new channel{more}")
-    for term in said["gate"]:
+    for term in record["gate"]:
         found = term["remark"] if term["value"] is None else f"{term['value']:.4g}"
         lines.append(f"  {'holds' if term['held'] else 'FAILS'}  {term['term']}: {found}")
-    lines += [f"  {name} {value:.4g}" for name, value in sorted(said["figures"].items())]
-    return "\n".join(lines + _to_follow(said))
+    lines += [f"  {name} {value:.4g}" for name, value in sorted(record["figures"].items())]
+    return "\n".join(lines + _publish_hint(record))
 
 
 def _version(version: ChannelVersion | RecordError) -> dict[str, Any]:
@@ -168,6 +168,6 @@ def _version_line(version: Mapping[str, Any]) -> str:
         version["why"] and f"why: {version['why']}",
         version["gate"] and f"gate: {version['gate']}",
         figures,
-        *_to_follow(version),
+        *_publish_hint(version),
     ]
     return "\n    ".join(part for part in parts if part)

@@ -55,10 +55,10 @@ class Publish(Command):
         if self.as_ == "huggingface":
             run = open_run(self.output, self.run_id or None, self.channel or None)
             written = write_dataset(run, open_store(self.into))
-            self.tell([{**about, "into": self.into, **written}], block)
+            self.print_records([{**about, "into": self.into, **written}], block)
             return 0
         versions = self._iceberg() if self.as_ == "iceberg" else self._delta()
-        self.tell([{**about, "versions": versions}], block)
+        self.print_records([{**about, "versions": versions}], block)
         return 0
 
     def _delta(self) -> dict[str, int | None]:

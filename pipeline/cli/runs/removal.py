@@ -53,7 +53,7 @@ class Forget(Command):
             print(f"WARNING: run {run_id} is not searched: {problem}", file=sys.stderr)
         found = ids.keys() & known
         missing = sorted(uri for i, uri in ids.items() if i not in found)
-        said = {
+        result = {
             "photos": len(ids),
             "changed": len(found & hidden if self.take_back else found - hidden),
             "already": len(found - hidden if self.take_back else found & hidden),
@@ -61,7 +61,7 @@ class Forget(Command):
             "for_instance": _address_like(store, stored.committed, missing[0]) if missing else None,
             "taken_back": self.take_back,
         }
-        self.tell([said], _said)
+        self.print_records([result], _forget_text)
         return FAILED if missing else 0
 
 
@@ -91,8 +91,10 @@ class Prune(Command):
         refused = self.delete and gone.share > self.most
         if self.delete and not refused:
             prune(store, gone.photos["image_id"].to_pylist(), why=self.why or "gone from the input")
-        self.tell(({"uri": uri} for uri in gone.photos["uri"].to_pylist()), lambda one: one["uri"])
-        said = {
+        self.print_records(
+            ({"uri": uri} for uri in gone.photos["uri"].to_pylist()), lambda one: one["uri"]
+        )
+        result = {
             "gone": gone.photos.num_rows,
             "live": gone.live,
             "share": round(gone.share, 6),
@@ -100,7 +102,7 @@ class Prune(Command):
             "most": self.most,
             "asked": self.delete,
         }
-        self.tell([said], _pruned)
+        self.print_records([result], _prune_text)
         return FAILED if refused else 0
 
 
@@ -121,31 +123,31 @@ def _address_like(store: Store, committed: list[Manifest], uri: str) -> str | No
     return None
 
 
-def _said(said: Mapping[str, Any]) -> str:
+def _forget_text(result: Mapping[str, Any]) -> str:
     """Describe the result for a person, first the addresses that belong to no photo."""
-    lines = [f"no committed run has {uri}" for uri in said["in_no_run"]]
-    if lines and not said["taken_back"]:
+    lines = [f"no committed run has {uri}" for uri in result["in_no_run"]]
+    if lines and not result["taken_back"]:
         which = "that address is" if len(lines) == 1 else "these addresses are"
         lines.append(f"{which} on the list of forgotten photos all the same, for later runs")
-    if said["for_instance"]:
-        lines.append(f"addresses are as in `images.uri`, for instance {said['for_instance']}")
-    changed = counted(said["changed"], "photo is", "photos are")
-    already = counted(said["already"], "photo was", "photos were")
-    if said["changed"]:
-        what = "shown again" if said["taken_back"] else "forgotten; gc --delete erases the bytes"
+    if result["for_instance"]:
+        lines.append(f"addresses are as in `images.uri`, for instance {result['for_instance']}")
+    changed = counted(result["changed"], "photo is", "photos are")
+    already = counted(result["already"], "photo was", "photos were")
+    if result["changed"]:
+        what = "shown again" if result["taken_back"] else "forgotten; gc --delete erases the bytes"
         lines.append(f"{changed} {what}")
-    if said["already"]:
-        what = "not forgotten" if said["taken_back"] else "forgotten already"
+    if result["already"]:
+        what = "not forgotten" if result["taken_back"] else "forgotten already"
         lines.append(f"{already} {what}")
     return "\n".join(lines)
 
 
-def _pruned(said: Mapping[str, Any]) -> str:
-    if not said["live"]:
+def _prune_text(result: Mapping[str, Any]) -> str:
+    if not result["live"]:
         return "no live photo lies below that input: nothing could be gone from it"
-    text = f"{said['gone']} of {said['live']} live photos are gone from the input"
-    if not said["asked"]:
+    text = f"{result['gone']} of {result['live']} live photos are gone from the input"
+    if not result["asked"]:
         return f"{text}; nothing removed, add --delete"
-    if said["gone"] > said["pruned"]:
-        return f"{text}, more than --most {said['most']:g} allows; nothing removed"
+    if result["gone"] > result["pruned"]:
+        return f"{text}, more than --most {result['most']:g} allows; nothing removed"
     return f"{text} and are taken out"

@@ -40,7 +40,7 @@ class Render(OneRun):
         check(self)
 
     def run(self) -> int:
-        from pipeline.cli.crop import carried_out
+        from pipeline.cli.crop import run_with_signals
         from pipeline.rendering import RenderRequest, plan_rendering
         from pipeline.run import available_cores, carry_out
         from pipeline.settings import RunningSettings
@@ -56,4 +56,6 @@ class Render(OneRun):
             return carry_out(planned, log, stop)
 
         settings = planned.settings.running
-        return carried_out(work, "json" if self.json else settings.log_format, settings.drain_s)
+        return run_with_signals(
+            work, "json" if self.json else settings.log_format, settings.drain_s
+        )

@@ -77,12 +77,12 @@ class CollectGarbage(Command):
         for run_id, error in found.damaged.items():
             print(f"WARNING: run {run_id} is left as it is: {error}", file=sys.stderr)
         lines = [{"why": g.why, "run_id": g.run_id, **asdict(g.info)} for g in garbage]
-        self.tell(lines, _garbage_line)
+        self.print_records(lines, _garbage_line)
         size = sum(g.info.bytes for g in garbage)
         freed = remove_garbage(store, garbage) if self.delete else 0
         done = f"{counted(freed, 'byte')} freed" if self.delete else "nothing removed, add --delete"
         summary = {"objects": len(garbage), "bytes": size, "bytes_freed": freed}
-        self.tell(
+        self.print_records(
             [summary],
             lambda s: f"{counted(s['objects'], 'object')}, {counted(s['bytes'], 'byte')}; {done}",
         )

@@ -71,7 +71,7 @@
           }),
         );
 
-  S2.copy = async (text, said) => {
+  S2.copy = async (text, notice) => {
     try {
       await navigator.clipboard.writeText(text);
     } catch {
@@ -81,10 +81,10 @@
       document.execCommand("copy");
       area.remove();
     }
-    S2.say(said || "Copied");
+    S2.notify(notice || "Copied");
   };
   let fading;
-  S2.say = (text) => {
+  S2.notify = (text) => {
     let toast = document.getElementById("toast");
     if (!toast) document.body.append((toast = S2.el("div", { id: "toast", role: "status" })));
     toast.textContent = text;

@@ -8,9 +8,9 @@
   S2.isCut = (crop) => (crop.fit || "crop") === "crop";
 
   // Crops of a derived ratio have no verdict although others have one; without guards none has.
-  S2.someJudged = () => (S2.run.pairs || []).some(([verdict]) => verdict);
+  S2.anyJudged = () => (S2.run.pairs || []).some(([verdict]) => verdict);
   S2.verdictChip = (crop) => {
-    if (!crop.verdict && S2.someJudged()) return S2.chip(S2.words("unjudged"));
+    if (!crop.verdict && S2.anyJudged()) return S2.chip(S2.words("unjudged"));
     if (!crop.verdict || crop.verdict === "ok") return null;
     return S2.chip(S2.words(crop.reason || crop.verdict), crop.verdict);
   };

@@ -40,7 +40,7 @@
     "/": () => document.getElementById("search").focus(),
   };
   document.addEventListener("keydown", (event) => {
-    const work = !S2.isForeign(event) && KEYS[event.key];
+    const work = !S2.ignoresKey(event) && KEYS[event.key];
     if (!work) return;
     event.preventDefault();
     work();

@@ -169,7 +169,7 @@
     0: () => S2.choose(null),
   };
   document.addEventListener("keydown", (event) => {
-    if (S2.isForeign(event) || document.querySelector("dialog[open]")) return;
+    if (S2.ignoresKey(event) || document.querySelector("dialog[open]")) return;
     const photo = route.name === "photo" && S2.photoView() && S2.photoView().record;
     const digit =
       photo && /^[1-9]$/.test(event.key) && S2.bestCrops(photo)[Number(event.key) - 1];
@@ -194,7 +194,7 @@
     });
     window.addEventListener("hashchange", show);
     show();
-    (window.requestIdleCallback || setTimeout)(() => S2.wholeIndex());
+    (window.requestIdleCallback || setTimeout)(() => S2.loadIndex());
   }
   function mark(row) {
     const old = row.querySelector(".chip.decided"),

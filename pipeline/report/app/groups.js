@@ -10,7 +10,7 @@
       errorsCard(groups.filter(({ kind }) => kind === "error")),
     );
   function groupCard(group) {
-    const { title, about, filter } = told(group);
+    const { title, about, filter } = describe(group);
     const waiting = S2.el("div", { className: "strip waiting" });
     strip(group).then((made) => {
       waiting.replaceWith(made);
@@ -30,7 +30,7 @@
     );
   }
   // A group's title and description, and the filters that find its photos.
-  function told({ kind, reason }) {
+  function describe({ kind, reason }) {
     if (kind === "close")
       return {
         title: "least sure",
@@ -87,13 +87,13 @@
     return S2.el("figure", { className: "hero" }, linked(record, picture, place, S2.fileName(record.uri)));
   }
   function cropFigure(record, place, group) {
-    const crop = faulty(record, group);
+    const crop = exampleCrop(record, group);
     const shown = record.preview && (crop ? S2.tile(record, crop, S2.TALL) : S2.whole(record));
     const picture = shown || S2.noPicture(S2.fileName(record.uri));
-    const said = shown && crop ? crop.ratio : record.error_message || "";
-    return S2.el("figure", {}, linked(record, picture, place, said, crop));
+    const caption = shown && crop ? crop.ratio : record.error_message || "";
+    return S2.el("figure", {}, linked(record, picture, place, caption, crop));
   }
-  function faulty(record, { kind, reason }) {
+  function exampleCrop(record, { kind, reason }) {
     const sure = (crop) => crop.confidence ?? crop.margin ?? 9;
     const best = S2.bestCrops(record);
     return (
@@ -101,10 +101,10 @@
       best.sort((a, b) => sure(a) - sure(b))[0]
     );
   }
-  function linked(record, picture, place, said, crop) {
+  function linked(record, picture, place, caption, crop) {
     return [
       S2.link(picture, S2.photoRoute(place, crop), { title: record.uri }),
-      S2.el("figcaption", {}, S2.el("span", { className: "dim" }, said)),
+      S2.el("figcaption", {}, S2.el("span", { className: "dim" }, caption)),
     ];
   }
 })();

@@ -35,7 +35,7 @@
 
   // The number of crops by shape and verdict: [shape, [[kind, count], …]].
   function byVerdict(overview) {
-    const without = S2.someJudged() ? "unjudged" : "plain";
+    const without = S2.anyJudged() ? "unjudged" : "plain";
     return S2.run.shapes.map((shape, n) => {
       const counts = {};
       S2.run.pairs.forEach(([verdict], p) => {
@@ -56,7 +56,7 @@
       { className: "figures" },
       S2.figure(overview.photos, "photos", "", "#/photos"),
       S2.figure(overview.crops, ranked ? `${best} of ${S2.count(overview.all_crops)}` : best),
-      S2.someJudged()
+      S2.anyJudged()
         ? [
             judged(`${best} to review`, "review"),
             judged(ranked ? `fallbacks of ${best}` : "fallbacks", "fallback"),

@@ -5,7 +5,7 @@
     const best = S2.countedCrops(overview);
     return [
       byShape(best, verdicts),
-      sureness(best, overview),
+      confidencePlot(best, overview),
       photosBy("status", overview.statuses, (name) => (name === "ok" ? "plain" : "error"), S2.words),
       photosBy("kind", overview.kinds, () => "plain"),
       work(S2.run.work),
@@ -29,7 +29,7 @@
     );
   }
   // Confidence; for runs without it, the margin of the best candidate over the next.
-  function sureness(best, { confidence, margin }) {
+  function confidencePlot(best, { confidence, margin }) {
     if (confidence)
       return S2.plotCard(
         `Confidence of the ${best}`,

@@ -43,7 +43,7 @@
     });
 
   // Whether a key press belongs to the browser or to a field.
-  S2.isForeign = (event) =>
+  S2.ignoresKey = (event) =>
     event.ctrlKey ||
     event.metaKey ||
     event.altKey ||

@@ -8,7 +8,7 @@
   const index = { prefix: [], uris: [], status: [], kind: [], needs: [], marks: [], crops: [] };
   let whole; // promise of the whole index
 
-  S2.wholeIndex = () => {
+  S2.loadIndex = () => {
     whole ||= (async () => {
       for (let n = 0; n < S2.run.index_files; n++) {
         const part = await S2.need(`index/${S2.pad(n, 3)}`);
@@ -31,7 +31,7 @@
     ) {
       return { length: total, at: (n) => n };
     }
-    const { uris, status, kind, needs, marks, crops } = await S2.wholeIndex();
+    const { uris, status, kind, needs, marks, crops } = await S2.loadIndex();
     const tests = [];
     if (state.q) {
       const words = state.q.toLowerCase();
@@ -80,7 +80,7 @@
         ? null
         : S2.select(label, name, options, state[name], (value) => go({ [name]: value }));
     const unique = (place) => [...new Set(S2.run.pairs.map((pair) => pair[place]))].filter(Boolean).sort();
-    const isUnjudged = S2.someJudged() && S2.run.pairs.some(([verdict]) => !verdict);
+    const isUnjudged = S2.anyJudged() && S2.run.pairs.some(([verdict]) => !verdict);
     const marks = S2.run.special.filter(({ kind }) => kind === "mark").map(({ reason }) => reason);
     return S2.el(
       "form",
@@ -152,9 +152,9 @@
     const draw = isGrid ? S2.photoCell : S2.photoRow;
     const total = S2.run.overview.photos;
     const all = S2.plural(total, "photo");
-    const said = found.length === total ? all : `${S2.count(found.length)} of ${all}`;
+    const counted = found.length === total ? all : `${S2.count(found.length)} of ${all}`;
     results.replaceChildren(
-      S2.el("div", { className: "counted" }, S2.el("span", {}, said), pager(at, state)),
+      S2.el("div", { className: "counted" }, S2.el("span", {}, counted), pager(at, state)),
       found.length
         ? S2.el(
             "div",

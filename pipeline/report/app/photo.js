@@ -53,7 +53,7 @@
       const file = await S2.need(`crops/${S2.pad(record.crops_at, 5)}`);
       record.wholes = new Map(file[record.id].map(([ratio, rank, uri]) => [`${ratio}#${rank}`, uri]));
     } catch (error) {
-      S2.say(error.message);
+      S2.notify(error.message);
     }
   }
   function titlebar(record) {

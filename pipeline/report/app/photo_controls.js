@@ -8,11 +8,12 @@
   };
   S2.layer = async (name) => {
     const { record, layers } = S2.photoView();
-    if (name === "candidates" && !layers.candidates && !record.told) {
-      if (!record.crops.length) return S2.say("This photo has no crops, so it has no candidates");
-      if (record.candidates_at === null) return S2.say("The run kept no candidates; run it with --candidates");
+    if (name === "candidates" && !layers.candidates && !record.candidates) {
+      if (!record.crops.length) return S2.notify("This photo has no crops, so it has no candidates");
+      if (record.candidates_at === null)
+        return S2.notify("The run kept no candidates; run it with --candidates");
       const file = await S2.need(`candidates/${S2.pad(record.candidates_at, 5)}`);
-      record.told = file[record.id];
+      record.candidates = file[record.id];
     }
     layers[name] = !layers[name];
     S2.redrawPhoto();
@@ -35,12 +36,12 @@
   S2.lockedBoxes = (record) => new Map((S2.review.of(record.uri) || {}).boxes || []);
   S2.lockChosen = () => {
     const chosen = S2.chosenCrop();
-    if (!chosen) return S2.say("Choose a shape first: 1 to 9");
+    if (!chosen) return S2.notify("Choose a shape first: 1 to 9");
     S2.lockBox(S2.photoView().record, chosen);
   };
   // Lock a crop's box, or unlock its shape if it is locked.
   S2.lockBox = (record, crop) => {
-    if (!S2.isCut(crop)) return S2.say("The photo is shown whole: there is no box to lock");
+    if (!S2.isCut(crop)) return S2.notify("The photo is shown whole: there is no box to lock");
     S2.stopAiming();
     S2.review.lock(record.uri, crop.ratio, S2.lockedBoxes(record).has(crop.ratio) ? null : crop.box);
   };

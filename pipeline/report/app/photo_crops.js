@@ -15,7 +15,7 @@
           S2.el("b", { className: "shape" }, crop.ratio + (crop.rank ? ` #${crop.rank + 1}` : "")),
           crop.confidence === undefined
             ? null
-            : S2.el("span", { title: S2.SURE }, `${S2.percent(crop.confidence)} sure`),
+            : S2.el("span", { title: S2.CONFIDENCE_TITLE }, `${S2.percent(crop.confidence)} sure`),
           S2.verdictChip(crop),
           S2.isCut(crop) ? null : S2.chip(crop.fit),
         ),
@@ -80,9 +80,9 @@
     );
   }
   function measures(one) {
-    const said = [`${one.width} × ${one.height}`];
+    const parts = [`${one.width} × ${one.height}`];
     const number = (name, words, digits = 3) => {
-      if (one[name] !== undefined) said.push(`${words} ${one[name].toFixed(digits)}`);
+      if (one[name] !== undefined) parts.push(`${words} ${one[name].toFixed(digits)}`);
     };
     number("score", "score");
     number("choice", "choice");
@@ -94,8 +94,8 @@
       ["text_cut", "text"],
       ["objects_cut", "object"],
     ]) {
-      if (one[name]) said.push(`${S2.plural(one[name], words)} cut`);
+      if (one[name]) parts.push(`${S2.plural(one[name], words)} cut`);
     }
-    return said.join(" · ");
+    return parts.join(" · ");
   }
 })();

@@ -16,16 +16,16 @@
     "note",
   ];
   let decisions = new Map(); // uri -> {accept, wrong, focus: [x, y], boxes: {ratio: box}, never_crop, forget}
-  const changed = new Set(); // called after every change
+  const listeners = new Set(); // called after every change
 
   const key = () => `s2cnet-review/${S2.run.run_id}`;
   function save() {
     try {
       localStorage.setItem(key(), JSON.stringify([...decisions]));
     } catch {
-      S2.say("This browser stores nothing: download the table before you close the page");
+      S2.notify("This browser stores nothing: download the table before you close the page");
     }
-    for (const tell of changed) tell();
+    for (const notify of listeners) notify();
   }
 
   S2.review = {
@@ -36,7 +36,7 @@
         decisions = new Map();
       }
     },
-    onChange: (tell) => changed.add(tell),
+    onChange: (notify) => listeners.add(notify),
     of: (uri) => decisions.get(uri),
     size: () => decisions.size,
     all: () => [...decisions],
@@ -67,15 +67,15 @@
     },
     words(one) {
       if (!one) return "";
-      const said = [];
-      if (one.accept) said.push("accepted");
-      if (one.forget) said.push("forget");
-      if (one.never_crop) said.push("never crop");
-      if (one.focus) said.push(`focus ${one.focus.map((share) => share.toFixed(2)).join(", ")}`);
-      for (const [ratio] of one.boxes || []) said.push(`${ratio} locked`);
+      const parts = [];
+      if (one.accept) parts.push("accepted");
+      if (one.forget) parts.push("forget");
+      if (one.never_crop) parts.push("never crop");
+      if (one.focus) parts.push(`focus ${one.focus.map((share) => share.toFixed(2)).join(", ")}`);
+      for (const [ratio] of one.boxes || []) parts.push(`${ratio} locked`);
       if (one.wrong && !one.focus && !one.never_crop && !(one.boxes || []).length)
-        said.push("wrong, no correction yet");
-      return said.join(" · ");
+        parts.push("wrong, no correction yet");
+      return parts.join(" · ");
     },
     csv,
   };

@@ -59,7 +59,7 @@
     const sure =
       crop.confidence === undefined
         ? null
-        : S2.el("span", { className: "dim", title: S2.SURE }, S2.percent(crop.confidence));
+        : S2.el("span", { className: "dim", title: S2.CONFIDENCE_TITLE }, S2.percent(crop.confidence));
     return S2.el(
       "figcaption",
       {},
@@ -89,7 +89,7 @@
       : crop
         ? S2.tile(record, crop)
         : S2.whole(record);
-    const said = (crop || worst) && S2.verdictChip(crop || worst);
+    const chip = (crop || worst) && S2.verdictChip(crop || worst);
     return S2.el(
       "a",
       {
@@ -100,7 +100,7 @@
       },
       picture,
       S2.el("span", { className: "name" }, S2.fileName(record.uri)),
-      said || null,
+      chip || null,
     );
   };
 })();

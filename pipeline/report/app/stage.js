@@ -2,7 +2,7 @@
 // The picture on the page of one photo: the whole photo with boxes, gaze, objects and candidates.
 (() => {
   const MOST_CANDIDATES = 40;
-  const LEAST_TOLD = 0.25; // an object's label is shown from this score on
+  const LABEL_MIN_SCORE = 0.25; // an object's label is shown from this score on
 
   // A crop as the run encoded it, if the gallery has it.
   S2.wholeCrop = (record, crop) => record.wholes && record.wholes.get(`${crop.ratio}#${crop.rank}`);
@@ -20,7 +20,7 @@
         "aria-label": record.uri,
       },
       S2.svg("image", { href: S2.preview(record), width, height, preserveAspectRatio: "none" }),
-      sharper(record),
+      encodedCrops(record),
       view.layers.gaze && record.gaze ? gazeLayer(record) : null,
       chosen
         ? S2.svg("path", { d: S2.outside(chosen, width, height), "fill-rule": "evenodd", class: "outside" })
@@ -47,7 +47,7 @@
       chip.setAttribute("aria-pressed", String(Boolean(chosen) && chip.dataset.ratio === chosen.ratio));
     }
   };
-  function sharper(record) {
+  function encodedCrops(record) {
     const placed = record.crops.filter(
       (one) => one.ratio !== "circle" && S2.isCut(one) && S2.wholeCrop(record, one),
     );
@@ -86,20 +86,20 @@
   function objectMark(record) {
     const size = Math.max(record.width_px, record.height_px) / 46;
     return ([x0, y0, x1, y1, score, label]) => {
-      const said = `${label || "object"} ${score.toFixed(2)}`;
+      const title = `${label || "object"} ${score.toFixed(2)}`;
       return S2.svg(
         "g",
         { class: "object" },
-        S2.rectangle([x0, y0, x1, y1], {}, S2.svg("title", {}, said)),
-        score < LEAST_TOLD
+        S2.rectangle([x0, y0, x1, y1], {}, S2.svg("title", {}, title)),
+        score < LABEL_MIN_SCORE
           ? null
-          : S2.svg("text", { x: x0 + size / 3, y: y0 + size, "font-size": size }, said),
+          : S2.svg("text", { x: x0 + size / 3, y: y0 + size, "font-size": size }, title),
       );
     };
   }
   function candidateMarks(record, chosen) {
     const ratio = (chosen || record.crops[0] || {}).ratio;
-    const found = (record.told || []).find(([name]) => name === ratio);
+    const found = (record.candidates || []).find(([name]) => name === ratio);
     if (!found) return null;
     const { boxes, scores } = found[1];
     const [best, least] = [scores[0], scores[Math.min(scores.length, MOST_CANDIDATES) - 1]];

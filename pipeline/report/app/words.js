@@ -3,7 +3,7 @@
 (() => {
   S2.count = (number) => number.toLocaleString("en-US");
   S2.plural = (number, word) => `${S2.count(number)} ${word}${number === 1 ? "" : "s"}`;
-  S2.SURE = "confidence: how likely a person is to accept the crop";
+  S2.CONFIDENCE_TITLE = "confidence: how likely a person is to accept the crop";
   S2.percent = (share) => `${Math.round(100 * share)} %`;
   const WORDS = {
     ok: "ok",

@@ -39,7 +39,9 @@ SCRIPTS = (
 )  # fmt: skip
 # The rank of a crop's change where there is no overlap to compare: lower is more changed.
 RANKS = {CHANGED_PHOTO: 2.0, ONLY_OLD: 3.0, ONLY_NEW: 3.0, REENCODED: 4.0, SAME: 5.0}
-TOLD = ("confidence", "verdict", "reason", "fit", "format", "heads_cut", "faces_cut", "text_cut")
+SHOWN_COLUMNS = (
+    "confidence", "verdict", "reason", "fit", "format", "heads_cut", "faces_cut", "text_cut",
+)  # fmt: skip
 DIGITS = 4
 
 
@@ -140,15 +142,15 @@ def _pair(crop: dict[str, Any], canvases: Mapping[str, Canvases]) -> dict[str, A
     for side in ("old", "new"):
         if crop[f"x0_{side}"] != crop[f"x0_{side}"]:
             continue
-        told = {name: crop.get(f"{name}_{side}") for name in TOLD}
+        values = {name: crop.get(f"{name}_{side}") for name in SHOWN_COLUMNS}
         box_px = [float(crop[f"{edge}_{side}"]) for edge in EDGES]
         pair[side] = {
             "ratio": crop["ratio"],
             "box": [round(edge, 1) for edge in box_px],
-            **canvases[side].told(crop["ratio"], told["fit"], box_px),
+            **canvases[side].page_data(crop["ratio"], values["fit"], box_px),
             "width": int(crop[f"width_{side}"]),
             "height": int(crop[f"height_{side}"]),
-            **{n: _plain(v) for n, v in told.items() if v is not None and v == v},
+            **{n: _plain(v) for n, v in values.items() if v is not None and v == v},
         }
     return pair
 

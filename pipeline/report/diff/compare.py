@@ -22,11 +22,11 @@ CHANGED_PHOTO, ONLY_OLD, ONLY_NEW = "changed photo", "only old", "only new"
 CHANGES = (SAME, REENCODED, MOVED, CHANGED_PHOTO, ONLY_OLD, ONLY_NEW)
 NEAR_PX = 0.01  # edges closer than this are the same
 KEY = ["image_id", "ratio", "rank"]
-OF_CROP = [
+CROP_COLUMNS = [
     *KEY, *EDGES, "width", "height", "format", "fit", "confidence", "verdict", "reason", "margin",
     "heads_cut", "faces_cut", "text_cut", "subject_share", "sha256",
 ]  # fmt: skip
-OF_PHOTO = [
+PHOTO_COLUMNS = [
     "image_id", "uri", "status", "error_message", "content_sha256", "format", "kind", "bytes",
     "width_px", "height_px",
 ]  # fmt: skip
@@ -38,12 +38,12 @@ SIZES = ((1.0, "up to 1 MP"), (4.0, "1 to 4 MP"), (12.5, "4 to 12 MP"), (np.inf,
 class ComparedRuns:
     """Photos and crops of two runs, joined. Columns end in `_old` and `_new`.
 
-    photos: one row for each photo in either run, by image_id: `OF_PHOTO` of both,
-            `content_changed`; and, without a suffix, OF_PHOTO, `size` and `prefix`, with values
-            of the new run, or of the old one if the new has none.
-    crops:  one row for each crop in either run: KEY, `OF_CROP` of both, `change` and `iou` (NaN if
-            one crop is missing or the photo changed); and its photo's `uri`, `format`, `size`,
-            `kind` and `prefix`, without a suffix.
+    photos: one row for each photo in either run, by image_id: `PHOTO_COLUMNS` of both,
+            `content_changed`; and, without a suffix, PHOTO_COLUMNS, `size` and `prefix`, with
+            values of the new run, or of the old one if the new has none.
+    crops:  one row for each crop in either run: KEY, `CROP_COLUMNS` of both, `change` and `iou`
+            (NaN if one crop is missing or the photo changed); and its photo's `uri`, `format`,
+            `size`, `kind` and `prefix`, without a suffix.
     """
 
     photos: pd.DataFrame
@@ -53,8 +53,8 @@ class ComparedRuns:
 def join_runs(old: Run, new: Run) -> ComparedRuns:
     """Read two runs without their pictures and join them."""
     photos = _photos(old, new)
-    crops = _frame(old.crops(OF_CROP)).merge(
-        _frame(new.crops(OF_CROP)),
+    crops = _frame(old.crops(CROP_COLUMNS)).merge(
+        _frame(new.crops(CROP_COLUMNS)),
         on=KEY,
         how="outer",
         suffixes=("_old", "_new"),
@@ -79,13 +79,13 @@ def join_runs(old: Run, new: Run) -> ComparedRuns:
 
 
 def _photos(old: Run, new: Run) -> pd.DataFrame:
-    photos = _frame(old.images(OF_PHOTO)).merge(
-        _frame(new.images(OF_PHOTO)),
+    photos = _frame(old.images(PHOTO_COLUMNS)).merge(
+        _frame(new.images(PHOTO_COLUMNS)),
         on="image_id",
         how="outer",
         suffixes=("_old", "_new"),
     )
-    for name in OF_PHOTO[1:]:
+    for name in PHOTO_COLUMNS[1:]:
         photos[name] = photos[f"{name}_new"].combine_first(photos[f"{name}_old"])
     was, now = photos["content_sha256_old"], photos["content_sha256_new"]
     photos["content_changed"] = was.notna() & now.notna() & (was != now)

@@ -62,11 +62,11 @@ def error_figures(photos: pd.DataFrame) -> dict[str, Any]:
     """Count by reason the photos that began or ceased to fail, or fail for another reason."""
     change = error_change(photos)
     reason = photos["status_new"].where(change != "gone", photos["status_old"])
-    told: dict[str, Any] = {name: {} for name in ("new", "gone", "other")}
+    counts: dict[str, Any] = {name: {} for name in ("new", "gone", "other")}
     for (name, status), count in Counter(zip(change, reason, strict=True)).items():
         if name:
-            told[name][str(status)] = count
-    return told
+            counts[name][str(status)] = count
+    return counts
 
 
 def error_change(photos: pd.DataFrame) -> pd.Series:

@@ -19,7 +19,13 @@ from pipeline.ledger.layout import run_key
 from pipeline.ledger.reader import Run
 from pipeline.report.canvases import Canvases
 from pipeline.report.gallery.contents import FAILED, Contents, contents_of
-from pipeline.report.gallery.index import coded, decisions_of, groups, index_files, special_groups
+from pipeline.report.gallery.index import (
+    decisions_of,
+    dictionary_encode,
+    groups,
+    index_files,
+    special_groups,
+)
 from pipeline.report.gallery.overview import overview_of, run_facts, work_of
 from pipeline.report.gallery.pictures import Pictures, collect_pictures
 from pipeline.report.gallery.records import photo_record
@@ -75,8 +81,8 @@ def write_gallery(
             "ground": run.background,
             "untrained": run.manifest.get("weights", {}).get("kind") == "untrained",
             "shapes": contents.shapes,
-            "statuses": coded(contents.images["status"].to_pylist())[0],
-            "kinds": coded(contents.images["kind"].to_pylist())[0],
+            "statuses": dictionary_encode(contents.images["status"].to_pylist())[0],
+            "kinds": dictionary_encode(contents.images["kind"].to_pylist())[0],
             "pairs": decisions.pairs,
             "groups": groups(contents),
             "special": special_groups(contents),

@@ -20,10 +20,10 @@ OVERRIDDEN, SKIPPED, BORDERS, DAMAGED = 1, 2, 4, 8
 LOW_CONFIDENCE = "low_confidence"  # the reason of a crop that has no other fault
 # Of the photos that need attention for no other reason, the least certain ones are included.
 CLOSE_SHARE, LEAST_CLOSE, MOST_CLOSE = 0.02, 12, 500
-HEAVY = ("uri", "image", "object_shares")  # columns of crops that are not kept in memory
+UNREAD_COLUMNS = ("uri", "image", "object_shares")  # columns of crops that are not kept in memory
 # Columns of images that runs of older releases lack. Missing columns of crops become nulls when
 # they are read by name.
-LATER_OF_IMAGES = {
+ADDED_IMAGE_COLUMNS = {
     "kind": pa.string(),
     "override": pa.string(),
     "skipped": pa.list_(schema.SKIPPED),
@@ -41,7 +41,7 @@ class Contents:
 
     images: one row a photo. [N]
     crops:  without the pictures; those of photo n are rows bounds[n] to bounds[n + 1], by shape
-            and rank. All columns of `schema.CROPS` except HEAVY; nulls in old runs.
+            and rank. All columns of `schema.CROPS` except UNREAD_COLUMNS; nulls in old runs.
     shapes: the shapes of the run, in the order of the settings.
     shape:  the index of each crop's shape. [crops]
     needs:  why a photo needs attention, the sum of REVIEW … FAILED; only its crops of rank 0
@@ -74,8 +74,8 @@ class Contents:
 
 def contents_of(run: Run) -> Contents:
     """Read a run's tables without pictures and order them."""
-    images = with_columns(run.images(), LATER_OF_IMAGES).combine_chunks()
-    columns = [name for name in schema.CROPS.names if name not in HEAVY]
+    images = with_columns(run.images(), ADDED_IMAGE_COLUMNS).combine_chunks()
+    columns = [name for name in schema.CROPS.names if name not in UNREAD_COLUMNS]
     crops = run.crops(columns).combine_chunks()
     shapes = list(dict.fromkeys(crops["ratio"].to_pylist()))
     photo = pc.index_in(crops["image_id"], images["image_id"]).to_numpy().astype(np.int64)

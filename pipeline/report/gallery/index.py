@@ -68,8 +68,8 @@ def decisions_of(contents: Contents) -> Decisions:
 
 def index_files(contents: Contents, decisions: Decisions) -> Iterator[dict[str, Any]]:
     """Yield the index in files of INDEX_PHOTOS photos."""
-    _, status = coded(contents.images["status"].to_pylist())
-    _, kind = coded(contents.images["kind"].to_pylist())
+    _, status = dictionary_encode(contents.images["status"].to_pylist())
+    _, kind = dictionary_encode(contents.images["kind"].to_pylist())
     uris = contents.images["uri"].to_pylist()
     for start in range(0, max(1, len(uris)), INDEX_PHOTOS):
         part = slice(start, start + INDEX_PHOTOS)
@@ -93,7 +93,7 @@ def _shared_start(texts: Sequence[str]) -> str:
     return low[:length]
 
 
-def coded(values: Sequence[str | None]) -> tuple[list[str | None], list[int]]:
+def dictionary_encode(values: Sequence[str | None]) -> tuple[list[str | None], list[int]]:
     """Return the distinct values in order of occurrence, and the index of each value in them."""
     numbers: dict[str | None, int] = {}
     codes = [numbers.setdefault(value, len(numbers)) for value in values]

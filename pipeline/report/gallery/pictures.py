@@ -31,13 +31,13 @@ class Picture:
     """A small picture of a whole photo.
 
     gaze:   see `schema.PREVIEWS`.
-    pieced: composed of crops; areas outside all crops are transparent.
+    composed: made of crops; areas outside all crops are transparent.
     """
 
     image: bytes
     format: str
     gaze: bytes | None
-    pieced: bool
+    composed: bool
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class _Place:
     length: int
     format: str
     gaze: bytes | None
-    pieced: bool
+    composed: bool
 
 
 class Pictures:
@@ -78,7 +78,7 @@ class Pictures:
         """Store the picture of one photo."""
         self._file.write(picture.image)
         self._places[image_id] = _Place(
-            self._end, len(picture.image), picture.format, picture.gaze, picture.pieced
+            self._end, len(picture.image), picture.format, picture.gaze, picture.composed
         )
         self._end += len(picture.image)
 
@@ -89,7 +89,7 @@ class Pictures:
             return None
         self._file.flush()
         image = os.pread(self._file.fileno(), place.length, place.start)
-        return Picture(image, place.format, place.gaze, place.pieced)
+        return Picture(image, place.format, place.gaze, place.composed)
 
 
 def collect_pictures(
@@ -102,7 +102,7 @@ def collect_pictures(
     """
     for batch in run.batches("previews"):
         for row in batch.to_pylist():
-            kept = Picture(row["image"], row["format"], row["gaze"], pieced=False)
+            kept = Picture(row["image"], row["format"], row["gaze"], composed=False)
             pictures.add(row["image_id"], kept)
     if all(image_id in pictures for image_id in sizes):
         return
@@ -114,12 +114,12 @@ def collect_pictures(
                 if image_id in sizes and image_id not in pictures
             ]
             photos = [(image_id, rows) for image_id, rows in photos if rows[0]["image"]]
-            made = pool.map(lambda one: piece_together(one[1], sizes[one[0]], canvases), photos)
+            made = pool.map(lambda one: compose(one[1], sizes[one[0]], canvases), photos)
             for (image_id, _), image in zip(photos, made, strict=True):
-                pictures.add(image_id, Picture(image, "webp", None, pieced=True))
+                pictures.add(image_id, Picture(image, "webp", None, composed=True))
 
 
-def piece_together(crops: Sequence[Mapping[str, Any]], size_wh: Size, canvases: Canvases) -> bytes:
+def compose(crops: Sequence[Mapping[str, Any]], size_wh: Size, canvases: Canvases) -> bytes:
     """Compose a photo from its crops; returns a small WebP of the whole, SIDE pixels long.
 
     crops: rows with the columns PIECES. size_wh: the photo's sides, source pixels. canvases: the

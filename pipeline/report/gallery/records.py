@@ -16,18 +16,18 @@ from pipeline.schema import EDGES
 
 MOST_OBJECTS = 80  # the highest-scoring ones of a photo
 LONGEST = 400  # characters of a pass-through value
-OF_IMAGE = (
+IMAGE_COLUMNS = (
     "uri", "status", "kind", "format", "bytes", "width_px", "height_px", "orientation", "frames",
     "content", "complete", "focus_x", "focus_y", "focus_source", "override", "skipped",
     "error_stage", "error_kind", "error_message",
 )  # fmt: skip
-OF_CROP = (
+CROP_COLUMNS = (
     "ratio", "rank", "score", "choice", "margin", "confidence", "verdict", "reason", "fit",
     "faces_cut", "heads_cut", "text_cut", "objects_cut", "subject_share", "override", "width",
     "height", "format", "sha256", "file",
 )  # fmt: skip
 DIGITS = 4  # decimals of a number that is not in pixels
-NOT_TOLD = ("image_id", "etag", "content_sha256", "objects")  # columns of images left out
+OMITTED_COLUMNS = ("image_id", "etag", "content_sha256", "objects")  # columns of images left out
 
 
 def photo_record(
@@ -39,7 +39,7 @@ def photo_record(
     """Return the data of one photo's page. row, crops: from the run's tables."""
     record = {
         "id": row["image_id"],
-        **_known(row, OF_IMAGE),
+        **_known(row, IMAGE_COLUMNS),
         "seconds": [[n[:-2], round(row[n], DIGITS)] for n in _stages(row)],
         "objects": [_object(one) for one in (row.get("objects") or ())[:MOST_OBJECTS]],
         "extra": _pass_through(row),
@@ -47,7 +47,7 @@ def photo_record(
     }
     if picture is not None:
         record["preview"] = data_uri(picture.image, picture.format)
-        record["pieced"] = picture.pieced
+        record["pieced"] = picture.composed
         if picture.gaze is not None:
             record["gaze"] = b64encode(picture.gaze).decode("ascii")
     return record
@@ -64,8 +64,8 @@ def candidate_record(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _crop(crop: Mapping[str, Any], canvases: Canvases) -> dict[str, Any]:
     box_px = [crop[edge] for edge in EDGES]
-    canvas = canvases.told(crop["ratio"], crop["fit"], box_px)
-    return {**_known(crop, OF_CROP), "box": [round(edge, 1) for edge in box_px], **canvas}
+    canvas = canvases.page_data(crop["ratio"], crop["fit"], box_px)
+    return {**_known(crop, CROP_COLUMNS), "box": [round(edge, 1) for edge in box_px], **canvas}
 
 
 def _known(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
@@ -90,5 +90,5 @@ def _object(one: Mapping[str, Any]) -> list[Any]:
 
 def _pass_through(row: Mapping[str, Any]) -> list[list[str]]:
     """Return the passed-through columns of the input list, as pairs of name and text."""
-    own = {*schema.IMAGES.names, *OF_IMAGE, *NOT_TOLD}
+    own = {*schema.IMAGES.names, *IMAGE_COLUMNS, *OMITTED_COLUMNS}
     return [[n, str(v)[:LONGEST]] for n, v in row.items() if n not in own and v is not None]

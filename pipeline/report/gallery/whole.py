@@ -52,9 +52,9 @@ def write_candidates(run: Run, writer: PageWriter, place_of: dict[str, int]) -> 
     number = 0
     for batch in run.batches("candidates"):
         for some in _in_parts(_grouped(batch.to_pylist())):
-            told = {name: _by_ratio(rows) for name, rows in some}
-            writer.write_data(f"candidates/{number:05d}", told)
-            for name in told:
+            candidates = {name: _by_ratio(rows) for name, rows in some}
+            writer.write_data(f"candidates/{number:05d}", candidates)
+            for name in candidates:
                 at[place_of[name]] = number
             number += 1
     return at

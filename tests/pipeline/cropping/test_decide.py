@@ -18,7 +18,7 @@ from pipeline.cropping.results import ScoredCrop, scored_crops
 from pipeline.cropping.search import SearchResult, exhaustive
 from pipeline.detectors import Detections
 from pipeline.shapes import parse_shape
-from tests.support.decided import HIGH_HEAD, SIZE, decided, photo
+from tests.support.decisions import HIGH_HEAD, SIZE, decided, photo
 
 
 def test_a_head_that_would_be_cut_is_not() -> None:

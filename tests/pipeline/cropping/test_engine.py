@@ -21,7 +21,7 @@ from pipeline.errors import ScoreError
 from pipeline.photo.decode import Photo
 from pipeline.shapes import parse_shape, parse_shapes
 from s2cnet import FastS2CNet, S2CNet
-from tests.support.decided import ACROSS
+from tests.support.decisions import ACROSS
 
 torch.set_num_threads(1)
 

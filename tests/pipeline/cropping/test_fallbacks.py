@@ -12,7 +12,7 @@ from pipeline.cropping.decide import GuardPolicy, PhotoGuards
 from pipeline.cropping.protected import protected_of
 from pipeline.settings.safe_areas import SafeArea
 from pipeline.shapes import parse_shape
-from tests.support.decided import ACROSS, HIGH_HEAD, SIZE, decided, photo
+from tests.support.decisions import ACROSS, HIGH_HEAD, SIZE, decided, photo
 
 
 def test_where_nothing_passes_the_row_says_so() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli.runs import main
-from tests.support.made_runs import commit_rows, crop_row, image_row
+from tests.support.row_runs import commit_rows, crop_row, image_row
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def output(tmp_path: Path) -> str:
     return str(tmp_path / "out")
 
 
-def told(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+def run_command(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
     """The exit code, and the message behind the program's name."""
     code = main(words)
     (line,) = capsys.readouterr().err.splitlines()
@@ -33,7 +33,7 @@ def test_a_file_that_cannot_be_written_is_named_as_it_was_asked_for(
     """In a folder that is a file even the draft cannot be removed."""
     (tmp_path / "file").write_text("")
     into = str(tmp_path / place)
-    assert told(["export", output, "--as", "csv", "--into", into], capsys) == (
+    assert run_command(["export", output, "--as", "csv", "--into", into], capsys) == (
         2,
         f"--into {into} cannot be written ({why}): name a file in a folder that is there and may "
         "be written to",
@@ -45,7 +45,7 @@ def test_a_folder_is_no_file(
 ) -> None:
     (tmp_path / "photos").mkdir()
     for into in (str(tmp_path / "photos"), f"{tmp_path}/photos/", "."):
-        assert told(["export", output, "--as", "csv", "--into", into], capsys) == (
+        assert run_command(["export", output, "--as", "csv", "--into", into], capsys) == (
             2,
             f"--into {into} is a folder: name a file in it",
         )
@@ -59,7 +59,7 @@ def test_a_draft_is_removed_where_its_place_cannot_be_taken(
         raise OSError(28, "No space left on device", "a.csv.77.part")
 
     monkeypatch.setattr(Path, "replace", full)
-    code, message = told(
+    code, message = run_command(
         ["export", output, "--as", "csv", "--into", str(tmp_path / "a.csv")], capsys
     )
     assert (code, "(No space left on device)" in message) == (2, True)
@@ -71,7 +71,7 @@ def test_json_is_refused_beside_the_formats(
     output: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for format in ("csv", "jsonl"):
-        assert told(["export", output, "--as", format, "--json"], capsys) == (
+        assert run_command(["export", output, "--as", format, "--json"], capsys) == (
             2,
             "--json is not for export, which has formats of its own: write --as jsonl",
         )

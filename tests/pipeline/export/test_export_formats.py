@@ -13,7 +13,7 @@ from pipeline.cli.runs import main
 from pipeline.export.crops import (
     ExportedCrop,
     NotCropped,
-    exported,
+    export_decisions,
     exported_crop,
 )
 from pipeline.export.focal import focal_overlap, focal_point, object_position, window_at
@@ -23,7 +23,7 @@ from pipeline.export.services import _share
 from pipeline.ledger.reader import Run
 from pipeline.photo.encoding.thumbnail import thumbnail_size
 from pipeline.shapes import parse_shape
-from tests.support.made_runs import commit_rows, crop_row, image_row
+from tests.support.row_runs import commit_rows, crop_row, image_row
 from tests.support.services import (
     of_cloudinary,
     of_css,
@@ -121,8 +121,8 @@ def test_every_crop_comes_back_within_a_pixel() -> None:
     for crop in random_crops(300):
         slack = 1.0 + max(crop.box_wh) / min(crop.size_wh) / 2
         for name, read in READERS.items():
-            told = FORMATS[name](crop)["crop"]  # type: ignore[index]
-            assert apart(read(told, crop.photo_wh), crop.box) <= slack, (name, crop, told)
+            text = FORMATS[name](crop)["crop"]  # type: ignore[index]
+            assert apart(read(text, crop.photo_wh), crop.box) <= slack, (name, crop, text)
         for name in ("imgproxy", "cloudinary", "thumbor", "imgix"):  # before its resize: exactly
             cut = FORMATS[name](crop)["crop"]  # type: ignore[index]
             numbers = {int(one) for one in cut.replace("nowe", "").translate(NO_LETTERS).split()}
@@ -141,13 +141,13 @@ def test_every_focal_point_shows_the_same_window() -> None:
         aspect = crop.size_wh[0] / crop.size_wh[1]
         shown = window_at(focal_point(crop.box, crop.photo_wh), crop.photo_wh, aspect)
         for name in BY_FOCUS:
-            told = FORMATS[name](crop)["focal"]  # type: ignore[index]
-            assert apart(READERS[name](told, crop.photo_wh), shown) <= 1, (name, crop, told)
-        told = FORMATS["css"](crop)["focal"]
-        by_css = of_css(told, crop.photo_wh, crop.size_wh)
+            text = FORMATS[name](crop)["focal"]  # type: ignore[index]
+            assert apart(READERS[name](text, crop.photo_wh), shown) <= 1, (name, crop, text)
+        text = FORMATS["css"](crop)["focal"]
+        by_css = of_css(text, crop.photo_wh, crop.size_wh)
         # The frame of a style sheet has the ratio itself, not that of whole pixels.
         exact = window_at(focal_point(crop.box, crop.photo_wh), crop.photo_wh, crop.aspect)
-        assert apart(by_css, exact) <= 1.5, (crop, told)
+        assert apart(by_css, exact) <= 1.5, (crop, text)
         point = FORMATS["wordpress"](crop)["focalPoint"]
         room = [crop.photo_wh[axis] - (exact[axis + 2] - exact[axis]) for axis in (0, 1)]
         assert abs(room[0] * point["x"] - exact[0]) <= 1
@@ -161,10 +161,10 @@ def test_numbers_for_wordpress_have_four_digits() -> None:
 
 
 def test_a_crop_that_is_all_of_the_photo_is_a_crop_for_wordpress_too() -> None:
-    told = FORMATS["wordpress"](crop_of((0, 0, 400, 300), "4:3", (400, 300)))
-    (change,) = told["edit"]["modifiers"]
+    fields = FORMATS["wordpress"](crop_of((0, 0, 400, 300), "4:3", (400, 300)))
+    (change,) = fields["edit"]["modifiers"]
     assert change["args"] == {"left": 0, "top": 0, "width": 100, "height": 100}
-    assert told["focalPoint"] == {"x": 0.5, "y": 0.5}
+    assert fields["focalPoint"] == {"x": 0.5, "y": 0.5}
 
 
 def test_no_focal_point_shows_a_crop_better() -> None:
@@ -206,18 +206,18 @@ def run(tmp_path: Path) -> Run:
 
 
 def test_every_photo_of_a_run_is_told(run: Run) -> None:
-    told = list(exported(run))
-    assert [(one.uri, one.ratio) for one in told] == [
+    decisions = list(export_decisions(run))
+    assert [(one.uri, one.ratio) for one in decisions] == [
         ("u/ok.jpg", "1:1"), ("u/ok.jpg", "16:9"), ("u/skip.jpg", "1:1"),
         ("u/skip.jpg", "16:9"), ("u/broken.jpg", None),
     ]  # fmt: skip
-    first, padded, old, skipped, broken = (record_of(one, FORMATS["imgproxy"]) for one in told)
+    first, padded, old, skipped, broken = (record_of(one, FORMATS["imgproxy"]) for one in decisions)
     assert first["crop"].startswith("crop:300:300:nowe:50:0/")
     assert (first["verdict"], first["reason"], first["orientation"]) == ("review", "head_cut", 6)
-    assert record_of(told[0], FORMATS["jsonl"])["confidence"] == 0.25
+    assert record_of(decisions[0], FORMATS["jsonl"])["confidence"] == 0.25
     assert padded["crop"] == "rs:fit:400:300/ex:1/bg:ffffff"
     assert old["fit"] == "crop"  # of a run without that column
-    assert isinstance(told[3], NotCropped)
+    assert isinstance(decisions[3], NotCropped)
     assert (skipped["status"], skipped["reason"]) == ("ok", "head_cut")
     assert (broken["status"], broken["ratio"]) == ("corrupt", None)
 
@@ -313,13 +313,13 @@ def test_what_is_told_of_each_crop_and_photo() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ratio", "told"),
+    ("ratio", "css_ratio"),
     [("1.91:1", "1.91 / 1"), ("4x5", "4 / 5"), ("3/2", "3 / 2"), ("1.5", "1.5"),
      ("circle", "1 / 1"), ("free", "3200 / 1800")],
 )  # fmt: skip
-def test_a_style_sheet_names_the_ratio(ratio: str, told: str) -> None:
+def test_a_style_sheet_names_the_ratio(ratio: str, css_ratio: str) -> None:
     crop = crop_of(ratio=ratio, size_wh=(512, 288))
-    assert FORMATS["css"](crop)["focal"].startswith(f"aspect-ratio: {told};")
+    assert FORMATS["css"](crop)["focal"].startswith(f"aspect-ratio: {css_ratio};")
 
 
 def test_under_a_pixel_of_room_is_no_choice() -> None:
@@ -344,7 +344,9 @@ def test_the_ground_is_what_the_run_was_asked_for(tmp_path: Path) -> None:
     asked = commit_rows(tmp_path / "asked", [row], [crop], settings={"background": "#00FF80"})
     assert asked.background == "00ff80"
     assert [
-        one.background for one in exported(asked, asked.background) if isinstance(one, ExportedCrop)
+        one.background
+        for one in export_decisions(asked, asked.background)
+        if isinstance(one, ExportedCrop)
     ] == ["00ff80"]
 
 

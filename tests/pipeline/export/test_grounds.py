@@ -19,7 +19,7 @@ from pipeline.photo.encoding.whole import place_whole
 from pipeline.shapes import parse_shape
 from tests.pipeline.export.test_export_formats import READERS, crop_of
 from tests.support.browser import Tab, browse
-from tests.support.made_runs import commit_rows, crop_row, image_row
+from tests.support.row_runs import commit_rows, crop_row, image_row
 from tests.support.services import of_css, of_wordpress
 
 PADDED = {
@@ -47,20 +47,20 @@ def test_a_whole_photo_on_a_ground() -> None:
     assert FORMATS["cloudinary"](content)["crop"].endswith("/b_blurred,c_pad,h_288,w_512")
     assert FORMATS["imgix"](content)["crop"] == "rect=0,100,900,1400&fit=fill&fill=blur&w=512&h=288"
     for name, read in READERS.items():
-        told = FORMATS[name](content)["crop"]  # type: ignore[index]
-        assert read(told, (900, 1600)) == (0, 100, 900, 1500)
+        text = FORMATS[name](content)["crop"]  # type: ignore[index]
+        assert read(text, (900, 1600)) == (0, 100, 900, 1500)
 
 
 @pytest.mark.parametrize("fit", ["pad", "blur"])
 def test_borders_are_left_out_of_what_is_padded_on_a_page(fit: str) -> None:
     """100 of 1600 rows above and below are 6.25 %, the 1400 between them 87.5 %."""
     content = crop_of((0, 100, 900, 1500), photo_wh=(900, 1600), size_wh=(512, 288), fit=fit)
-    told = FORMATS["css"](content)
-    assert told == {
+    fields = FORMATS["css"](content)
+    assert fields == {
         "crop": "aspect-ratio: 16 / 9; object-fit: contain; "
         "object-view-box: inset(6.25% 0% 6.25% 0%); background-color: #ffffff"
     }
-    assert of_css(told["crop"], (900, 1600), (512, 288)) == (0, 100, 900, 1500)
+    assert of_css(fields["crop"], (900, 1600), (512, 288)) == (0, 100, 900, 1500)
     args = {"left": 0, "top": 6.25, "width": 100, "height": 87.5}
     edit = FORMATS["wordpress"](content)
     assert edit == {"edit": {"modifiers": [{"type": "crop", "args": args}]}}
@@ -107,8 +107,8 @@ def test_a_circle_keeps_the_corners_of_what_lies_on_its_ground() -> None:
         "b_blurred,c_pad,h_256,w_256/r_max"
     )
     for name, read in READERS.items():
-        told = FORMATS[name](content)["crop"]  # type: ignore[index]
-        assert read(told, (500, 400)) == (100, 0, 400, 400)
+        text = FORMATS[name](content)["crop"]  # type: ignore[index]
+        assert read(text, (500, 400)) == (100, 0, 400, 400)
 
 
 def test_a_round_ground_is_that_of_the_runs_own_crops() -> None:
@@ -138,9 +138,9 @@ def test_what_lies_on_a_ground_has_no_focal_point(fit: str) -> None:
     rows = list(csv.DictReader(io.StringIO(table.getvalue())))
     assert [[row[name] for name in FOCAL] for row in rows[1:]] == [[""] * 5] * 2
     assert [rows[0][name] for name in FOCAL] == ["0.5", "0.4", "0.5", "0.1", "0.64"]
-    told = [json.loads(line) for line in lines.getvalue().splitlines()]
-    assert [FOCAL[0] in one for one in told] == [True, False, False]
-    assert not any(one.keys() & set(FOCAL) for one in told[1:])
+    records = [json.loads(line) for line in lines.getvalue().splitlines()]
+    assert [FOCAL[0] in one for one in records] == [True, False, False]
+    assert not any(one.keys() & set(FOCAL) for one in records[1:])
     for name in FORMATS:
         done = write_lines(crops, name, io.StringIO())
         wanted = (0, None) if name == "iiif" else (1, pytest.approx(0.64))
@@ -148,17 +148,17 @@ def test_what_lies_on_a_ground_has_no_focal_point(fit: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fit", "told"),
+    ("fit", "summary"),
     [("crop", "1 crop; focal points alone show them with a mean IoU of 1.000\n"),
      ("pad", "1 crop\n")],
 )  # fmt: skip
 def test_the_command_says_a_mean_where_there_is_one(
-    fit: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    fit: str, summary: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [crop_row("u/a.jpg", "1:1", (50, 0, 350, 300), fit=fit)]
     commit_rows(tmp_path, [image_row("u/a.jpg")], rows)
     assert main(["export", str(tmp_path), "--as", "csv"]) == 0
-    assert capsys.readouterr().err == told
+    assert capsys.readouterr().err == summary
 
 
 def test_a_browser_shows_a_photo_whole_in_a_circle() -> None:

@@ -11,7 +11,7 @@ from pipeline.export.hugging_face import _file, write_dataset
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.reader import open_run
 from pipeline.storage.store import open_store
-from tests.support.pictured import committed
+from tests.support.picture_runs import commit_pictures
 from tests.support.tasks import make_inputs
 
 
@@ -24,7 +24,7 @@ def datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
 
 def test_datasets_shows_pictures_by_itself(tmp_path: Path, datasets: object) -> None:
     store, into = open_store(str(tmp_path / "out")), tmp_path / "set"
-    run_id = committed(store, make_inputs(7), 200).run_id
+    run_id = commit_pictures(store, make_inputs(7), 200).run_id
     arguments = ["publish", store.uri, run_id, "--as", "huggingface", "--into", str(into)]
     assert main(arguments) == 0
     rows = datasets.load_dataset(  # type: ignore[attr-defined]
@@ -42,11 +42,11 @@ def test_datasets_shows_pictures_by_itself(tmp_path: Path, datasets: object) -> 
 
 
 def test_a_data_set_is_told_and_cut_into_groups_of_a_hundred(tmp_path: Path) -> None:
-    run_id = committed(store := open_store(str(tmp_path / "out")), make_inputs(7), 200).run_id
+    run_id = commit_pictures(store := open_store(str(tmp_path / "out")), make_inputs(7), 200).run_id
     into = open_store(str(tmp_path / "set"))
-    told = write_dataset(open_run(store.uri, run_id), into)
+    counts = write_dataset(open_run(store.uri, run_id), into)
     files = sorted(Path(into.uri, "crops").iterdir())
-    assert told == {"files": len(files), "rows": 7, "photos": 7}
+    assert counts == {"files": len(files), "rows": 7, "photos": 7}
     assert [file.name for file in files] == [f"train-{n:05d}.parquet" for n in range(len(files))]
     assert len(files) > 1
     assert "7 crops of 7 photos." in Path(into.uri, "README.md").read_text()
@@ -62,7 +62,7 @@ def test_what_is_live_without_forgotten_photos_and_with_all_columns(
     store, into = open_store(str(tmp_path / "out")), tmp_path / "set"
     shops = make_inputs(3).append_column("shop", pa.array(["a", "b", "c"]))
     for inputs, shade in ((shops, 10), (make_inputs(3, start=3), 20)):
-        assert main(["promote", store.uri, committed(store, inputs, shade).run_id]) == 0
+        assert main(["promote", store.uri, commit_pictures(store, inputs, shade).run_id]) == 0
     forget(store, make_inputs(1)["image_id"].to_pylist())
     assert main(["publish", store.uri, "--as", "huggingface", "--into", str(into)]) == 0
     rows = datasets.load_dataset(  # type: ignore[attr-defined]

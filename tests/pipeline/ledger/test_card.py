@@ -20,7 +20,7 @@ from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.table_formats.delta import publish_delta
 from pipeline.storage.store import open_store
-from tests.support.pictured import SIZE_WH, committed
+from tests.support.picture_runs import SIZE_WH, commit_pictures
 from tests.support.tasks import make_inputs
 
 
@@ -50,7 +50,7 @@ def listed(count: int) -> pa.Table:
 
 def test_a_folder_of_a_run_opens_as_pictures(tmp_path: Path, datasets: Any) -> None:
     store = open_store(str(tmp_path / "out"))
-    manifest = committed(store, listed(7), 200)
+    manifest = commit_pictures(store, listed(7), 200)
     assert write_card(store, manifest)
     folder = str(tmp_path / "out" / "runs" / manifest.run_id)
     rows = datasets.load_dataset(folder, split="train")
@@ -79,8 +79,8 @@ def test_files_with_a_struct_show_pictures_alone_and_are_read_like_others(
     tmp_path: Path, datasets: Any
 ) -> None:
     store = open_store(str(tmp_path / "out"))
-    plain = committed(store, make_inputs(4), 90)
-    manifest = committed(store, make_inputs(4), 90, picture_column="struct")
+    plain = commit_pictures(store, make_inputs(4), 90)
+    manifest = commit_pictures(store, make_inputs(4), 90, picture_column="struct")
 
     def opened(run_id: str) -> Any:
         files = f"{tmp_path}/out/_data/crops/run={run_id}/*.parquet"
@@ -114,7 +114,7 @@ def test_files_with_a_struct_show_pictures_alone_and_are_read_like_others(
 
 def test_the_footer_names_pictures_where_there_are_some(tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "out"))
-    manifest = committed(store, make_inputs(1), 1)
+    manifest = commit_pictures(store, make_inputs(1), 1)
     for table, there in (("crops", True), ("images", False)):
         (file,) = data_files(store, manifest, table)
         footer = pq.read_schema(str(tmp_path / "out" / file.key)).metadata
@@ -125,7 +125,7 @@ def test_the_footer_names_pictures_where_there_are_some(tmp_path: Path) -> None:
 def test_a_run_that_datasets_has_no_words_for_has_no_card(tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "out"))
     odd = pa.array([{"a": 1}], pa.struct([("a", pa.int32())]))
-    manifest = committed(store, make_inputs(1).append_column("odd", odd), 1)
+    manifest = commit_pictures(store, make_inputs(1).append_column("odd", odd), 1)
     assert not write_card(store, manifest)
     assert not store.exists(card_key(manifest.run_id))
     nested = pa.schema([pa.field("x", pa.list_(pa.list_(pa.int8())))])
@@ -140,7 +140,7 @@ def test_files_in_a_bucket_open_by_their_address(
     """`datasets` reads s3:// by s3fs; the server's address goes into its storage options."""
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", False)  # or it asks no store either
     store = open_store(f"{s3}/out")
-    manifest = committed(store, make_inputs(4), 90, picture_column=pictures)
+    manifest = commit_pictures(store, make_inputs(4), 90, picture_column=pictures)
     files = f"{store.uri}/_data/crops/run={manifest.run_id}/*.parquet"
     options = {"client_kwargs": {"endpoint_url": os.environ["AWS_ENDPOINT_URL"]}}
     rows = datasets.load_dataset(

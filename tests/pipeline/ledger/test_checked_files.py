@@ -15,8 +15,8 @@ from pipeline.ledger.promotion.promotion import Request, promote, rollback
 from pipeline.ledger.promotion.publishing import publish_files
 from pipeline.storage.store import Store, open_store
 from tests.support.forgotten import with_one_forgotten
-from tests.support.made_runs import commit_rows, crop_row, image_row
 from tests.support.named_crops import run_with_named_crops
+from tests.support.row_runs import commit_rows, crop_row, image_row
 from tests.support.tasks import make_inputs
 
 GONE = "is gone. Restore it from a copy."

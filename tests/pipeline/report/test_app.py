@@ -9,7 +9,7 @@ from pipeline.report.diff import build as diff
 from pipeline.report.gallery import build as gallery
 from pipeline.storage.store import open_store
 from tests.support.browser import Tab, browse
-from tests.support.made_runs import commit_rows, crop_row, image_row, preview_row
+from tests.support.row_runs import commit_rows, crop_row, image_row, preview_row
 
 APP = Path(gallery.__file__).parents[1] / "app"
 PAGES = {"gallery.html": gallery.SCRIPTS, "diff.html": diff.SCRIPTS}

@@ -12,11 +12,11 @@ from pipeline.cli.runs import main
 from pipeline.ledger.reader import Run
 from pipeline.report.canvases import Canvases
 from pipeline.report.gallery.build import write_gallery
-from pipeline.report.gallery.pictures import piece_together
+from pipeline.report.gallery.pictures import compose
 from pipeline.settings.safe_areas import parse_safe_areas
 from pipeline.storage.store import open_store
 from tests.support.browser import Tab, browse
-from tests.support.made_runs import Colour, commit_rows, crop_row, image_row, preview_row
+from tests.support.row_runs import Colour, commit_rows, crop_row, image_row, preview_row
 
 AREAS = "16:9=caption:0,0.8,1,1;1:1=circle"
 PHOTO = (0.0, 0.0, 400.0, 300.0)
@@ -46,7 +46,7 @@ def made_run(folder: Path, colour: Colour = (200, 30, 40), **asked: Any) -> Run:
 
 
 @pytest.mark.parametrize(
-    ("ratio", "fit", "told"),
+    ("ratio", "fit", "expected"),
     [
         ("circle", "blur", {"frame": ROUND}),
         ("1:1", "pad", {"frame": ROUND, "ground": "#ffffff"}),
@@ -57,17 +57,17 @@ def made_run(folder: Path, colour: Colour = (200, 30, 40), **asked: Any) -> Run:
     ],
 )
 def test_a_whole_photo_keeps_clear_of_what_is_not_seen(
-    ratio: str, fit: str | None, told: dict[str, Any]
+    ratio: str, fit: str | None, expected: dict[str, Any]
 ) -> None:
-    assert Canvases(parse_safe_areas(AREAS)).told(ratio, fit, PHOTO) == told
+    assert Canvases(parse_safe_areas(AREAS)).page_data(ratio, fit, PHOTO) == expected
 
 
 def test_a_runs_own_settings_decide(tmp_path: Path) -> None:
     canvases = Canvases.of(made_run(tmp_path))
-    assert canvases.told("1:1", "pad", PHOTO) == {"frame": ROUND, "ground": "#112233"}
+    assert canvases.page_data("1:1", "pad", PHOTO) == {"frame": ROUND, "ground": "#112233"}
     bare = commit_rows(tmp_path / "old", [image_row(URI)], [], settings={"ratios": "1:1"})
     square = [0.0, -50.0, 400.0, 350.0]  # nothing lies over the crops
-    assert Canvases.of(bare).told("1:1", "blur", PHOTO) == {"frame": square}
+    assert Canvases.of(bare).page_data("1:1", "blur", PHOTO) == {"frame": square}
 
 
 def test_the_photo_is_cut_from_where_it_lies() -> None:
@@ -77,7 +77,7 @@ def test_the_photo_is_cut_from_where_it_lies() -> None:
     stream = io.BytesIO()
     picture.save(stream, "png")
     crop = crop_row(URI, "circle", PHOTO, fit="pad") | {"image": stream.getvalue()}
-    made = piece_together([crop], (400, 300), Canvases({}))
+    made = compose([crop], (400, 300), Canvases({}))
     pixels = np.asarray(Image.open(io.BytesIO(made)).convert("RGB")).astype(int)
     assert pixels.shape == (192, 256, 3)
     assert (pixels[:, :, 1] > 180).all()

@@ -18,7 +18,7 @@ from pipeline.report.diff.build import photos_by_change
 from pipeline.report.diff.compare import ComparedRuns, join_runs
 from pipeline.report.diff.figures import diff_figures
 from tests.support.browser import Tab, browse
-from tests.support.made_runs import commit_rows, crop_row, image_row, preview_row
+from tests.support.row_runs import commit_rows, crop_row, image_row, preview_row
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "runs" / "release_0_1_0"
 GREEN, RED, BLUE = (40, 160, 60), (200, 30, 40), (30, 60, 200)
@@ -70,8 +70,8 @@ def compared(both: tuple[Path, Run, Run]) -> ComparedRuns:
 
 
 def test_every_sort_of_change_is_told_apart(compared: ComparedRuns) -> None:
-    told = {row.uri: (row.change, row.iou) for row in compared.crops.itertuples()}
-    changes = {uri: change for uri, (change, _) in told.items()}
+    by_uri = {row.uri: (row.change, row.iou) for row in compared.crops.itertuples()}
+    changes = {uri: change for uri, (change, _) in by_uri.items()}
     assert changes == {
         "u/same.jpg": "same",
         HOSTILE: "moved",
@@ -83,10 +83,10 @@ def test_every_sort_of_change_is_told_apart(compared: ComparedRuns) -> None:
         "w/late.jpg": "only new",
     }
     # Moved by 100 of 200: they share 100, the union is 300. By 20: 180 of 220.
-    assert told[HOSTILE][1] == pytest.approx(1 / 3)
-    assert told["u/moved.jpg"][1] == pytest.approx(180 / 220)
-    assert told["v/encoded.jpg"][1] == 1
-    assert told["v/changed.jpg"][1] != told["v/changed.jpg"][1]  # not a number
+    assert by_uri[HOSTILE][1] == pytest.approx(1 / 3)
+    assert by_uri["u/moved.jpg"][1] == pytest.approx(180 / 220)
+    assert by_uri["v/encoded.jpg"][1] == 1
+    assert by_uri["v/changed.jpg"][1] != by_uri["v/changed.jpg"][1]  # not a number
 
 
 def test_the_figures_are_those_counted_by_hand(compared: ComparedRuns) -> None:
@@ -125,10 +125,10 @@ def test_runs_of_an_old_release_are_compared(tmp_path: Path, capsys: Any) -> Non
     out = shutil.copytree(golden, tmp_path / "out")
     (run_id,) = [path.name for path in (out / "runs").iterdir() if not path.name.startswith("_")]
     assert main(["diff", str(out), run_id, run_id, "--json", "--html", str(tmp_path / "p")]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["changes"]["same"] == told["crops"]["both"] == 6
-    assert told["confidence"] == {"old": None, "new": None, "delta": None, "both": 0}
-    assert told["pages"]["photos"] == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["changes"]["same"] == report["crops"]["both"] == 6
+    assert report["confidence"] == {"old": None, "new": None, "delta": None, "both": 0}
+    assert report["pages"]["photos"] == 0
 
 
 def test_the_pages_show_before_and_after(
@@ -137,11 +137,11 @@ def test_the_pages_show_before_and_after(
     folder, old, new = both
     ids = [run.manifest["run_id"] for run in (old, new)]
     assert main(["diff", str(folder), *ids, "--html", str(tmp_path / "page")]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["pages"]["photos"] == 7
+    report = json.loads(capsys.readouterr().out)
+    assert report["pages"]["photos"] == 7
     about = (tmp_path / "page" / "data" / "diff.js").read_text()
     assert re.search(r'"changed": ?7\b', about), "of eight photos one is the same"
-    page = Path(told["pages"]["open"]).as_uri()
+    page = Path(report["pages"]["open"]).as_uri()
 
     async def look(tab: Tab) -> None:
         count = "document.querySelectorAll('article.row').length"

@@ -21,9 +21,9 @@ from pipeline.report.canvases import Canvases
 from pipeline.report.gallery.build import gallery_prefix, write_gallery
 from pipeline.report.gallery.contents import contents_of
 from pipeline.report.gallery.overview import describe_weights
-from pipeline.report.gallery.pictures import piece_together
+from pipeline.report.gallery.pictures import compose
 from pipeline.storage.store import open_store
-from tests.support.made_runs import Row, commit_rows, crop_row, flat_picture, image_row, preview_row
+from tests.support.row_runs import Row, commit_rows, crop_row, flat_picture, image_row, preview_row
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "runs" / "release_0_1_0"
 EVIL = "</script><script>alert(1)</script>\u2028\u2029&<!--"
@@ -104,8 +104,8 @@ def test_the_files_say_what_the_run_says(run: Run, tmp_path: Path) -> None:
     uris = [index["prefix"] + end for end in index["uris"]]
     assert uris == contents_of(run).images["uri"].to_pylist()
     letters = "abcdef"
-    told = [[about["pairs"][letters.index(letter)][0] for letter in index["crops"][0]]]
-    assert told == [["review", "review"]]
+    verdicts = [[about["pairs"][letters.index(letter)][0] for letter in index["crops"][0]]]
+    assert verdicts == [["review", "review"]]
     assert index["crops"][6] == "--"
 
 
@@ -211,16 +211,14 @@ def test_pieces_lie_where_they_were_cut() -> None:
     blue = crop_row("a", "free", (100, 100, 200, 200), (20, 20, 220))
     padded = {**crop_row("a", "9:16", (0, 0, 400, 200), (20, 220, 20)), "fit": "pad"}
     padded |= {"image": _padded((20, 220, 20)), "width": 90, "height": 160}
-    made = Image.open(io.BytesIO(piece_together([blue, red], (400, 200), Canvases({})))).convert(
-        "RGBA"
-    )
+    made = Image.open(io.BytesIO(compose([blue, red], (400, 200), Canvases({})))).convert("RGBA")
     assert made.size == (256, 128)
     pixels = np.asarray(made).astype(int)
     assert pixels[20, 20, 0] > 180 > pixels[20, 20, 2]
     assert pixels[100, 100, 2] > 180 > pixels[100, 100, 0]  # the smaller one lies above
     assert pixels[60, 200, 3] == 0  # no crop shows that part
     whole = np.asarray(
-        Image.open(io.BytesIO(piece_together([padded], (400, 200), Canvases({})))).convert("RGB")
+        Image.open(io.BytesIO(compose([padded], (400, 200), Canvases({})))).convert("RGB")
     )
     assert (whole.astype(int)[:, :, 1] > 180).all()
     assert (whole.astype(int)[:, :, 0] < 90).all()  # the white bars are no part of it

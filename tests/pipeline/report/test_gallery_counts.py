@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.report.gallery.build import write_gallery
 from pipeline.storage.store import open_store
 from tests.support.browser import Tab, browse
-from tests.support.made_runs import commit_rows, crop_row, image_row, preview_row
+from tests.support.row_runs import commit_rows, crop_row, image_row, preview_row
 
 OK: dict[str, Any] = {"verdict": "ok", "confidence": 0.9}
 CUT: dict[str, Any] = {"verdict": "review", "reason": "head_cut", "confidence": 0.8}

@@ -7,7 +7,7 @@ import pytest
 from pipeline.report.gallery.build import write_gallery
 from pipeline.storage.store import open_store
 from tests.support.browser import Tab, browse
-from tests.support.made_runs import commit_rows, crop_row, image_row, preview_row
+from tests.support.row_runs import commit_rows, crop_row, image_row, preview_row
 
 GREEN = (40, 160, 60)
 NAMES = [f"s3://x/{n:02d}.jpg" for n in range(28)]

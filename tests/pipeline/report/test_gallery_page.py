@@ -11,7 +11,7 @@ from pipeline.inputs.override_rows import read_override_rows
 from pipeline.report.gallery.build import write_gallery
 from pipeline.storage.store import open_store
 from tests.support.browser import Tab, browse
-from tests.support.made_runs import commit_rows, crop_row, image_row, preview_row
+from tests.support.row_runs import commit_rows, crop_row, image_row, preview_row
 
 GREEN, RED, BLUE = (40, 160, 60), (200, 30, 40), (30, 60, 200)
 HOSTILE = "s3://x/<img src=x onerror=document.title='owned'>.png"

@@ -42,7 +42,7 @@ def checked(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return events
 
 
-def told(path: Path) -> list[dict[str, Any]]:
+def sent_events(path: Path) -> list[dict[str, Any]]:
     return checked([json.loads(line) for line in path.read_text().splitlines()])
 
 
@@ -53,7 +53,7 @@ def test_a_run_that_is_committed_tells_its_start_and_its_tables(
     events.write_text("")
     with lineage(str(events), SOURCE, ledger, log()):
         manifest = run_all(ledger)
-    start, end = told(events)
+    start, end = sent_events(events)
     assert (start["eventType"], end["eventType"]) == ("START", "COMPLETE")
     assert start["eventTime"] < end["eventTime"]
     assert start["run"]["runId"] == end["run"]["runId"] == run_uuid(ledger.run_id)
@@ -84,7 +84,7 @@ def test_a_run_that_ends_early_says_why(
     events = tmp_path / "events.jsonl"
     with pytest.raises(type(problem)), lineage(str(events), SOURCE, ledger, log()):
         raise problem
-    start, end = told(events)
+    start, end = sent_events(events)
     assert (start["eventType"], end["eventType"]) == ("START", kind)
     assert end["run"]["facets"]["errorMessage"]["message"] == message
 

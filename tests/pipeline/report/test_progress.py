@@ -10,8 +10,8 @@ from pipeline.report.progress import (
     Log,
     Progress,
     duration,
+    log_stalls,
     summary_lines,
-    tell_when_stuck,
     verdict_text,
 )
 
@@ -86,16 +86,16 @@ def test_what_is_said_in_the_middle_of_a_line_comes_after_it() -> None:
 
 
 def test_a_job_that_waits_says_so_and_what_is_free() -> None:
-    stream, told = io.StringIO(), threading.Event()
+    stream, asked = io.StringIO(), threading.Event()
 
     def free() -> dict[str, float]:
-        told.set()
+        asked.set()
         return {"CPU": 0.5}
 
     log = Log("json", stream)
     progress = Progress(log, images=40, tasks=4)
-    with tell_when_stuck(log, progress, free, every_s=0.01):
-        assert told.wait(10)
+    with log_stalls(log, progress, free, every_s=0.01):
+        assert asked.wait(10)
     event = json.loads(stream.getvalue().splitlines()[0])
     assert (event["event"], event["cpu"], event["gpu"]) == ("waiting", 0.5, 0)
     assert "0.5 CPU, 0 GPU" in event["message"]

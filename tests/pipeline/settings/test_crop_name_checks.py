@@ -30,7 +30,7 @@ class Photos:
 
 def test_some_numbers_a_photo_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two names and 4/3 of a folder a photo of 8 bytes each; the rest is room to grow."""
-    monkeypatch.setattr(crop_name_checks, "STRETCH", 100)
+    monkeypatch.setattr(crop_name_checks, "CHUNK_FOLDERS", 100)
     names = parse_crop_names("{folder}/{stem}/{ratio}.{format}")
     check_photos(names, Photos(2), ["1:1"], "webp", as_files=True)  # imports what it needs
     for as_files, numbers in ((False, 2), (True, 2 + 4 / 3)):
@@ -41,11 +41,11 @@ def test_some_numbers_a_photo_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         assert peak / 4_000 < 1.6 * 8 * numbers
 
 
-@pytest.mark.parametrize("stretch", [1, 2, 1000])
+@pytest.mark.parametrize("chunk", [1, 2, 1000])
 def test_a_file_and_a_folder_are_found_however_far_apart(
-    stretch: int, monkeypatch: pytest.MonkeyPatch
+    chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crop_name_checks, "STRETCH", stretch)
+    monkeypatch.setattr(crop_name_checks, "CHUNK_FOLDERS", chunk)
     keys = ["a/b", "a/c/1", "a/c/2", "a/d", "e/f/g", "h", "a/b/x/y"]
     photos = [{"uri": f"s3://u/{key}", "image_id": key} for key in keys]
     names = parse_crop_names("{key}")
@@ -97,6 +97,8 @@ def test_no_shape_s_file_may_be_a_folder(template: str, keys: list[str], name: s
     if name is None:
         check_photos(names, photos, ratios, "jpeg", "webp", top_k=2, as_files=True)
     else:
-        told = f"makes '{name}' a file, of {photos[0]['uri']}, and a folder, of {photos[1]['uri']};"
-        with pytest.raises(SettingError, match=told):
+        message = (
+            f"makes '{name}' a file, of {photos[0]['uri']}, and a folder, of {photos[1]['uri']};"
+        )
+        with pytest.raises(SettingError, match=message):
             check_photos(names, photos, ratios, "jpeg", "webp", top_k=2, as_files=True)

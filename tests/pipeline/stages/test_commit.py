@@ -14,7 +14,11 @@ from pipeline.stages.preview import preview_of
 from pipeline.stages.task import PhotoRow, Preview
 from pipeline.storage.backend import StoreRefusedError, StoreUnavailableError
 from pipeline.storage.store import Store, open_store
-from tests.support.handed_on import _workers_end_with_the_test, do, write_scenes
+from tests.support.block_transfer import (
+    _workers_end_with_the_test,
+    run_with_transfers,
+    write_scenes,
+)
 
 __all__ = ["_workers_end_with_the_test"]  # a fixture
 
@@ -48,11 +52,11 @@ def test_a_store_that_takes_no_crop_files_fails_no_photo(
 
     monkeypatch.setattr(Store, "write", outage)
     with pytest.raises(type(failure)):
-        do(settings)
+        run_with_transfers(settings)
     store = open_store(str(tmp_path / "out"))
     assert not [i.key for i in store.list("runs/") if "/tasks/" in i.key or "MANIFEST" in i.key]
     monkeypatch.setattr(Store, "write", write)
-    assert do(settings).metrics.statuses == {"ok": 2}
+    assert run_with_transfers(settings).metrics.statuses == {"ok": 2}
     for crop in open_run(store.uri).crops(["file", "image"]).to_pylist():
         assert store.read(crop["file"]) == crop["image"]
 
@@ -67,7 +71,7 @@ def test_a_photo_whose_preview_fails_has_no_crops(
 
     write_scenes(tmp_path / "in", 2)
     monkeypatch.setattr(task_crops, "preview_of", fails_once)
-    manifest = do(settings_for(tmp_path, preview=32))
+    manifest = run_with_transfers(settings_for(tmp_path, preview=32))
     assert manifest.metrics.statuses == {"ok": 1, "encoder_failed": 1}
     run = open_run(str(tmp_path / "out"), manifest.run_id)
     assert [Path(one).name for one in run.crops(["uri"])["uri"].to_pylist()] == ["1.jpg"]

@@ -16,7 +16,7 @@ from pipeline.stages.crop import DetectScore
 from pipeline.stages.read import read_decode
 from pipeline.stages.wire import unpack
 from pipeline.stages.worker import Job
-from tests.support.handed_on import _workers_end_with_the_test, write_scenes
+from tests.support.block_transfer import _workers_end_with_the_test, write_scenes
 
 __all__ = ["_workers_end_with_the_test"]  # a fixture
 

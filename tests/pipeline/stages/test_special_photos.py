@@ -15,8 +15,8 @@ from pipeline.job import plan
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
 from pipeline.stages.worker import end_worker
+from tests.support.block_transfer import run_with_transfers
 from tests.support.drawn_pictures import framed, lens, moving_file, page, screen
-from tests.support.handed_on import do
 from tests.support.odd_photos import saved
 
 torch.set_num_threads(1)
@@ -60,7 +60,9 @@ def test_each_kind_has_its_rule(tmp_path: Path) -> None:
     }.items():
         (folder / name).write_bytes(data)
     asked = {"input": str(folder), "ratios": "1:1,16:9", "thumbnail_size": 64}
-    manifest = do(Settings.of(output=str(tmp_path / "out"), animated="all", **asked))
+    manifest = run_with_transfers(
+        Settings.of(output=str(tmp_path / "out"), animated="all", **asked)
+    )
     images, crops = tables(tmp_path / "out")
     assert {name: row["kind"] for name, row in images.items()} == {
         "film.png": "photo", "page.png": "text-heavy", "long screen.png": "long",
@@ -111,7 +113,7 @@ def test_what_a_person_decided_is_obeyed_and_said(tmp_path: Path) -> None:
     film = framed(lens(320, 180), 0, 60, 0, 60, 0)
     (folder / "film.png").write_bytes(saved(film, "PNG"))
     asked = {"input": str(folder), "output": str(out), "ratios": "1:1,16:9", "thumbnail_size": 64}
-    do(Settings.of(**asked))
+    run_with_transfers(Settings.of(**asked))
     table.write_text(
         "uri,ratio,x0,y0,x1,y1,focus_x,focus_y,never_crop\n"
         f"{folder}/0.jpg,1:1,30,10,130,110,,,\n"
@@ -134,7 +136,7 @@ def test_what_a_person_decided_is_obeyed_and_said(tmp_path: Path) -> None:
     said = io.StringIO()
     plan(Settings.of(overrides=str(table), **{**asked, "ratios": "1:1"}), Log("json", said))
     assert "the overrides lock boxes of 16:9, which this job does not make" in said.getvalue()
-    manifest = do(settings)
+    manifest = run_with_transfers(settings)
     assert manifest.metrics.overridden == 4
     images, crops = tables(out)
 

@@ -29,7 +29,12 @@ from pipeline.stages.task import PhotoRow
 from pipeline.stages.wire import unpack
 from pipeline.stages.worker import end_worker
 from pipeline.storage.store import open_store
-from tests.support.handed_on import EDGES, _workers_end_with_the_test, do, write_scenes
+from tests.support.block_transfer import (
+    EDGES,
+    _workers_end_with_the_test,
+    run_with_transfers,
+    write_scenes,
+)
 from tests.support.odd_photos import scene, write_odd_photos
 
 __all__ = ["_workers_end_with_the_test"]  # a fixture
@@ -37,7 +42,7 @@ __all__ = ["_workers_end_with_the_test"]  # a fixture
 
 def test_every_odd_file_is_a_row_with_its_status(tmp_path: Path) -> None:
     expected = write_odd_photos(tmp_path / "odd")
-    manifest = do(
+    manifest = run_with_transfers(
         Settings.of(
             input=str(tmp_path / "odd"), output=str(tmp_path / "out"), ratios="1:1,circle",
             task_images=7, thumbnail_size=64, decode_timeout_s=30,
@@ -72,7 +77,7 @@ def test_a_run_tells_what_each_stage_cost(tmp_path: Path) -> None:
     end_worker()
     Meter()  # what this process did before is charged here
     started = cpu_s()
-    manifest = do(
+    manifest = run_with_transfers(
         Settings.of(
             input=str(tmp_path / "in"), output=str(tmp_path / "out"), ratios="1:1",
             task_images=2, thumbnail_size=64, crop_files=True,
@@ -104,7 +109,7 @@ def test_a_run_tells_what_each_stage_cost(tmp_path: Path) -> None:
 
 def test_crops_hold_what_their_columns_say(tmp_path: Path) -> None:
     write_scenes(tmp_path / "in", 2)
-    do(
+    run_with_transfers(
         Settings.of(
             input=str(tmp_path / "in"), output=str(tmp_path / "out"), ratios="16:9,free,circle",
             top_k=2, thumbnail_size=80, candidates=True, crop_files=True,
@@ -141,7 +146,7 @@ def test_task_size_changes_nothing_that_comes_out(tmp_path: Path) -> None:
         settings = Settings.of(
             input=str(tmp_path / "in"), output=output, task_images=task_images, ratios="1:1,16:9"
         )
-        do(settings)
+        run_with_transfers(settings)
         order = [("uri", "ascending"), ("ratio", "ascending")]
         crops = open_run(output).crops().sort_by(order)
         tables.append(crops.drop_columns(["processed_at"]))
@@ -154,7 +159,7 @@ def test_columns_of_a_list_pass_through_and_its_boxes_are_used(tmp_path: Path) -
     (tmp_path / "list.csv").write_text(
         f'uri,user,boxes\n{tmp_path}/in/0.jpg,ann,"[[10,20,30,40]]"\n{tmp_path}/in/1.jpg,bob,\n'
     )
-    do(
+    run_with_transfers(
         Settings.of(
             input=str(tmp_path / "list.csv"), output=str(tmp_path / "out"), ratios="1:1",
             detector="boxes",
@@ -174,8 +179,8 @@ def test_boxes_alone_are_those_of_the_full_run(tmp_path: Path) -> None:
     output = str(tmp_path / "out")
     asked: dict[str, Any] = {"input": str(tmp_path / "in"), "output": output, "preview": 0}
     asked |= {"ratios": "1:1,9:16,circle", "guards": "subject=0.99", "fallback": "pad"}
-    full = do(Settings.of(**asked))
-    boxes = do(Settings.of(**asked, boxes_only=True))
+    full = run_with_transfers(Settings.of(**asked))
+    boxes = run_with_transfers(Settings.of(**asked, boxes_only=True))
     assert boxes.run_id != full.run_id
     with_pixels, without = (open_run(output, one.run_id).crops() for one in (full, boxes))
     pictures, others = ["image", "sha256", "format"], ["run_id", "processed_at"]

@@ -20,9 +20,9 @@ from pipeline.stages.encode import encode_crop
 from pipeline.stages.task import PhotoRow
 from pipeline.stages.worker import end_worker
 from tests.pipeline.stages.test_recall import do as rendered
+from tests.support.block_transfer import run_with_transfers
 from tests.support.colour_photos import chrm, cicp, with_chunks
 from tests.support.drawn_pictures import lens
-from tests.support.handed_on import do
 from tests.support.icc_profiles import SRGB_CURVE, rgb_profile
 from tests.support.odd_photos import saved
 
@@ -96,7 +96,9 @@ def test_a_job_keeps_wide_colours_and_chooses_the_same_crops(tmp_path: Path) -> 
     for colour in ("srgb", "keep"):
         out = tmp_path / colour
         asked = {"input": str(folder), "ratios": "1:1", "thumbnail_size": 64, "format": "png"}
-        runs[colour] = do(Settings.of(output=str(out), colour=colour, **asked)).run_id
+        runs[colour] = run_with_transfers(
+            Settings.of(output=str(out), colour=colour, **asked)
+        ).run_id
         for row in open_run(str(out)).crops().to_pylist():
             found[colour, Path(row["uri"]).name] = row
     for name in ("wide.png", "plain.png"):

@@ -14,7 +14,7 @@ from pipeline.cropping import build
 from pipeline.detectors import Detections
 from pipeline.report.progress import summary_lines
 from pipeline.settings import Settings
-from tests.support.handed_on import EDGES, _workers_end_with_the_test, do
+from tests.support.block_transfer import EDGES, _workers_end_with_the_test, run_with_transfers
 from tests.support.odd_photos import scene
 
 __all__ = ["_workers_end_with_the_test"]  # a fixture
@@ -34,7 +34,9 @@ def jobs_with_lines(tmp_path: Path, **settings: Any) -> tuple[list[Any], list[An
     write_text_photo(tmp_path / "0.png")
     (tmp_path / "list.csv").write_text(f"uri\n{tmp_path}/0.png\n")
     output = str(tmp_path / "out")
-    do(Settings.of(input=str(tmp_path / "list.csv"), output=output, thumbnail_size=100, **settings))
+    run_with_transfers(
+        Settings.of(input=str(tmp_path / "list.csv"), output=output, thumbnail_size=100, **settings)
+    )
     run = open_run(output)
     return run.images().to_pylist(), run.crops().to_pylist()
 
@@ -113,7 +115,7 @@ def test_a_crop_that_breaks_a_guard_is_marked(three_lines: None, tmp_path: Path)
 def test_verdicts_are_counted_and_told(three_lines: None, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     write_text_photo(tmp_path / "in" / "0.png")
-    manifest = do(
+    manifest = run_with_transfers(
         Settings.of(
             input=str(tmp_path / "in"), output=str(tmp_path / "out"), ratios="1:1,16:9,4:3",
             fallback="next,largest", thumbnail_size=64, text_heavy="crop",

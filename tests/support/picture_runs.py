@@ -19,7 +19,7 @@ from tests.support.tasks import SPEC, done
 SIZE_WH = (6, 4)
 
 
-def committed(store: Store, inputs: pa.Table, shade: int, **settings: Any) -> Manifest:
+def commit_pictures(store: Store, inputs: pa.Table, shade: int, **settings: Any) -> Manifest:
     """Commit a run whose crops have SIZE_WH and one shade. settings: part of its identity."""
     sink = io.BytesIO()
     Image.fromarray(np.full((*SIZE_WH[::-1], 3), shade, np.uint8)).save(sink, "PNG")

@@ -32,15 +32,15 @@ def _workers_end_with_the_test() -> Iterator[None]:
     end_worker()
 
 
-def do(settings: Settings) -> Manifest:
+def run_with_transfers(settings: Settings) -> Manifest:
     """Run a job as `pipeline.run` does, one task after another, in this process."""
     log = Log("json", io.StringIO())
     job, ledger = plan(settings, log).begin()
     figures = []
     score = DetectScore(job, "cpu")
     for task in ledger.pending():
-        decoded = handed_on(read_decode(pa.table({"task": [task]}), job))
-        (done,) = unpack_summaries(cut_encode_commit(handed_on(score(decoded)), job))
+        decoded = transferred(read_decode(pa.table({"task": [task]}), job))
+        (done,) = unpack_summaries(cut_encode_commit(transferred(score(decoded)), job))
         figures.append(ledger.record(done.task).metrics)
     commit(job, ledger, log, add_figures(figures), {})
     manifest = ledger.manifest
@@ -48,7 +48,7 @@ def do(settings: Settings) -> Manifest:
     return manifest
 
 
-def handed_on(block: pa.Table) -> pa.Table:
+def transferred(block: pa.Table) -> pa.Table:
     """Copy a block as the next process gets it from Ray: in read-only memory."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, block.schema) as writer:
