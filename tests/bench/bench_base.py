@@ -10,14 +10,15 @@ package `ssimulacra2` is installed.
 
     python -m tests.bench.bench_base [--base COMMIT] [--rounds N] [--images N] [--json FILE]
 
-Without --base it is the commit that last changed docs/PERFORMANCE.md. NODE_MODULES names the
-folder of smartcrop.js, FOCALNET the file of FocalNet (see `peers`).
+Without --base it is the previous release, the commit that docs/PERFORMANCE.md names. NODE_MODULES
+names the folder of smartcrop.js, FOCALNET the file of FocalNet (see `peers`).
 """
 
 import argparse
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -33,7 +34,7 @@ from tests.bench.uploads import write_uploads
 
 Row = dict[str, Any]
 Measured = tuple[dict[str, float], dict[str, list[float]]]  # figures, and boxes if there are any
-FIGURES = "docs/PERFORMANCE.md"
+PREVIOUS_RELEASE = re.compile(r"previous release\*\* is commit ([0-9a-f]{7,40})")
 # Two-sided 95 % quantiles of Student's t with 1, 2, … degrees of freedom.
 T95 = (12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 STAGES = (
@@ -41,6 +42,12 @@ STAGES = (
     "sum of the stages",
 )  # fmt: skip
 WHOLE = "whole pipeline"
+
+
+def previous_release() -> str:
+    """Return the commit that the figures in docs/PERFORMANCE.md are compared with."""
+    (commit,) = PREVIOUS_RELEASE.findall((ROOT / "docs/PERFORMANCE.md").read_text())
+    return str(commit)
 
 
 def git(*words: str) -> str:
@@ -235,7 +242,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=256, help="a quarter is the small run")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
-    base = chosen.base or git("log", "-1", "--format=%H", "--", FIGURES)
+    base = chosen.base or previous_release()
     with tempfile.TemporaryDirectory(prefix="bench") as folder, worktree(base) as tree:
         work = Path(folder)
         rows, alike = compare(work, tree, chosen.rounds, chosen.images)

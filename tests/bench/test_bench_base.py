@@ -10,7 +10,15 @@ from PIL import Image
 
 from pipeline.photo.decode import Photo
 from tests.bench import bench_base, peers
-from tests.bench.bench_base import ROOT, git, naive_row, overlap, ratio, worktree
+from tests.bench.bench_base import (
+    ROOT,
+    git,
+    naive_row,
+    overlap,
+    previous_release,
+    ratio,
+    worktree,
+)
 from tests.bench.peers import focalnet, sizes
 from tests.bench.process_tree import Cost
 
@@ -91,3 +99,8 @@ def test_focalnet_cuts_six_thumbnails_where_its_file_is_named(
     assert cost > 0
     ratios = [1, 512 / 384, 512 / 288, 288 / 512, 384 / 512, 1]
     assert asked == [((60, 100, 3), ratios)] * 2
+
+
+def test_the_default_base_is_the_release_that_the_page_compares_with() -> None:
+    page = (ROOT / "docs/PERFORMANCE.md").read_text()
+    assert f"`make bench BASE={previous_release()}`" in page
