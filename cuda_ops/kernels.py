@@ -23,7 +23,7 @@ def load() -> list[str]:
             except OSError as error:
                 warnings.warn(
                     f"{path} cannot be loaded ({error.__cause__ or error}); plain PyTorch instead. "
-                    "`python -m cuda_ops` makes it anew.",
+                    "`python -m cuda_ops` rebuilds it.",
                     RuntimeWarning,
                     stacklevel=2,
                 )

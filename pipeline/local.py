@@ -148,7 +148,7 @@ class WorkerPool:
                         self._replace(worker, waiting, stop)
                         continue
                     if message == FAILED:
-                        raise LedgerError(f"a worker could not go on: {content}")
+                        raise LedgerError(f"a worker could not continue: {content}")
                     worker.is_ready, worker.task = True, None
                     yield from content
         finally:

@@ -1,9 +1,9 @@
-"""A scoring actor of a run: what it has to do, and where it is."""
+"""A scoring actor of a run: its tasks and its node."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from ray._private.state import actors as actor_table  # no public call tells where an actor is
+from ray._private.state import actors as actor_table  # no public call returns an actor's node
 
 
 @dataclass
@@ -11,11 +11,11 @@ class Actor:
     """A scoring actor as the driver sees it."""
 
     handle: Any
-    cpus: float  # that it asks Ray for
+    cpus: float  # that it requests from Ray
     is_ready: bool = False
-    leaves: bool = False  # its node is to be taken away
-    scoring: int = 0  # tasks that it has
-    made: int = 0  # tasks that it has scored and that are not on record yet
+    leaves: bool = False  # its node is draining
+    scoring: int = 0  # tasks that it has been given and not yet scored
+    made: int = 0  # tasks that it has scored and that are not recorded yet
 
     @property
     def is_idle(self) -> bool:
@@ -23,6 +23,6 @@ class Actor:
 
     @property
     def node(self) -> str:
-        """The id of the node that it is on; "" where it is on none."""
+        """The id of the node that it is on; "" if it is on none."""
         about: dict[str, Any] = actor_table(self.handle._actor_id.hex()) or {}
         return str((about.get("Address") or {}).get("NodeID", ""))

@@ -1,14 +1,14 @@
-"""Bring tasks through three stages on a Ray cluster, only so many at once.
+"""Run tasks through three stages on a Ray cluster, with a bounded number in flight.
 
-One worker reads and decodes a task, an actor scores it, and one more worker, or the same actor,
-encodes and commits it. Ray moves what they hand on, restarts what dies and gives its task to
-another; whether a task is done is decided by the ledger in the output store alone, so a task that
-Ray runs twice counts once.
+One worker reads and decodes a task, an actor scores it, and another worker, or the same actor,
+encodes and commits it. Ray moves the results between them, restarts workers that die and gives
+their tasks to others. Only the ledger in the output store decides whether a task is done, so a task
+that Ray runs twice counts once.
 
-Tasks enter in order, and a new one enters only when there is room. So a slow stage is never starved
-by a fast one: readers leave actors the cores that these ask for, what is decoded waits for actors
-that still start, and nothing piles up before them. A node that is to be taken away gets nothing
-new, and its actors leave it once all that they have made is on record.
+Tasks start in order, and a new one starts only when there is capacity. So a fast stage never
+starves a slow one: readers leave actors the cores that they request, decoded tasks wait for actors
+that are still starting, and no backlog builds up. A draining node gets no new tasks, and its actors
+leave it once everything that they have scored is recorded.
 """
 
 import time
@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 import ray
-from ray._private.state import state as cluster_state  # no public call tells leaving nodes
+from ray._private.state import state as cluster_state  # no public call lists draining nodes
 from ray.exceptions import RayError, TaskCancelledError
 
 from pipeline.cluster.actor import Actor
@@ -29,21 +29,21 @@ from pipeline.errors import LedgerError
 from pipeline.stop import Drained, Stop
 
 Ref: TypeAlias = Any  # ray.ObjectRef; Ray's calls have no types
-PER_ACTOR = 2  # tasks at an actor: one at work, one whose pixels are brought there meanwhile
-LOOK_S = 1.0  # between two looks for nodes that are to be taken away
-STUCK_S = 30.0  # without a result, until actors release their cores to the other stages
-LEAST_CPUS = 0.01  # of an actor that gave way
-ALWAYS = -1  # Ray's word for: as often as a worker dies
+PER_ACTOR = 2  # tasks per actor: one running, one whose pixels are being transferred meanwhile
+POLL_S = 1.0  # between two checks for draining nodes
+STALL_S = 30.0  # without a result, until actors release their cores to the other stages
+MIN_CPUS = 0.01  # of an actor that released its CPUs
+ALWAYS = -1  # Ray's value for unlimited retries and restarts
 
 
 @dataclass(frozen=True)
 class Stages:
-    """What is done with a task.
+    """The stages of a task.
 
-    read: a function of a block, which is one row, `task`, and the job.
-    score: an actor's class with the members of `workers.Scorer`; None where nothing is scored.
-    encode: a function of the last stage's block, the job and, where that scores, the first stage's
-        block; None where the actors put tasks on record themselves.
+    read: a function of a block (one row with the column `task`) and the job.
+    score: an actor class with the members of `workers.Scorer`; None if nothing is scored.
+    encode: a function of the previous stage's block, the job and, if that stage scores, the first
+        stage's block; None if the actors commit tasks themselves.
     """
 
     read: Callable[[pa.Table, Any], pa.Table]
@@ -52,45 +52,45 @@ class Stages:
 
 
 @dataclass(frozen=True)
-class Room:
-    """How much is on the way at once.
+class Capacity:
+    """How many actors and tasks run at once.
 
-    actors: that score
-    beside: tasks of the other stages that find cores beside all actors
+    actors: the number of scoring actors
+    task_slots: how many tasks of the other stages run at the same time as all actors
     """
 
     actors: int
-    beside: int
+    task_slots: int
 
     @property
     def tasks(self) -> int:
-        """From the first stage to the last."""
-        return PER_ACTOR * self.actors + 2 * self.beside
+        """The largest number of tasks in flight, from the first stage to the last."""
+        return PER_ACTOR * self.actors + 2 * self.task_slots
 
 
 class Flow:
-    """Tasks of one run on their way through the stages.
+    """The tasks of one run as they pass through the stages.
 
     pending: numbers of the tasks, in the order in which they start; started ones are removed
-    job: what the functions of the stages are given of it
-    of_actors: what the actors' class is made with
-    actor_options, task_options: what Ray is to give each actor, and each task of another stage
+    job: what the stages' functions receive of the job
+    actor_args: the arguments of the actor class
+    actor_options, task_options: Ray options of each actor, and of each task of another stage
     """
 
     def __init__(
         self,
         stages: Stages,
-        room: Room,
+        capacity: Capacity,
         pending: deque[int],
         job: Any,
-        of_actors: tuple[Any, ...],
+        actor_args: tuple[Any, ...],
         actor_options: Mapping[str, Any],
         task_options: Mapping[str, Any],
         stop: Stop,
     ) -> None:
-        """Ray has to be there, since the job is put into its store."""
-        self.stages, self.room, self.stop = stages, room, stop
-        self.waiting, self.job, self.of_actors = pending, ray.put(job), of_actors
+        """Put the job into Ray's object store; Ray must be running."""
+        self.stages, self.capacity, self.stop = stages, capacity, stop
+        self.waiting, self.job, self.actor_args = pending, ray.put(job), actor_args
         task = {**task_options, "max_retries": ALWAYS}
         self.read = ray.remote(stages.read).options(**task, scheduling_strategy="SPREAD")
         self.encode: Any = ray.remote(stages.encode).options(**task) if stages.encode else None
@@ -98,41 +98,41 @@ class Flow:
             **actor_options, "max_restarts": ALWAYS, "max_task_retries": ALWAYS,
             "scheduling_strategy": "SPREAD",
         }  # fmt: skip
-        self.decoded: deque[tuple[int, Ref]] = deque()  # numbers of tasks, and their decoded photos
-        self.reading = self.on_the_way = 0
-        # What is to be done when a result is there; it returns the task that is through, if any.
+        self.decoded: deque[tuple[int, Ref]] = deque()  # task numbers, and their decoded photos
+        self.reading = self.in_flight = 0
+        # The callback for each pending result; it returns the task that has ended, if any.
         self.awaited: dict[Ref, Callable[[Ref], int | None]] = {}
         self.actors: list[Actor] = []
-        self.looked_s = self.found_s = time.monotonic()
+        self.last_look_s = self.last_result_s = time.monotonic()
 
     def run(self) -> Iterator[pa.Table]:
-        """Yield what the last stage has made of each task, as they end. Once only.
+        """Yield the last stage's result for each task, as tasks end. Call this only once.
 
-        Raises LedgerError where a worker cannot go on, Drained as it says.
+        Raises LedgerError if a worker cannot continue, and Drained if tasks are left after a stop.
         """
         try:
-            for _ in range(self.room.actors if self.stages.score else 0):
+            for _ in range(self.capacity.actors if self.stages.score else 0):
                 self._add_actor()
             self._feed()
-            while self.on_the_way:
-                found, _ = ray.wait([*self.awaited], timeout=LOOK_S, fetch_local=False)
+            while self.in_flight:
+                found, _ = ray.wait([*self.awaited], timeout=POLL_S, fetch_local=False)
                 for ref in found:
                     task = self.awaited.pop(ref)(ref)
                     if task is None:
                         continue
-                    self.on_the_way -= 1
+                    self.in_flight -= 1
                     try:
                         made = ray.get(ref)
                     except TaskCancelledError:
-                        # A worker was told to end at this task, and Ray does not try it again.
+                        # Its worker was asked to exit during this task, and Ray does not retry it.
                         self.waiting.appendleft(task)
                         continue
                     yield made
                 self._look_at_nodes()
-                self._give_way(bool(found))
+                self._release_cpus(bool(found))
                 self._feed()
         except RayError as error:
-            raise LedgerError(f"a worker could not go on: {cause_of(error)}") from error
+            raise LedgerError(f"a worker could not continue: {cause_of(error)}") from error
         finally:
             for actor in self.actors:
                 ray.kill(actor.handle)
@@ -140,7 +140,7 @@ class Flow:
             raise Drained
 
     def _feed(self) -> None:
-        """Give actors what is decoded, and begin new tasks where there is room."""
+        """Give decoded tasks to actors, and start new tasks while there is capacity."""
         while self.decoded and (actor := self._idlest()):
             task, decoded = self.decoded.popleft()
             ref = actor.handle.do.remote(decoded)
@@ -150,26 +150,26 @@ class Flow:
             self.waiting
             and not self.stop.asked
             and self.reading < self._readers()
-            and self.on_the_way < self.room.tasks
+            and self.in_flight < self.capacity.tasks
         ):
             task = self.waiting.popleft()
             first = pa.table({"task": [task]})
             self.awaited[self.read.remote(first, self.job)] = partial(self._decoded, task)
             self.reading += 1
-            self.on_the_way += 1
+            self.in_flight += 1
 
     def _readers(self) -> int:
-        """Tasks that may be read at once: half as many while no actor is up.
+        """Return how many tasks may be read at once: half as many while no actor is ready.
 
-        Meanwhile readers would load their code on the cores on which actors load theirs, for tasks
-        that then wait.
+        More readers would load their code on the cores on which the actors are loading theirs, for
+        tasks that then have to wait.
         """
         if self.actors and not any(one.is_ready for one in self.actors):
-            return max(1, self.room.beside // 2)
-        return self.room.beside
+            return max(1, self.capacity.task_slots // 2)
+        return self.capacity.task_slots
 
     def _idlest(self) -> Actor | None:
-        """The actor with the least to do that may get more."""
+        """Return the least busy actor that can take another task."""
         able = [one for one in self.actors if one.is_ready and not one.leaves]
         best = min(able, key=lambda one: one.scoring, default=None)
         return best if best is not None and best.scoring < PER_ACTOR else None
@@ -196,7 +196,7 @@ class Flow:
 
     def _add_actor(self) -> None:
         made = ray.remote(self.stages.score).options(**self.actor_options)
-        actor = Actor(made.remote(*self.of_actors), self.actor_options.get("num_cpus", 0.0))
+        actor = Actor(made.remote(*self.actor_args), self.actor_options.get("num_cpus", 0.0))
         self.actors.append(actor)
         self._await_ready(actor)
 
@@ -207,41 +207,41 @@ class Flow:
         try:
             ray.get(ref)  # raises what its constructor raised
         except TaskCancelledError:
-            self._await_ready(actor)  # its worker was told to end, and Ray starts another
+            self._await_ready(actor)  # its worker was asked to exit, and Ray starts another
         else:
             actor.is_ready = True
 
     def _look_at_nodes(self) -> None:
-        """Let actors leave the nodes that are to be taken away, and start others elsewhere.
+        """Remove idle actors from draining nodes, and start others elsewhere.
 
-        What an actor has scored is made anew by that actor alone, so it stays until it is on
-        record.
+        Only the actor that scored a task can compute its result again, so it stays until the task
+        is recorded.
         """
-        if time.monotonic() < self.looked_s + LOOK_S or not self.actors:
+        if time.monotonic() < self.last_look_s + POLL_S or not self.actors:
             return
-        self.looked_s = time.monotonic()
+        self.last_look_s = time.monotonic()
         leaving = cluster_state.get_draining_nodes()
         for actor in list(self.actors):
             actor.leaves = bool(leaving) and actor.node in leaving
             if actor.leaves and actor.is_idle:
                 self._replace(actor)
 
-    def _give_way(self, is_moving: bool) -> None:
+    def _release_cpus(self, is_moving: bool) -> None:
         """Restart actors with almost no CPU if nothing makes progress.
 
         The actors of several jobs can hold all cores while the other stages of each job wait for
         one. An actor's scored tasks stay in Ray's store when it ends. If a node is lost just then,
-        they are lost and the job ends, which is better than all jobs waiting for ever.
+        they are lost and the job ends, which is better than all jobs waiting forever.
         """
         now = time.monotonic()
         if is_moving:
-            self.found_s = now
-        if now < self.found_s + STUCK_S:
+            self.last_result_s = now
+        if now < self.last_result_s + STALL_S:
             return
-        self.found_s = now
-        self.actor_options["num_cpus"] = LEAST_CPUS
+        self.last_result_s = now
+        self.actor_options["num_cpus"] = MIN_CPUS
         not_scoring = [one for one in self.actors if one.is_ready and not one.scoring]
-        for actor in [one for one in not_scoring if one.cpus > LEAST_CPUS]:
+        for actor in [one for one in not_scoring if one.cpus > MIN_CPUS]:
             self._replace(actor)
 
     def _replace(self, actor: Actor) -> None:

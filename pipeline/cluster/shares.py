@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import ray
 
-from pipeline.cluster.flow import Flow, Room, Stages
+from pipeline.cluster.flow import Capacity, Flow, Stages
 from pipeline.cluster.joining import join_or_start
 from pipeline.cluster.workers import (
     Finisher,
@@ -93,10 +93,10 @@ class ClusterShares:
         """
         flow = Flow(
             stages=self.stages,
-            room=Room(self.actors, self.task_slots),
+            capacity=Capacity(self.actors, self.task_slots),
             pending=pending,
             job=job,
-            of_actors=(job, self.device, self.actor_gpus),
+            actor_args=(job, self.device, self.actor_gpus),
             actor_options={"num_cpus": self.actor_cpus, "num_gpus": self.actor_gpus},
             task_options={"num_cpus": self.task_cpus},
             stop=stop,

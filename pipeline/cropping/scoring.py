@@ -36,7 +36,7 @@ def score_function(network: FastS2CNet, seen: SeenPhoto) -> Score:
         if network.has_backbone:
             (encoded,) = network.encode(seen.sent.network_input()[None], [boxes.to(device)])
         else:
-            assert seen.objects.features is not None, "the source tells the feature map"
+            assert seen.objects.features is not None, "the source provides the feature map"
             features = resample_map(seen.objects.features[None], map_size(width, height))
             (encoded,) = network.encode_features(features.to(device), [boxes.to(device)])
 

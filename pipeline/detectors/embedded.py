@@ -181,5 +181,5 @@ def _loaded(module: Module, data: bytes) -> Module:
         module.load_state_dict({name: tensor.float() for name, tensor in state.items()})
     except (WeightsError, LookupError, ValueError, RuntimeError) as error:
         problem = " ".join(str(error).split())[:200]
-        raise UsageError(f"the installed detector is damaged: {problem}; install anew") from error
+        raise UsageError(f"the installed detector is damaged: {problem}; reinstall it") from error
     return module

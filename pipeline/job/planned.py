@@ -1,4 +1,4 @@
-"""A run that is planned: what there is to do and why, and how its work begins."""
+"""A planned run: what there is to do and why, and how its work begins."""
 
 from dataclasses import dataclass, field
 
@@ -23,7 +23,7 @@ class PlannedRun:
     """A run that is planned and not yet written to the store.
 
     overridden: photos of the input to which a row of the table of overrides applies.
-    removal: what is to be taken out of the live table.
+    removal: photos to remove from the live table.
     """
 
     settings: Settings
@@ -36,20 +36,20 @@ class PlannedRun:
 
     @property
     def message(self) -> str:
-        """What there is to do, why, and what earlier runs have done; for a person."""
+        """What there is to do, why, and what earlier runs have done, in words."""
         left, reasons = self.todo.inputs.num_rows, self.todo.reasons.items()
         if not left:
-            return "; ".join([f"nothing to do: {self._done_before}", *self._besides])
+            return "; ".join([f"nothing to do: {self._done_before}", *self._override_notes])
         why = ", ".join(f"{count:,} {reason}" for reason, count in reasons)
         size = f"{counted(left, 'photo')} in {counted(self.tasks.task_count, 'task')} ({why})"
         if self.seen:
             size += f", {self.seen:,} of which look like bytes that are done"
         before = [self._done_before] if self.todo.covered else []
-        return "; ".join([f"run {self.todo.spec.run_id}: {size}", *before, *self._besides])
+        return "; ".join([f"run {self.todo.spec.run_id}: {size}", *before, *self._override_notes])
 
     @property
     def _done_before(self) -> str:
-        """How many photos need no work, and which of them have failed."""
+        """How many photos need no work, and how many of them have failed, in words."""
         said = [f"earlier runs have done {counted(self.todo.covered, 'photo')}"]
         if self.todo.postponed:
             said.append(
@@ -66,7 +66,7 @@ class PlannedRun:
         return "; ".join(said)
 
     @property
-    def _besides(self) -> list[str]:
+    def _override_notes(self) -> list[str]:
         """What the table of overrides asks for, in words."""
         said = []
         if self.overridden:
@@ -78,15 +78,15 @@ class PlannedRun:
 
     @property
     def seen(self) -> int:
-        """Photos that look like the same bytes as one that an earlier run has done."""
+        """How many photos look like the same bytes as one that an earlier run has done."""
         if INPUT_SEEN.name not in self.todo.inputs.column_names:
             return 0
         return int(self.todo.inputs.num_rows - self.todo.inputs[INPUT_SEEN.name].null_count)
 
     def begin(self) -> tuple[Job, Ledger]:
-        """Pin the plan in the output store, or go on with the run that was begun there.
+        """Pin the plan in the output store, or continue the run that was begun there.
 
-        Raises LedgerError where the store refuses.
+        Raises LedgerError if the store refuses.
         """
         ledger = Ledger.open(self.store, self.todo.spec, self.todo.inputs, self.tasks)
         decisions_of = self.todo.spec.render_of
@@ -97,14 +97,14 @@ class PlannedRun:
         return job, ledger
 
     def apply_removals(self, log: Log) -> None:
-        """Take out of the live table what is forgotten or gone; a dry run only says it."""
+        """Remove forgotten and missing photos from the live table; a dry run only reports them."""
         apply_removals(self.settings, self.store, self.todo, self.removal, log)
 
     def end_without_work(self, log: Log) -> Ending:
-        """How a job with nothing left to do ends: an earlier failure still counts.
+        """Return how a job with nothing left to do ends: an earlier failure still counts.
 
-        What an earlier job committed and could not make live any more, as it was killed, goes live
-        now if the gate holds.
+        If an earlier job was killed between committing a run and making it live, the run goes live
+        now if it passes the gate.
         """
         settings = self.settings.identity()
         verdict: Verdict = "done"

@@ -1,4 +1,4 @@
-"""Plan a job before its work: what there is to do, and what is covered already."""
+"""Plan a job: what there is to do, and what is already covered."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
@@ -35,13 +35,13 @@ from pipeline.storage.addresses import scheme_of
 from pipeline.storage.spool import pieces
 from pipeline.storage.store import Store, check_reachable, open_store
 
-CHECKED_ROWS = 10_000  # of a list that are Python objects at a time
+CHECKED_ROWS = 10_000  # rows of a list that are converted to Python objects at a time
 
 
 def plan(settings: Settings, log: Log, cores: Callable[[], int] | None = None) -> PlannedRun:
-    """List the input, leave out what is covered, cut the rest into tasks.
+    """List the input, leave out covered photos, and cut the rest into tasks.
 
-    cores: tells how many there are, see `task_photos`; None cuts by the settings alone.
+    cores: returns the number of cores, see `task_photos`; None cuts only by the settings.
 
     Raises UsageError for a job that makes no sense.
     """
@@ -70,9 +70,9 @@ def plan(settings: Settings, log: Log, cores: Callable[[], int] | None = None) -
         weights_sha256=weights.sha256,
         detector=source_identity(settings.input.detector, shared),
         code_version=code_version(),
-        input_sha256="",  # of what is left to do, and therefore filled in below
+        input_sha256="",  # a hash of the photos left to do, so it is filled in below
     )
-    todo, obeyed, listed = _todo(settings, overrides, store, spec, log)
+    todo, applied, listed = _todo(settings, overrides, store, spec, log)
     for run_id, error in todo.damaged.items():
         log.say("damaged_run", f"WARNING: run {run_id} covers nothing: {error}", run_id=run_id)
     report_plan_conditions(todo, log)
@@ -81,13 +81,13 @@ def plan(settings: Settings, log: Log, cores: Callable[[], int] | None = None) -
     check_crop_names(settings, todo.inputs if listed is None else listed.table)
     todo = dataclasses.replace(todo, inputs=same_bytes_together(todo.inputs))
     tasks = cut_for(todo.inputs, settings.running, cores)
-    forgotten = {*obeyed.forgotten, *live_and_forgotten(overrides, store)}
+    forgotten = {*applied.forgotten, *live_and_forgotten(overrides, store)}
     removal = Removal(tuple(sorted(forgotten)), listed if settings.running.prune else None)
-    return PlannedRun(settings, weights, store, todo, tasks, obeyed.count, removal)
+    return PlannedRun(settings, weights, store, todo, tasks, applied.count, removal)
 
 
 def check_crop_names(settings: Settings, inputs: pa.Table) -> None:
-    """Raise SettingError where `crop_files` is a template whose names can't stand together."""
+    """Raise SettingError if `crop_files` is a template whose names conflict."""
     names = settings.thumbnails.crop_names
     if names is not None:
         ratios = [shape.name for shape in settings.cropping.shapes]
@@ -99,17 +99,17 @@ def check_crop_names(settings: Settings, inputs: pa.Table) -> None:
         )  # fmt: skip
 
 
-def tell_unused(
-    overrides: Overrides, obeyed: Overridden, settings: Settings, listed: pa.Table, log: Log
+def report_unused_overrides(
+    overrides: Overrides, applied: Overridden, settings: Settings, listed: pa.Table, log: Log
 ) -> None:
-    """Say which of the overrides change nothing: by their shapes, or all by their addresses."""
+    """Report overrides of shapes that the job does not make, or that none matches a photo."""
     said = []
     made = {shape.name for shape in settings.cropping.shapes}
     if unmade := sorted({row.ratio for row in overrides.rows if row.ratio} - made):
         said.append(
             f"the overrides lock boxes of {', '.join(unmade)}, which this job does not make"
         )
-    if overrides.rows and not obeyed.count and not obeyed.forgotten:
+    if overrides.rows and not applied.count and not applied.forgotten:
         so = f": addresses are whole, for instance {listed['uri'][0]}" if len(listed) else ""
         said.append(f"the overrides name no photo of {settings.input.input}{so}")
     for one in said:
@@ -118,7 +118,7 @@ def tell_unused(
 
 @dataclass(frozen=True)
 class _Photos:
-    """The rows of a list as mappings, each time that they are gone through."""
+    """The rows of a list as mappings; they can be iterated more than once."""
 
     inputs: pa.Table
 
@@ -130,9 +130,9 @@ class _Photos:
 def _todo(
     settings: Settings, overrides: Overrides, store: Store, spec: RunSpec, log: Log
 ) -> tuple[Todo, Overridden, Listing | None]:
-    """The photos to do: of the run to resume, of the run to repair, or of the input.
+    """Return the photos to do: of the run to resume, of the run to repair, or of the input.
 
-    Also what the overrides say, and the whole input where it was listed.
+    Also return the applied overrides, and the whole input if all of it was listed.
     """
     about, channel = settings.input, channel_for(settings)
     if about.resume:
@@ -140,9 +140,9 @@ def _todo(
         return todo, Overridden(todo.inputs), None
     if about.retry:
         failed = failed_inputs(store, about.retry, about.retry_kind)
-        obeyed = overrides.apply(failed)
+        applied = overrides.apply(failed)
         spec = replace(spec, parent=about.retry)
-        return uncovered(store, spec, obeyed.inputs, "full", channel), obeyed, None
+        return uncovered(store, spec, applied.inputs, "full", channel), applied, None
     found = list_all(
         about.input,
         about.limit,
@@ -156,7 +156,7 @@ def _todo(
     listed = found.table
     if not listed.num_rows:
         log.say("empty", f"WARNING: {about.input} holds no photos")
-    obeyed = overrides.apply(listed)
-    tell_unused(overrides, obeyed, settings, listed, log)
+    applied = overrides.apply(listed)
+    report_unused_overrides(overrides, applied, settings, listed, log)
     whole = found if about.limit is None else None
-    return uncovered(store, spec, obeyed.inputs, about.mode, channel), obeyed, whole
+    return uncovered(store, spec, applied.inputs, about.mode, channel), applied, whole

@@ -1,4 +1,4 @@
-"""Identify a run by all that decides what it writes; say in what two runs differ."""
+"""Identify a run by everything that determines its output; describe how two runs differ."""
 
 import hashlib
 import json
@@ -15,13 +15,13 @@ HASH_ROWS = 50_000  # rows turned into text at a time while the input list is ha
 
 
 class Identity(Struct, frozen=True, kw_only=True):
-    """Everything that decides what a run writes.
+    """Everything that determines what a run writes.
 
     settings:   those that change the output, JSON values only
     detector:   its identity (name and hash or version)
-    parent:     the run whose failed photos this one does again, if it is a retry
-    generation: 0, or how often an abandoned run of this identity was begun anew
-    render_of:  the run whose decisions this one encodes anew, if it does
+    parent:     the run whose failed photos this one processes again, if it is a retry
+    generation: 0, or how often an abandoned run of this identity was started again
+    render_of:  the run whose decisions this one encodes again, if it does
     """
 
     settings: Mapping[str, Any]
@@ -35,16 +35,16 @@ class Identity(Struct, frozen=True, kw_only=True):
 
 
 class RunSpec(Identity, frozen=True, kw_only=True):
-    """The identity of a run that is being planned. Equal specs are the same run."""
+    """The identity of a run that is being planned. Equal specs identify the same run."""
 
     @classmethod
     def of(cls, identity: Identity) -> "RunSpec":
-        """The spec of a run from any of its records."""
+        """Return the spec of a run from any of its records."""
         return cls(**{name: getattr(identity, name) for name in cls.__struct_fields__})
 
     @property
     def run_id(self) -> str:
-        """20 hex digits of a SHA-256 over all fields; render_of, which is newer, where it is set.
+        """20 hex digits of a SHA-256 over all fields; the newer render_of counts only if it is set.
 
         At 80 bits the chance of a collision is one in 10¹² after 10⁶ runs (birthday bound n²/2⁸¹).
         """
@@ -55,12 +55,12 @@ class RunSpec(Identity, frozen=True, kw_only=True):
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
     def next_generation(self) -> "RunSpec":
-        """The same spec under another run id."""
+        """Return the same spec under another run id."""
         return structs.replace(self, generation=self.generation + 1)
 
 
 def spec_differences(old: Identity, new: Identity) -> list[str]:
-    """Say in what two identities differ: one phrase a field, settings one by one."""
+    """Describe how two identities differ: one phrase per field and per setting."""
     phrases = []
     for name in sorted({*old.settings, *new.settings}):
         was, now = (spec.settings.get(name, "absent") for spec in (old, new))
@@ -78,7 +78,7 @@ def spec_differences(old: Identity, new: Identity) -> list[str]:
 
 
 def input_sha256(inputs: pa.Table) -> str:
-    """Hash a list: names, types and every value, however the table is chunked.
+    """Hash a list: names, types and every value, independent of how the table is chunked.
 
     A value enters as its length, a colon and its text, a null as "-", so that two different lists
     never give the same text.

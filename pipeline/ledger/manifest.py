@@ -79,7 +79,7 @@ def read_unless_abandoned(store: Store, run_id: str) -> Manifest | None:
     manifest = read_manifest(store, run_id)
     if isinstance(manifest, Abandoned):
         raise LedgerError(
-            f"run {run_id} was given up (runs.py gc). Start the same command again: it begins anew"
+            f"run {run_id} was given up (runs.py gc). Start the same command again: it starts over"
         )
     return manifest
 

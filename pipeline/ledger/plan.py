@@ -13,7 +13,7 @@ from pipeline.storage.spool import numbered_pieces
 
 RowNumbers = NDArray[np.intp]  # numbers of rows of a list
 
-# An ETag that is the hash of the whole object, or of its parts: equal ones mean equal bytes.
+# An ETag that is a hash of the whole object or of its parts, so that equal ETags mean equal bytes.
 HASH_ETAG = r"^[0-9a-f]{32}(-[0-9]+)?$"
 
 
@@ -42,8 +42,8 @@ class TaskCuts:
 def cut_tasks(inputs: pa.Table, task_images: int = 256, task_bytes: int = 128 << 20) -> TaskCuts:
     """Cut the list, in its order, into tasks of at most `task_images` rows and `task_bytes` bytes.
 
-    A photo larger than `task_bytes` is a task of its own; one of unknown size counts 0 bytes.
-    Neighbours that look like the same bytes stay in one task where they fit into one.
+    A photo larger than `task_bytes` is a task of its own; a photo of unknown size counts as 0
+    bytes. Neighbours that look like the same bytes stay in one task if they fit.
     """
     if task_images < 1 or task_bytes < 1:
         raise UsageError("a task holds at least 1 image and 1 byte")
@@ -54,7 +54,7 @@ def cut_tasks(inputs: pa.Table, task_images: int = 256, task_bytes: int = 128 <<
         start = starts[-1]
         fitting = int(np.searchsorted(total, total[start] + task_bytes, side="right")) - 1
         stop = min(max(fitting, start + 1), start + task_images, inputs.num_rows)
-        first = stop  # of those that look like the row behind the task
+        first = stop  # of the rows that look like the row after the task
         while first > start and alike[first]:
             first -= 1
         starts.append(first if first > start else stop)
@@ -62,11 +62,11 @@ def cut_tasks(inputs: pa.Table, task_images: int = 256, task_bytes: int = 128 <<
 
 
 def same_bytes_together(inputs: pa.Table) -> pa.Table:
-    """The list with photos that look like the same bytes moved behind the first of them.
+    """Return the list with photos that look like the same bytes moved next to the first of them.
 
-    Photos of a task that are the same bytes share one result. Only the worker, which has the bytes,
-    can tell which these are; here they are guessed: objects of equal size and equal ETag where the
-    ETag is a hash, and local files of equal size. A list without such photos stays as it is.
+    Photos of a task with the same bytes share one result. Only the worker has the bytes to compare,
+    so here they are guessed: objects of equal size and equal ETag if the ETag is a hash, and local
+    files of equal size. A list without such photos is returned unchanged.
     """
     rows, firsts = _alike(inputs)
     if np.array_equal(_first_neighbours(rows, firsts), firsts):
@@ -77,9 +77,9 @@ def same_bytes_together(inputs: pa.Table) -> pa.Table:
 
 
 def alike_key(inputs: pa.Table) -> pa.Array:
-    """A key for each row that is equal for rows that look like the same bytes: [rows].
+    """Return a key for each row; rows that look like the same bytes have equal keys: [rows].
 
-    ETag and size where the ETag is a hash, the size of a local file, else null: nothing is known.
+    ETag and size if the ETag is a hash, the size of a local file, else null (unknown).
     """
     size = inputs["bytes"].cast(pa.string())
     hashed = pc.match_substring_regex(inputs["etag"], HASH_ETAG)
@@ -91,10 +91,10 @@ def alike_key(inputs: pa.Table) -> pa.Array:
 
 
 def _alike(inputs: pa.Table) -> tuple[RowNumbers, RowNumbers]:
-    """The rows that look like the same bytes as an earlier row, and the earliest of these, each.
+    """Return the rows that look like the same bytes as an earlier row, and the earliest such row.
 
-    Both are row numbers, the first in rising order. Keys are compared by hashes of 8 bytes; only
-    where two hashes are equal are the texts compared too.
+    Both are row numbers, one pair per row; the first array is in ascending order. Keys are compared
+    by hashes of 8 bytes; the texts are compared only if two hashes are equal.
     """
     hashes = np.zeros(inputs.num_rows, np.int64)
     known = np.zeros(inputs.num_rows, bool)
@@ -119,7 +119,7 @@ def _alike(inputs: pa.Table) -> tuple[RowNumbers, RowNumbers]:
 def _with_hash(
     inputs: pa.Table, hashes: NDArray[np.int64], shared: NDArray[np.int64]
 ) -> tuple[RowNumbers, pa.Array]:
-    """The rows whose key has one of the hashes `shared`, which are sorted, and their keys."""
+    """Return the rows whose key has a hash in `shared`, which is sorted, and their keys."""
     rows, texts = [np.empty(0, np.intp)], [pa.array([], pa.string())]
     for start, piece in numbered_pieces(inputs):
         ours = hashes[start : start + piece.num_rows]
@@ -132,9 +132,9 @@ def _with_hash(
 
 
 def _first_neighbours(rows: RowNumbers, firsts: RowNumbers) -> RowNumbers:
-    """For each row that looks like an earlier one: where the unbroken stretch of such rows begins.
+    """Return where the unbroken stretch of rows that look like an earlier one begins, for each row.
 
-    rows, firsts: as `_alike` gives them.
+    rows, firsts: as returned by `_alike`.
     """
     goes_on = np.zeros(len(rows), bool)  # the row before it looks like the same earliest row
     goes_on[1:] = (rows[1:] == rows[:-1] + 1) & (firsts[1:] == firsts[:-1])
@@ -143,7 +143,7 @@ def _first_neighbours(rows: RowNumbers, firsts: RowNumbers) -> RowNumbers:
 
 
 def _like_the_row_before(inputs: pa.Table) -> NDArray[np.bool_]:
-    """Which rows look like the same bytes as the row before; false behind the last: [rows + 1]."""
+    """Mark rows that look like the same bytes as the row before; false at the end: [rows + 1]."""
     alike = np.zeros(inputs.num_rows + 1, bool)
     last = pa.nulls(1, pa.string())
     for start, piece in numbered_pieces(inputs):
@@ -155,7 +155,7 @@ def _like_the_row_before(inputs: pa.Table) -> NDArray[np.bool_]:
 
 
 def _bytes_before(inputs: pa.Table) -> NDArray[np.int64]:
-    """Bytes of the photos before each row, and of all: [rows + 1]."""
+    """Return the bytes of all photos before each row, and the total at the end: [rows + 1]."""
     total = np.zeros(inputs.num_rows + 1, np.int64)
     for start, piece in numbered_pieces(inputs):
         total[start + 1 : start + 1 + piece.num_rows] = pc.fill_null(piece["bytes"], 0).to_numpy()

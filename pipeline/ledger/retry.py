@@ -1,4 +1,4 @@
-"""Find the failed photos of a committed run, as the input of a run that does them again."""
+"""Find the failed photos of a committed run, as the input of a run that processes them again."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,8 +19,8 @@ def failed_inputs(store: Store, run_id: str, kind: str = "transient") -> pa.Tabl
     """Return the pinned input rows of a committed run's failed photos; kind: one of KINDS.
 
     The run is read together with the runs that it repairs and those that have repaired it. The
-    latest row of each photo counts, so repaired photos are not done again. Raises NothingToDoError
-    if nothing failed in this way, and as `repair_chain`.
+    latest row of each photo counts, so repaired photos are left out. Raises NothingToDoError if
+    nothing failed in this way, and the errors of `repair_chain`.
     """
     if kind not in KINDS:
         raise UsageError(f"{kind!r} is no kind of failure; choose one of {', '.join(KINDS)}")
@@ -35,7 +35,7 @@ def failed_inputs(store: Store, run_id: str, kind: str = "transient") -> pa.Tabl
         if later:
             text += f"; its latest retry is run {later[0].run_id} ({known.state(later[0])})"
         raise NothingToDoError(text)
-    oldest = own[-1].run_id  # a retry's list is a part of its first parent's
+    oldest = own[-1].run_id  # a retry's list is part of its first ancestor's list
     parts = [
         rows.filter(pc.is_in(rows["image_id"], wanted))
         for rows in input_rows(store, read_spec(store, oldest))
@@ -46,10 +46,10 @@ def failed_inputs(store: Store, run_id: str, kind: str = "transient") -> pa.Tabl
 def retries_of(known: Standing, run_id: str) -> list[Manifest]:
     """Return the committed retries of a run and the retries of those, the latest first.
 
-    Retries that were rolled back or are trials are left out: they repair nothing, as for coverage.
+    Retries that were rolled back or are trials are left out: as in coverage, they repair nothing.
     """
     ancestors, found = {run_id}, []
-    for manifest in reversed(known.runs.committed):  # a retry is later than what it repairs
+    for manifest in reversed(known.runs.committed):  # a retry is later than the run that it repairs
         if manifest.parent in ancestors and known.state(manifest) in ("live", "candidate"):
             ancestors.add(manifest.run_id)
             found.append(manifest)

@@ -1,4 +1,4 @@
-"""Parse `--guards` and `--fallback`: what no crop may do, and what is tried if every crop does it.
+"""Parse `--guards` and `--fallback`: what no crop may do, and what to try if every crop does.
 
 docs/GUARDS.md defines each guard; `pipeline.cropping.guards` checks them.
 """
@@ -18,12 +18,12 @@ CUT: Final = "cut"
 
 @dataclass(frozen=True)
 class Guards:
-    """What no crop may do; None for a guard that is off. docs/GUARDS.md has exact definitions.
+    """What no crop may do; None for a guard that is off. docs/GUARDS.md has the exact definitions.
 
-    heads: no head may have more than this share of its box outside while it or its person shows.
-    faces: the same for faces that show.
-    text: "cut": no block of text may be cut through.
-    subject: at least this share of the main subject is inside the crop.
+    heads: at most this share of a head's box may be outside if the head or its person shows.
+    faces: at most this share of a face's box may be outside if the face shows.
+    text: "cut" forbids crops that cut through a block of text.
+    subject: at least this share of the main subject must be inside the crop.
     """
 
     heads: float | None = None
@@ -45,7 +45,7 @@ class Guards:
 
 
 PROFILES: dict[str, Guards] = {
-    # None guards the subject: that made more crops worse than better (docs/GUARDS.md).
+    # No profile guards the subject: that made more crops worse than better (docs/GUARDS.md).
     DEFAULT_PROFILE: Guards(heads=0.3, faces=0.3, text=CUT),
     "strict": Guards(heads=0.1, faces=0.1, text=CUT),
     "people": Guards(heads=0.1, faces=0.1),

@@ -32,7 +32,8 @@ class InputSettings:
     limit: int | None = option(None, "only the first PHOTOS photos", placeholder="PHOTOS", least=1)
     overrides: str = option(
         "",
-        "table of people's decisions about photos, .parquet or .csv; see docs/OVERRIDES.md",
+        "table of people's decisions about photos: Parquet, CSV or JSON Lines, also gzip; see "
+        "docs/OVERRIDES.md",
         placeholder="ADDRESS",
     )
     focus_columns: str = option(

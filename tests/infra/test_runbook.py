@@ -115,7 +115,7 @@ def test_messages_of_the_runbook_are_those_of_the_code() -> None:
         "there is no folder ",
         "cannot be used: ",
         " covers nothing: ",
-        "a worker could not go on",
+        "a worker could not continue",
         "UNTRAINED",
         "tasks are not done",
     ):

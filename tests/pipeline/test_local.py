@@ -163,7 +163,7 @@ def test_what_a_process_raised_is_the_cause(photos: Path) -> None:
     job, ledger = plan(given, Log(stream=io.StringIO())).begin()
     (spec,) = (photos.parent / "out").glob("runs/*/spec.json")
     spec.write_text("{}")
-    with pytest.raises(LedgerError, match=r"could not go on: runs/.*/spec\.json cannot be"):
+    with pytest.raises(LedgerError, match=r"could not continue: runs/.*/spec\.json cannot be"):
         list(local_workers(2, 2).work(deque(ledger.pending()), job, Stop()))
 
 

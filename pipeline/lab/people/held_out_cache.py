@@ -62,7 +62,7 @@ def read_cached(cache: Path | None, key: bytes, log: Log) -> Any:
     start = len(key) + DIGEST_BYTES
     outputs = data[start:]
     if hashlib.sha256(outputs).digest() != data[len(key) : start]:
-        log.say("held_out", f"{cache} is damaged: the photos are seen anew")
+        log.say("held_out", f"{cache} is damaged: the photos are processed again")
         return None
     return pickle.loads(outputs)
 

@@ -187,7 +187,7 @@ class Trainer:
         last = f"the last good epoch is {good}" if good else "no epoch before it was finished"
         rate = self.settings.learning_rate
         return UsageError(
-            f"the training diverged in epoch {good + 1}: {what} is not finite; {last}. Begin anew "
+            f"the training diverged in epoch {good + 1}: {what} is not finite; {last}. Start over "
             f"in another folder with a --learning-rate below {rate:g}"
         )
 

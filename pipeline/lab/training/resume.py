@@ -28,7 +28,7 @@ def read_state(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, ValueError, LookupError, pickle.UnpicklingError) as error:
         raise UsageError(
-            f"{path} is damaged; delete it to start anew: {str(error).split(chr(10))[0]}"
+            f"{path} is damaged; delete it to start over: {str(error).split(chr(10))[0]}"
         ) from error
     if not isinstance(state, dict):
         raise UsageError(f"{path} is no checkpoint of a training; give another folder")

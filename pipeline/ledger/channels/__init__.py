@@ -1,1 +1,1 @@
-"""Keep which runs are live in which channel, version after version."""
+"""Record which runs are live in each channel, as numbered versions."""

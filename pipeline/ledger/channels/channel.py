@@ -1,11 +1,11 @@
-"""Keep which runs of a channel are live: an ordered list of them, in numbered versions.
+"""Record the live runs of a channel: an ordered list, in numbered versions.
 
-channels/<name>/<n>.json        version n; the highest number says what is live
+channels/<name>/<n>.json        version n; the highest number defines what is live
 channels/<name>/list-<sha>.json runs further back in a version's list
 
-A nightly run covers only what is new, so what is live is a list of runs, in front the one whose
-rows count first. A promotion puts a run in front, a rollback restores the list of the version
-before. Both are a new version (`moves`); none is ever changed.
+A nightly run covers only new photos, so a channel has a list of live runs. The rows of the first
+run take precedence. A promotion puts a run in front, and a rollback restores the list of the
+version before. Both create a new version (`moves`). No version is ever changed.
 """
 
 import hashlib
@@ -30,14 +30,14 @@ READERS = 16
 
 
 class ChannelVersion(Struct, frozen=True, kw_only=True):
-    """channels/<name>/<n>.json: what is live from here on, and how it came about.
+    """channels/<name>/<n>.json: what is live from this version on, and why.
 
-    added, removed:  runs, against the version before
-    recent, earlier: the live runs, in front first; `earlier` is the rest of a long list
+    added, removed:  runs, compared with the version before
+    recent, earlier: the live runs, front first; `earlier` is the rest of a long list
     previous:        the version whose list a rollback restores; None: nothing is live then
     withdrawn:       runs that were rolled back and not promoted since
-    suspect:         runs rolled back since a person last promoted one: no job promotes their like
-    figures, gate:   what was measured and asked for
+    suspect:         runs rolled back since a person last promoted one; no job promotes similar runs
+    figures, gate:   the measured figures and the required limits
     nonce:           makes two promoters' documents differ
     """
 
@@ -65,7 +65,7 @@ class ChannelVersion(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Channel:
-    """What is live in a channel. version: None where it was never promoted into."""
+    """The live runs of a channel. version: None if nothing was ever promoted into it."""
 
     name: str
     runs: tuple[str, ...] = ()
@@ -82,15 +82,15 @@ class Channel:
 
 
 def channel_name(settings: Mapping[str, Any]) -> str:
-    """Name a channel after what its thumbnails are: shapes, encoding, size and how many a shape.
+    """Name a channel after its thumbnails' shapes, encoding, size and number per shape.
 
-    Settings that only make them better (quality, limits, how they are chosen) leave the name as it
-    is, so that a better run takes the place of the one before. For instance 16x9-webp-512-1f0c9d.
+    Settings that only improve them (quality, limits, how they are chosen) do not change the name,
+    so that a better run replaces the one before. An example is 16x9-webp-512-1f0c9d.
     """
     asked = [text.strip() for text in str(settings.get("ratios", "")).split(",")]
     ratios = sorted({text for text in asked if text})
     product = {name: settings.get(name) for name in PRODUCT} | {"ratios": ratios}
-    if settings.get("boxes_only"):  # named only there: the names of other channels stay
+    if settings.get("boxes_only"):  # only then, so that the names of other channels stay the same
         product["format"] = "boxes"
     digest = hashlib.sha256(json.dumps(product, sort_keys=True).encode()).hexdigest()[:6]
     shown = [re.sub(r"[^A-Za-z0-9]", "x", ratio) for ratio in ratios[:SHOWN_RATIOS]]
@@ -102,24 +102,24 @@ def channel_name(settings: Mapping[str, Any]) -> str:
 
 
 def channel_of(manifest: Manifest) -> str:
-    """The channel that a run is a candidate for."""
+    """Return the channel that a run is a candidate for."""
     return str(manifest.job.get("channel") or "") or channel_name(manifest.settings)
 
 
 def channel_names(store: Store) -> tuple[str, ...]:
-    """The channels that have a version."""
+    """Return the channels that have a version."""
     return tuple(name for name in store.folders("channels/") if CHANNEL.fullmatch(name))
 
 
 def read_channel(store: Store, name: str) -> Channel:
-    """What is live in a channel. Raises RecordError where its last version cannot be used."""
+    """Return what is live in a channel. Raises RecordError if its last version is unusable."""
     versions = versions_of(store, name)
     numbers = versions.numbers()
     return channel_at(versions, name, numbers[-1]) if numbers else Channel(name)
 
 
 def read_channels(store: Store) -> tuple[dict[str, Channel], dict[str, RecordError]]:
-    """Every channel that has a version, by name, and what is wrong with the damaged ones."""
+    """Return every channel that has a version, and the errors of damaged ones, by name."""
     names = channel_names(store)
 
     def read(name: str) -> Channel | RecordError:
@@ -137,7 +137,7 @@ def read_channels(store: Store) -> tuple[dict[str, Channel], dict[str, RecordErr
 
 
 def history(store: Store, name: str, last: int | None = None) -> list[ChannelVersion | RecordError]:
-    """The versions of a channel, the latest last; for a damaged one what is wrong with it."""
+    """Return the versions of a channel, the latest last; a damaged one as its error."""
     versions = versions_of(store, name)
 
     def read(number: int) -> ChannelVersion | RecordError:
@@ -151,7 +151,7 @@ def history(store: Store, name: str, last: int | None = None) -> list[ChannelVer
 
 
 def channel_at(versions: Versions, name: str, number: int) -> Channel:
-    """What was live at a version of a channel. Raises RecordError where it cannot be used."""
+    """Return what was live at a version of a channel. Raises RecordError if it is unusable."""
     version = versions.read(number, ChannelVersion)
     if (version.channel, version.number) != (name, number):
         problem = f"it is version {version.number} of channel {version.channel[:64]!r}"
@@ -161,7 +161,10 @@ def channel_at(versions: Versions, name: str, number: int) -> Channel:
 
 
 def newest_readable(versions: Versions, name: str, before: int) -> Channel:
-    """The channel at its newest version below a number that can be used. Raises LedgerError."""
+    """Return the channel at its newest usable version below a number.
+
+    Raises LedgerError if there is none.
+    """
     for number in reversed([number for number in versions.numbers() if number < before]):
         try:
             return channel_at(versions, name, number)
@@ -171,10 +174,10 @@ def newest_readable(versions: Versions, name: str, before: int) -> Channel:
 
 
 def promoted_s(store: Store, version: ChannelVersion) -> float:
-    """When what a version makes live was promoted, Unix seconds.
+    """Return when the runs that a version makes live were promoted, in Unix seconds.
 
-    A rollback is no promotion: what it made live again was promoted at its own time. Of damaged
-    versions on the way to that one the time is taken that a rollback over them would lead to.
+    A rollback is not a promotion: the version that it restored has its own promotion time. If
+    versions on the way back to it are damaged, the newest readable version below them counts.
     """
     versions = versions_of(store, version.channel)
     while version.action == "rollback":
@@ -186,7 +189,7 @@ def promoted_s(store: Store, version: ChannelVersion) -> float:
 
 
 def _restored_by(versions: Versions, rollback: ChannelVersion) -> ChannelVersion | None:
-    """The version whose list a rollback made live again; None where that was none."""
+    """Return the version whose list a rollback restored; None if there was none."""
     try:
         undone = versions.read(rollback.number - 1, ChannelVersion)
         if undone.previous is None:
@@ -200,9 +203,9 @@ def _restored_by(versions: Versions, rollback: ChannelVersion) -> ChannelVersion
 
 
 def latest_move_s(store: Store, but: str) -> float:
-    """When the latest version of any channel `but` one was made, Unix seconds; 0 where none is.
+    """Return when the latest version of any channel except `but` was created, in Unix seconds.
 
-    A channel whose last version is damaged says nothing.
+    0 if there is none. A channel whose last version is damaged is ignored.
     """
 
     def moved_s(name: str) -> float:
@@ -219,5 +222,5 @@ def latest_move_s(store: Store, but: str) -> float:
 
 
 def versions_of(store: Store, name: str) -> Versions:
-    """The numbered versions of a channel."""
+    """Return the numbered versions of a channel."""
     return Versions(store, f"channels/{name}/")

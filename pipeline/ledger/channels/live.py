@@ -1,8 +1,8 @@
-"""Tell which committed runs are live, and what the others are: candidates, trials, withdrawn.
+"""Determine which committed runs are live, and which are candidates, trials or withdrawn.
 
-Runs of the releases before promotion ("earlier runs") are live by the rule of then as long as
-nothing was promoted into their channel; its first version names them all. A run of this release is
-live only where a channel's last version says so.
+Runs of the releases before promotion ("earlier runs") are live by the rule of those releases as
+long as nothing was promoted into their channel; its first version names them all. A run of this
+release is live only if a channel's last version names it.
 """
 
 import time
@@ -27,7 +27,7 @@ from pipeline.ledger.replaced import RESTORE
 from pipeline.storage.store import Store
 
 READERS = 32  # manifests fetched at a time
-TICK_S = 0.001  # between two commits, or versions, where the earlier one is in the clock's future
+TICK_S = 0.001  # between two commits, or versions, if the earlier one is in the clock's future
 
 State = Literal["live", "candidate", "trial", "withdrawn"]
 
@@ -36,9 +36,9 @@ State = Literal["live", "candidate", "trial", "withdrawn"]
 class StoredRuns:
     """The runs of a store.
 
-    committed: those committed, the latest first
+    committed: the committed runs, the latest first
     damaged:   errors of the manifests that cannot be read, by run id
-    open_ids:  ids of those without a manifest, so neither committed nor given up
+    open_ids:  ids of runs without a manifest, so neither committed nor given up
     """
 
     committed: list[Manifest]
@@ -50,8 +50,8 @@ class StoredRuns:
 class Standing:
     """Every committed run of a store and what is live in its channels.
 
-    channels: by name, those of earlier runs among them
-    damaged:  what is wrong with the others, by name
+    channels: by name, including those of earlier runs
+    damaged:  the errors of the damaged channels, by name
     """
 
     runs: StoredRuns
@@ -59,18 +59,18 @@ class Standing:
     damaged: Mapping[str, RecordError]
 
     def channel(self, name: str) -> Channel:
-        """What is live in a channel; nothing in one that is not there. Raises RecordError."""
+        """Return what is live in a channel; nothing if it does not exist. Raises RecordError."""
         if name in self.damaged:
             raise self.damaged[name]
         return self.channels.get(name, Channel(name))
 
     def live(self, name: str) -> list[Manifest]:
-        """The live runs of a channel, in front first; a damaged one is left out."""
+        """Return the live runs of a channel, front first; damaged runs are left out."""
         known = {manifest.run_id: manifest for manifest in self.runs.committed}
         return [known[run] for run in self.channel(name).runs if run in known]
 
     def state(self, manifest: Manifest, channel: str | None = None) -> State:
-        """The state of a run in a channel; None: live if it is so in any, else as in its own."""
+        """Return a run's state in a channel; None: live if it is so in any, else as in its own."""
         if channel is None:
             if any(manifest.run_id in each.runs for each in self.channels.values()):
                 return "live"
@@ -83,7 +83,7 @@ class Standing:
         return "trial" if is_trial(manifest) else "candidate"
 
     def places(self, run_id: str) -> dict[str, tuple[int, int]]:
-        """Where a run stands among the live ones of each channel: (1 for the one in front, of)."""
+        """Return a run's place in the list of each channel: (place, length), 1 for the front."""
         return {
             name: (each.runs.index(run_id) + 1, len(each.runs))
             for name, each in self.channels.items()
@@ -91,32 +91,32 @@ class Standing:
         }
 
     def waiting(self, name: str) -> list[Manifest]:
-        """The candidates of a channel, the latest first."""
+        """Return the candidates of a channel, the latest first."""
         own = (m for m in self.runs.committed if channel_of(m) == name)
         return [m for m in own if self.state(m, name) == "candidate"]
 
 
 def next_commit_s(committed: Iterable[Manifest]) -> float:
-    """The time of the next commit, Unix seconds: now, but always after the latest commit.
+    """Return the time of the next commit in Unix seconds: now, but always after the latest commit.
 
-    Another machine's clock may be ahead, so that its commit lies in the future of this one; the
-    run that is committed next must still count as the later.
+    Another machine's clock may be ahead, so that its commit is in this machine's future. The run
+    that is committed next must still count as the later one.
     """
     return max(time.time(), latest_commit_s(committed) + TICK_S)
 
 
 def latest_commit_s(committed: Iterable[Manifest]) -> float:
-    """When the latest of these runs was committed, Unix seconds; 0 where there is none."""
+    """Return when the latest of these runs was committed, in Unix seconds; 0 if there is none."""
     return max((manifest.committed_at for manifest in committed), default=0.0)
 
 
 def is_earlier(manifest: Manifest) -> bool:
-    """Whether a run was committed by a release before promotion."""
+    """Return whether a run was committed by a release before promotion."""
     return "promote" not in manifest.job
 
 
 def is_trial(manifest: Manifest) -> bool:
-    """Whether a run was only tried: with `--trial`, or over a part of its input."""
+    """Return whether a run is a trial: with `--trial`, or over a part of its input."""
     return manifest.job.get("trial") is True
 
 
@@ -126,7 +126,7 @@ def stored_runs(store: Store) -> StoredRuns:
 
 
 def standing(store: Store) -> Standing:
-    """What every committed run is."""
+    """Return every committed run, and what is live in each channel."""
     runs = stored_runs(store)
     channels, damaged = read_channels(store)
     earlier: dict[str, list[str]] = {}
@@ -139,24 +139,24 @@ def standing(store: Store) -> Standing:
 
 
 def live_layers(store: Store, channel: str | None = None) -> list[list[Manifest]]:
-    """The live runs of each channel, in front first; of several, the last promoted one first.
+    """Return the live runs of each channel, front first; the channel promoted last comes first.
 
-    channel: this one alone.
+    channel: only this one.
 
-    In an output of earlier runs alone, all of them are one list, the latest first. Raises
-    LedgerError where nothing is live, RecordError where a record that decides is damaged.
+    If an output has only earlier runs, they are one list, the latest first. Raises LedgerError if
+    nothing is live, and RecordError if a record that decides this is damaged.
     """
     if channel is not None:
         return [_channel_runs(store, channel)]
     channels, damaged = read_channels(store)
-    for error in damaged.values():  # what is live there is not known
+    for error in damaged.values():  # what is live there is unknown
         raise error
     named = {run for each in channels.values() for run in each.runs}
     others = _stored(
         store, (n for n in store.folders("runs/") if not n.startswith("_") and n not in named)
     )
     if not channels:
-        for error in others.damaged.values():  # it may hide what comes before it
+        for error in others.damaged.values():  # it may hide the run that comes first
             raise error
         return [_earlier_runs(store, others.committed)]
     layers = {name: _named(store, each.runs) for name, each in channels.items() if each.runs}
@@ -203,7 +203,7 @@ def _nothing_live(store: Store, candidates: list[Manifest]) -> str:
 
 
 def _named(store: Store, run_ids: Iterable[str]) -> list[Manifest]:
-    """The manifests of live runs. Raises RecordError for one that is gone."""
+    """Return the manifests of live runs. Raises RecordError if one is missing."""
     names = list(run_ids)
     copies = copied_manifests(store) if len(names) > TAIL else {}
 

@@ -1,8 +1,8 @@
-"""Move a channel: create the next version of what is live in it, by a promotion or a rollback.
+"""Move a channel: create its next version, by a promotion or a rollback.
 
-Whoever is faster creates a number; the others look again at what is live by then. A version is
-dated after those of all channels, whatever this machine's clock says: the order of channels is that
-of their promotions.
+The first writer creates a number; the others read again what is live by then and retry. Whatever
+this machine's clock shows, a version is dated after those of all channels, because channels are
+ordered by their promotions.
 """
 
 import secrets
@@ -34,10 +34,10 @@ ATTEMPTS = 100
 def advance(
     store: Store, name: str, change: Callable[[Channel], ChannelVersion | None]
 ) -> ChannelVersion | None:
-    """Create the next version, whoever else does the same; return it.
+    """Create the next version, even if others do so at the same time; return it.
 
-    change: makes the next version of what is live, by `next_version`; None leaves it as it is. It
-        is asked again, with what is live by then, where somebody else was faster.
+    change: builds the next version from what is live, with `next_version`; None leaves the channel
+        as it is. It is called again, with what is live by then, if somebody else was faster.
     """
     check_channel(name)
     versions = versions_of(store, name)
@@ -45,14 +45,14 @@ def advance(
         version = change(read_channel(store, name))
         if version is None or versions.create(version.number, version):
             return version
-    raise LedgerError(f"channel {name} is moved by others all the time; try again later")
+    raise LedgerError(f"channel {name} is being changed by others; try again later")
 
 
 def next_version(
     store: Store, live: Channel, runs: Iterable[str], action: Literal["start", "promote"],
     **about: Any,
 ) -> ChannelVersion:  # fmt: skip
-    """The version after `live` that makes `runs` live, in this order."""
+    """Return the version after `live` that makes `runs` live, in this order."""
     wanted = tuple(runs)
     withdrawn = tuple(run for run in live.withdrawn if run not in wanted)
     suspect = () if live.version is None else live.version.suspect
@@ -63,10 +63,10 @@ def next_version(
 
 
 def roll_back(store: Store, name: str, **about: Any) -> ChannelVersion:
-    """Make what was live before the last change live again; who and why are told by `about`.
+    """Make live again what was live before the last change; `about` has the person and the reason.
 
-    Where the last version is damaged, that is the newest one that can be read. Raises LedgerError
-    where there is nothing before.
+    If the last version is damaged, the newest readable version is restored. Raises LedgerError if
+    there is nothing to restore.
     """
     check_channel(name)
     versions = versions_of(store, name)
@@ -77,7 +77,7 @@ def roll_back(store: Store, name: str, **about: Any) -> ChannelVersion:
         version = _restored(store, versions, name, numbers, about)
         if versions.create(version.number, version):
             return version
-    raise LedgerError(f"channel {name} is moved by others all the time; try again later")
+    raise LedgerError(f"channel {name} is being changed by others; try again later")
 
 
 def _restored(
@@ -109,7 +109,7 @@ def _restored(
 
 
 def _numbered(before: Channel, number: int) -> ChannelVersion:
-    """A stand-in for a damaged version, so that the next one is counted from it."""
+    """Return a stand-in for a damaged version, so that the next number follows it."""
     if before.version is None:
         return ChannelVersion(channel=before.name, number=number, action="start")
     return structs.replace(before.version, number=number)
@@ -130,7 +130,7 @@ def _version(store: Store, live: Channel, runs: tuple[str, ...], **about: Any) -
 def _folded(
     versions: Versions, live: Channel, runs: tuple[str, ...]
 ) -> tuple[tuple[str, ...], StoredList | None]:
-    """A list of runs as a version holds it. The stored part is only rewritten now and then."""
+    """Split a list of runs as a version holds it. The stored part is rarely rewritten."""
     before = live.version
     if before is not None and before.earlier is not None:
         tail = live.runs[len(before.recent) :]

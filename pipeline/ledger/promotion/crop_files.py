@@ -55,7 +55,7 @@ def live_files(store: Store, stored: Standing, channel: str) -> dict[str, LiveFi
         if other is not None and (other.image_id, other.sha256) != (row["image_id"], row["sha256"]):
             raise LedgerError(
                 f"two live photos of channel {channel} have the crop name {name!r}: "
-                f"{other.image_id} and {row['image_id']}; crop them anew with another template"
+                f"{other.image_id} and {row['image_id']}; crop them again with another template"
             )
         found[name] = LiveFile(row["image_id"], row["key"], row["sha256"])
     return found

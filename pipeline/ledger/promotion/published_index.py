@@ -37,7 +37,7 @@ def read_published(store: Store, channel: str) -> dict[str, str]:
     try:
         table = decode_table(data)
     except LedgerError as error:
-        advice = "Delete it: the next publish-files copies all names anew"
+        advice = "Delete it: the next publish-files copies all names again"
         raise RecordError(key, str(error), advice) from error
     return dict(zip(table["name"].to_pylist(), table["sha256"].to_pylist(), strict=True))
 

@@ -94,7 +94,7 @@ def _check_none_missing(channel: str, missing: Mapping[str, LiveFile]) -> None:
         first = next(iter(missing.values())).key
         raise LedgerError(
             f"{len(missing)} live crops of channel {channel} have no object any more, and no "
-            f"table holds their bytes; the first is {first}. Crop these photos anew "
+            f"table holds their bytes; the first is {first}. Crop these photos again "
             "(`--mode full`), or make another run live, and publish again"
         )
 

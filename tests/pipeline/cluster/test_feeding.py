@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.cluster import flow as module
-from pipeline.cluster.flow import PER_ACTOR, Flow, Room, Stages
+from pipeline.cluster.flow import PER_ACTOR, Capacity, Flow, Stages
 from pipeline.cluster.shares import share_out
 from pipeline.stop import Stop
 from tests.support.timed_ray import TimedRay
@@ -46,8 +46,8 @@ def _nothing_waits_for_a_worker_that_has_room(monkeypatch: pytest.MonkeyPatch) -
         ready = [actor for actor in self.actors if actor.is_ready]
         assert not self.decoded or all(actor.scoring == PER_ACTOR for actor in ready)
         assert all(actor.is_ready or not actor.scoring for actor in self.actors)
-        assert self.reading <= self.room.beside
-        assert self.on_the_way <= self.room.tasks
+        assert self.reading <= self.capacity.task_slots
+        assert self.in_flight <= self.capacity.tasks
 
     monkeypatch.setattr(Flow, "_feed", held)
 
@@ -69,7 +69,7 @@ def found_by(
     shares = share_out({"CPU": cores, "GPU": 1}, tasks, actors, None)
     flow = Flow(
         Stages(read, TimedScorer, encode),
-        Room(shares.actors, shares.task_slots),
+        Capacity(shares.actors, shares.task_slots),
         deque(range(tasks)),
         None,
         (),

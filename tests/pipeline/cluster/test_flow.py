@@ -23,7 +23,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.cluster import flow as flow_module
 from pipeline.cluster.actor import Actor
-from pipeline.cluster.flow import Flow, Room, Stages
+from pipeline.cluster.flow import Capacity, Flow, Stages
 from pipeline.errors import LedgerError
 from pipeline.stop import Drained, Stop
 from tests.support import slow_stages
@@ -40,7 +40,7 @@ from tests.support.slow_stages import (
 
 STAGES = Stages(slow_stages.read, SlowScorer, slow_stages.encode)
 CORES = 2  # of each node
-ROOM = Room(actors=2, beside=2)
+CAPACITY = Capacity(actors=2, task_slots=2)
 OPTIONS = {"num_cpus": 0.5}  # of actors, and of the tasks beside them
 MOST = 8  # by hand: two tasks for each actor and two for each place beside them
 
@@ -94,7 +94,9 @@ def flow(
     actor_options: Mapping[str, float] = OPTIONS,
 ) -> Flow:
     pending, actor_arguments = deque(range(tasks)), (job, "cpu")
-    return kind(stages, ROOM, pending, job, actor_arguments, actor_options, OPTIONS, stop or Stop())
+    return kind(
+        stages, CAPACITY, pending, job, actor_arguments, actor_options, OPTIONS, stop or Stop()
+    )
 
 
 def done(flow: Flow, each: Callable[[int], Any] = id) -> list[int]:
@@ -106,7 +108,7 @@ def done(flow: Flow, each: Callable[[int], Any] = id) -> list[int]:
     return found
 
 
-def most_on_the_way(notes: list[Note]) -> int:
+def most_in_flight(notes: list[Note]) -> int:
     """Tasks that were read and not yet encoded, at most."""
     step = {"read": 1, "encode": -1}
     total = most = 0
@@ -127,7 +129,7 @@ def test_a_stage_that_starts_slowly_is_not_starved_by_a_fast_one(
     first_up, last_up = sorted(one.at_s for one in notes if one.what == "actor")
     read_before = sum(one.what == "read" and one.at_s < first_up for one in notes)
     assert 0 < read_before <= MOST, "actors have work when they come up, and no more than that"
-    assert most_on_the_way(notes) <= MOST
+    assert most_in_flight(notes) <= MOST
     scored = [one for one in notes if one.what == "score"]
     shares = Counter(one.pid for one in scored if one.at_s > last_up)
     assert len(shares) == 2
@@ -152,7 +154,7 @@ def test_what_a_worker_raised_is_the_cause(cluster: Cluster, job: SlowJob) -> No
     with pytest.raises(LedgerError) as told:
         done(flow(3, job, broken))
     assert str(told.value) == (
-        "a worker could not go on: ValueError: the weights are for another network"
+        "a worker could not continue: ValueError: the weights are for another network"
     )
     full = Stages(slow_stages.read, SlowScorer, slow_stages.full_disk)
     with pytest.raises(LedgerError, match=r"go on: OSError: \[Errno 28\] No space left on device$"):
@@ -176,7 +178,7 @@ def test_nothing_is_begun_once_the_job_is_asked_to_stop(cluster: Cluster, job: S
 
 def test_a_task_removed_from_pending_is_not_started(cluster: Cluster, job: SlowJob) -> None:
     pending = deque(range(40))
-    running = Flow(STAGES, ROOM, pending, job, (job, "cpu"), OPTIONS, OPTIONS, Stop())
+    running = Flow(STAGES, CAPACITY, pending, job, (job, "cpu"), OPTIONS, OPTIONS, Stop())
     assert 1 <= len(done(running, lambda _: pending.clear())) <= MOST
 
 
@@ -205,7 +207,7 @@ def test_a_task_that_ray_cancels_is_done_again(cluster: Cluster, job: SlowJob) -
     """
     job = replace(job, score_s=0.5)  # longest, so that tasks come to wait at actors
     running = flow(20, job, Stages(slow_stages.read_slowly, SlowScorer, slow_stages.encode))
-    least = {"_decoded": 1, "_scored": ROOM.actors + 1}  # that are there, so that one is not begun
+    least = {"_decoded": 1, "_scored": CAPACITY.actors + 1}  # pending, so that one is not begun
 
     def cancel(_: int) -> None:
         for stage, count in list(least.items()):
@@ -333,7 +335,7 @@ def test_jobs_whose_actors_hold_all_cores_give_way_to_their_readers(
     cluster: Cluster, job: SlowJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By hand: each actor of two jobs requests one of two cores; no reader gets half a core."""
-    monkeypatch.setattr(flow_module, "STUCK_S", 2.0)
+    monkeypatch.setattr(flow_module, "STALL_S", 2.0)
     ran: dict[int, list[int]] = {}
 
     def run(number: int) -> None:
@@ -356,7 +358,7 @@ def test_actors_release_cores_that_scored_tasks_wait_for(
 
     Then four actors hold half a core each, all of two cores, and each has scored, so none is idle.
     """
-    monkeypatch.setattr(flow_module, "STUCK_S", 2.0)
+    monkeypatch.setattr(flow_module, "STALL_S", 2.0)
     job = replace(job, start_s=1.0, score_s=0.5)
     shared = cluster.add_node(num_cpus=CORES, num_gpus=1, object_store_memory=100 << 20)
     holder = ray.remote(slow_stages.Idle).options(num_cpus=0, num_gpus=1).remote()

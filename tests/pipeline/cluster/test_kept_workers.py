@@ -13,7 +13,7 @@ JOB = """
 import sys
 from pathlib import Path
 import ray
-from pipeline.cluster.flow import Flow, Room, Stages
+from pipeline.cluster.flow import Capacity, Flow, Stages
 from pipeline.cluster.joining import join_or_start
 from pipeline.stop import Stop
 from tests.support import slow_stages
@@ -23,7 +23,8 @@ cores = ray.cluster_resources()["CPU"]
 job = slow_stages.SlowJob(Path(sys.argv[1]), score_s=1.7)
 flow = Flow(
     Stages(slow_stages.read, slow_stages.SlowScorer, None),
-    Room(1, 1), range(6), job, (job, "cpu"), {"num_cpus": cores - 0.1}, {"num_cpus": 0.1}, Stop(),
+    Capacity(1, 1), range(6), job, (job, "cpu"), {"num_cpus": cores - 0.1}, {"num_cpus": 0.1},
+    Stop(),
 )
 assert len(list(flow.run())) == 6
 """

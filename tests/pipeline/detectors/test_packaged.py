@@ -49,7 +49,7 @@ OF_DIFFERENCES: dict[str, Callable[[Tensors], None]] = {
 
 
 def check(with_features: bool) -> None:
-    with pytest.raises(UsageError, match=r"the installed detector is damaged: .*; install anew"):
+    with pytest.raises(UsageError, match=r"the installed detector is damaged: .*; reinstall it"):
         packaged_network(with_features)
 
 

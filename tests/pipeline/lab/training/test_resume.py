@@ -41,7 +41,7 @@ def test_a_damaged_file_says_what_to_do(tmp_path: Path, length: int) -> None:
     write_state(path, {**STATE, "network": {"w": torch.zeros(100)}})
     assert read_state(path)["origin"] == STATE["origin"]
     path.write_bytes(path.read_bytes()[:length])
-    with pytest.raises(UsageError, match=r"last\.pt is damaged; delete it to start anew"):
+    with pytest.raises(UsageError, match=r"last\.pt is damaged; delete it to start over"):
         read_state(path)
 
 
