@@ -11,6 +11,7 @@ from tests.support.slow_stages import SlowJob, notes_of
 # The actor holds the cores, and takes longer for a task than Ray lets a worker idle by itself.
 JOB = """
 import sys
+from collections import deque
 from pathlib import Path
 import ray
 from pipeline.cluster.flow import Capacity, Flow, Stages
@@ -23,7 +24,8 @@ cores = ray.cluster_resources()["CPU"]
 job = slow_stages.SlowJob(Path(sys.argv[1]), score_s=1.7)
 flow = Flow(
     Stages(slow_stages.read, slow_stages.SlowScorer, None),
-    Capacity(1, 1), range(6), job, (job, "cpu"), {"num_cpus": cores - 0.1}, {"num_cpus": 0.1},
+    Capacity(1, 1), deque(range(6)), job, (job, "cpu"),
+    {"num_cpus": cores - 0.1}, {"num_cpus": 0.1},
     Stop(),
 )
 assert len(list(flow.run())) == 6

@@ -13,6 +13,7 @@ from tests.support.sockets import is_loopback, listening
 # A tiny job: tasks through an actor; then it waits, so that its processes can be looked at.
 JOB = """
 import sys
+from collections import deque
 from pathlib import Path
 from pipeline.cluster.flow import Capacity, Flow, Stages
 from pipeline.cluster.shares import start_ray
@@ -24,7 +25,7 @@ shares = start_ray(RunningSettings(num_actors=1), 2)
 job = slow_stages.SlowJob(Path(sys.argv[1]))
 stages = Stages(slow_stages.read, slow_stages.SlowScorer, slow_stages.encode)
 options = {"num_cpus": 0.25}
-flow = Flow(stages, Capacity(1, 1), [0, 1, 2], job, (job, "cpu"), options, options, Stop())
+flow = Flow(stages, Capacity(1, 1), deque([0, 1, 2]), job, (job, "cpu"), options, options, Stop())
 for count, _ in enumerate(flow.run(), 1):
     if count == 2:  # an actor and workers are at work
         print("looks", flush=True)
