@@ -134,7 +134,7 @@ def _add_entries(
         )  # fmt: skip
         if versions.create(version.number, version):
             return len(new)
-    raise LedgerError("the list of forgotten photos is changed by others all the time; try again")
+    raise LedgerError("the list of forgotten photos is being changed by others; try again later")
 
 
 def _when(store: Store, kind: EntryKind) -> float:

@@ -157,7 +157,8 @@ def test_what_a_worker_raised_is_the_cause(cluster: Cluster, job: SlowJob) -> No
         "a worker could not continue: ValueError: the weights are for another network"
     )
     full = Stages(slow_stages.read, SlowScorer, slow_stages.full_disk)
-    with pytest.raises(LedgerError, match=r"go on: OSError: \[Errno 28\] No space left on device$"):
+    problem = r"continue: OSError: \[Errno 28\] No space left on device$"
+    with pytest.raises(LedgerError, match=problem):
         done(flow(3, job, full))
 
 
