@@ -7,10 +7,8 @@ twice. The ledger counts a task only once, so the only harm is double cost.
 import random
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 
-from pipeline.ledger.bounded_map import bounded_map
-from pipeline.ledger.ledger import READERS, Ledger
+from pipeline.ledger.ledger import Ledger
 from pipeline.stages.task import TaskSummary
 
 
@@ -29,7 +27,8 @@ def skip_recorded_elsewhere(
     for done in summaries:
         yield done
         if done.lost_race and pending:
-            yield from _summaries(ledger, _remove_recorded(pending, ledger))
+            for record in ledger.records(_remove_recorded(pending, ledger)):
+                yield TaskSummary(record.task, record.metrics)
 
 
 def _remove_recorded(pending: deque[int], ledger: Ledger) -> list[int]:
@@ -40,10 +39,3 @@ def _remove_recorded(pending: deque[int], ledger: Ledger) -> list[int]:
     if pending:
         pending.rotate(-random.randrange(len(pending)))
     return [task for task in before if task not in unrecorded]
-
-
-def _summaries(ledger: Ledger, tasks: list[int]) -> Iterator[TaskSummary]:
-    """Yield the summaries of recorded tasks, read from their records."""
-    with ThreadPoolExecutor(READERS) as pool:
-        for record in bounded_map(pool, ledger.record, tasks, READERS):
-            yield TaskSummary(record.task, record.metrics)

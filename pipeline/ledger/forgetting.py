@@ -90,6 +90,11 @@ def read_forgotten(store: Store) -> Forgotten:
     return _read(versions, numbers[-1]) if numbers else Forgotten()
 
 
+def forgotten_number(store: Store) -> int:
+    """Return the version number of the list of forgotten photos; costs one listing."""
+    return Versions(store, PREFIX).latest()
+
+
 def forget(store: Store, image_ids: Iterable[str], who: str = "", why: str = "") -> int:
     """Hide these photos from readers and later runs; return how many were not forgotten yet.
 

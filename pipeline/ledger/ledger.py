@@ -8,7 +8,7 @@ repeated or comes too late leaves at most files that no record names. See `layou
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -182,10 +182,11 @@ class Ledger:
             raise RecordError(key, f"it is that of task {record.task}", TaskRecord.advice)
         return record
 
-    def records(self) -> Iterator[TaskRecord]:
-        """Yield the records of all tasks that are done, by number, with few in memory at once."""
+    def records(self, tasks: Iterable[int] | None = None) -> Iterator[TaskRecord]:
+        """Yield the records of tasks, None for all that are done; few are in memory at once."""
         with ThreadPoolExecutor(READERS) as pool:
-            yield from bounded_map(pool, self.record, self._recorded(), READERS)
+            numbers = self._recorded() if tasks is None else tasks
+            yield from bounded_map(pool, self.record, numbers, READERS)
 
     def finish(self, about: Mapping[str, Any]) -> Manifest:
         """Commit the run: check that nothing is missing, then create the manifest.

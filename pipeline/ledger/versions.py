@@ -44,6 +44,10 @@ class Versions:
         names = (info.key.removeprefix(self.prefix) for info in self.store.list(self.prefix))
         return sorted(int(found[1]) for name in names if (found := _NAME.fullmatch(name)))
 
+    def latest(self) -> int:
+        """Return the highest number, 0 if there is none."""
+        return max(self.numbers(), default=0)
+
     def read(self, number: int, kind: type[RecordT]) -> RecordT:
         """Read one version. Raises RecordError."""
         key = self.key(number)

@@ -27,6 +27,7 @@ from pipeline.ledger.replaced import RESTORE
 from pipeline.storage.store import Store
 
 READERS = 32  # manifests fetched at a time
+PUBLISH_ROUNDS = 10  # attempts to publish what is live, if it changes during each
 TICK_S = 0.001  # between two commits, or versions, if the earlier one is in the clock's future
 
 State = Literal["live", "candidate", "trial", "withdrawn"]

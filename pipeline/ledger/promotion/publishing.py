@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import LedgerError
-from pipeline.ledger.channels.channel import read_channel
-from pipeline.ledger.channels.live import Standing, standing
-from pipeline.ledger.forgetting import read_forgotten
+from pipeline.ledger.channels.channel import versions_of
+from pipeline.ledger.channels.live import PUBLISH_ROUNDS, Standing, standing
+from pipeline.ledger.forgetting import forgotten_number
 from pipeline.ledger.promotion.crop_files import LiveFile, live_files, run_prefix
 from pipeline.ledger.promotion.published_index import (
     UNKNOWN,
@@ -29,7 +29,6 @@ from pipeline.ledger.reader import Run
 from pipeline.storage.store import Store
 
 COPIES = 16  # objects copied at a time
-ROUNDS = 10  # attempts, if what is live changes during each
 
 
 @dataclass(frozen=True)
@@ -55,11 +54,11 @@ def publish_files(store: Store, channel: str, recheck: bool = False) -> Publishe
 
     Raises LedgerError if two live photos have one name (nothing is changed then), if the bytes of a
     crop no longer exist anywhere (all other names are published then), and if what is live changes
-    in each of ROUNDS attempts; RecordError if the index is damaged.
+    in each of PUBLISH_ROUNDS attempts; RecordError if the index is damaged.
     """
     written: dict[str, str | None] = {}  # hash of each object written by this call; None: removed
     copied = removed = 0
-    for _ in range(ROUNDS):
+    for _ in range(PUBLISH_ROUNDS):
         versions, stored = _versions(store, channel), standing(store)
         live = live_files(store, stored, channel)
         before = read_published(store, channel)
@@ -85,7 +84,7 @@ def publish_files(store: Store, channel: str, recheck: bool = False) -> Publishe
 
 def _versions(store: Store, channel: str) -> tuple[int, int]:
     """Return the version numbers of the channel and of the list of forgotten photos."""
-    return read_channel(store, channel).number, read_forgotten(store).number
+    return versions_of(store, channel).latest(), forgotten_number(store)
 
 
 def _check_none_missing(channel: str, missing: Mapping[str, LiveFile]) -> None:

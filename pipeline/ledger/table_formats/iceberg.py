@@ -15,14 +15,13 @@ from collections.abc import Collection, Sequence
 from functools import partial
 
 from pipeline.errors import LedgerError
-from pipeline.ledger.channels.live import live_layers
+from pipeline.ledger.channels.live import PUBLISH_ROUNDS, live_layers
 from pipeline.ledger.known_runs import committed_run
 from pipeline.ledger.manifest import read_committed
 from pipeline.ledger.table_formats.iceberg_tables import CATALOGS_PREFIX, NAMESPACE, IcebergTables
 from pipeline.ledger.tables import TABLES
 from pipeline.storage.store import Store
 
-ROUNDS = 10  # attempts, if what is live changes during each
 IN_USE_S = 86_400  # a copy that no table names may be another publisher's until it is this old
 
 
@@ -58,11 +57,11 @@ def publish_live_as_iceberg(
     Runs that are no longer live are removed, and what they had replaced is back. Each table is
     committed separately. If what is live has changed by the end, all tables are updated again.
     Arguments and result are those of `publish_iceberg`. Raises LedgerError if what is live changes
-    in each of ROUNDS attempts.
+    in each of PUBLISH_ROUNDS attempts.
     """
     tables, live = IcebergTables(store, catalog, namespace), _live(store, channel)
     numbers: dict[str, int | None] = {}
-    for _ in range(ROUNDS):
+    for _ in range(PUBLISH_ROUNDS):
         for name, number in tables.update(partial(_fixed, live)).items():
             numbers[name] = numbers.get(name) if number is None else number
         published, live = live, _live(store, channel)
