@@ -2,8 +2,8 @@
 
 The highest score is not the best choice: scores have errors, and they ignore what a crop does to
 heads and text. `OverlapChooser` takes the crop with the highest value under the fitted rule
-(`pipeline.cropping.rule`), of which the network's scores are one part, and moves it to where that
-value is highest (`refine`). `ScoreChooser` is the published ranking.
+(`pipeline.cropping.rule`), of which the network's scores are one part, and then frames it exactly
+(`framed`). `ScoreChooser` is the published ranking.
 
 Guards take precedence in both: a crop that breaks none beats every crop that breaks one, and of
 two that break guards, the one that breaks them less wins (`pipeline.cropping.guards`).
@@ -25,10 +25,11 @@ from pipeline.cropping.confidence import (
     confidence_features,
     packaged_confidence,
 )
+from pipeline.cropping.crop_value import CropValue
 from pipeline.cropping.evidence import Evidence, evidence_of
 from pipeline.cropping.features import Preferred
-from pipeline.cropping.moved import best_moved
-from pipeline.cropping.rule import CropValue, Rule, packaged_rule
+from pipeline.cropping.framed import ValuedBoxes, best_framed
+from pipeline.cropping.rule import Rule, packaged_rule
 from pipeline.cropping.search import Score, farthest_points
 from pipeline.cropping.values import CandidateList, ListValues
 from pipeline.detectors import Detections
@@ -61,24 +62,21 @@ class OverlapChooser:
         return self._of_list(searched).values
 
     def best(self, searched: Sequence[ShapeSearch], count: int) -> list[Chosen]:
-        """See `Chooser.best`. The last of several is not moved: it is only there for a lead."""
-        lists = [one.candidates for one in searched]
-        known = [self._of_list(one) for one in searched]
-        values = [one.values for one in known]
-        guards = [active_guard(self.guard_of, one.shape) for one in searched]
-        values_of = [one.value_of for one in known]
-        best = best_moved(lists, values, values_of, guards, self.size_wh, count)
-        return [
-            chosen._replace(rivals=rivals_of(chosen.boxes, candidates, of_candidates))
-            for chosen, candidates, of_candidates in zip(best, lists, values, strict=True)
+        """See `Chooser.best`. The last of several is not framed: it is only there for a lead."""
+        valued = [
+            self._valued(one, one.candidates, known.values, known.framing)
+            for one, known in zip(searched, map(self._of_list, searched), strict=True)
         ]
+        return best_framed(valued, self.size_wh, count)
 
     def best_other(self, searched: ShapeSearch, boxes: Boxes, score: Score, count: int) -> Chosen:
         """See `Chooser.best_other`. The network's preferences are those among the candidates."""
-        value_of = self._of_list(searched).value_of
-        values = value_of(boxes / self._sides)
-        guard = active_guard(self.guard_of, searched.shape)
-        return best_moved([boxes], [values], [value_of], [guard], self.size_wh, count)[0]
+        known, boxes_rel = self._of_list(searched), boxes / self._sides
+        valued = self._valued(
+            searched, boxes, known.value_of(boxes_rel), known.framing_of(boxes_rel)
+        )
+        best = best_framed([valued], self.size_wh, count)[0]
+        return best._replace(rivals=None)  # those among all candidates are not known
 
     def confidence(self, searched: ShapeSearch, chosen: Chosen) -> list[float | None]:
         """See `Chooser.confidence`."""
@@ -116,6 +114,12 @@ class OverlapChooser:
             return plain
         return plain.in_circle(CandidateList.of(searched.candidates, self.size_wh))
 
+    def _valued(
+        self, searched: ShapeSearch, boxes: Boxes, values: FloatArray, framing: FloatArray
+    ) -> ValuedBoxes:
+        known, guard = self._of_list(searched), active_guard(self.guard_of, searched.shape)
+        return ValuedBoxes(boxes, values, framing, known.value_of, known.framing_of, guard)
+
     def _plain(self, searched: ShapeSearch) -> ListValues:
         """Return the values of candidates, treating circles as squares; cached for each list."""
         ratio, posterior_mean = self._ratio_rel(searched.shape), searched.found.posterior_mean
@@ -124,7 +128,7 @@ class OverlapChooser:
             known = CandidateList.of(searched.candidates, self.size_wh)
             preferred = Preferred.of(known.boxes_rel, posterior_mean)
             value_of = CropValue.of(self.rule, self._evidence, preferred, ratio)
-            self._plain_lists[key] = ListValues.of(value_of, known)
+            self._plain_lists[key] = ListValues.of(value_of, value_of.framing(self.rule), known)
         return self._plain_lists[key]
 
     def _ratio_rel(self, shape: Shape) -> float | None:

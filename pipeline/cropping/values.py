@@ -13,11 +13,11 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.boxes import Boxes, FloatArray, iou
+from pipeline.cropping.crop_value import CropValue, Terms
 from pipeline.cropping.ends import EndCuts
 from pipeline.cropping.extents import Extents
 from pipeline.cropping.features import FEATURES, Preferred
 from pipeline.cropping.penalties import Cuts
-from pipeline.cropping.rule import CropValue, Terms
 
 # Number of cached lists: about 10 MB for eight sizes of photos with five ratios. For lists longer
 # than LONGEST_WITH_OVERLAPS, that is for `free`, the matrix of overlaps is not worth its memory.
@@ -59,26 +59,38 @@ class ListValues(NamedTuple):
     """The values of a list of candidates."""
 
     value_of: CropValue  # gives comparable values of other boxes
+    framing_of: CropValue  # gives the values that compare boxes at one place
     agreement: FloatArray  # [N] before penalties
     values: FloatArray  # [N]
+    framing_agreement: FloatArray  # [N] of `framing_of`, before penalties
+    framing: FloatArray  # [N] of `framing_of`
     gaze_possible: float  # the largest share of the gaze map inside any of them
 
     @classmethod
-    def of(cls, value_of: CropValue, candidates: CandidateList) -> ListValues:
+    def of(
+        cls, value_of: CropValue, framing_of: CropValue, candidates: CandidateList
+    ) -> ListValues:
         """Value candidates. value_of: prefers some of them; not of a circle, see `in_circle`."""
         boxes, extents, _ = candidates
         terms = value_of.terms
         overlap = candidates.overlap(terms.preferred)
         features = terms.features(value_of.evidence, boxes, extents, overlap)
         possible = float(features[FEATURES.index("gaze_inside")].max())
-        agreement = terms.agreement(features)
-        return cls(value_of, agreement, agreement - terms.penalty(extents), possible)
+        agreement, framing = terms.agreement(features), framing_of.terms.agreement(features)
+        return cls(
+            value_of, framing_of, agreement, agreement - terms.penalty(extents),
+            framing, framing - framing_of.terms.penalty(extents), possible,
+        )  # fmt: skip
 
     def in_circle(self, candidates: CandidateList) -> ListValues:
         """Return the values for a shape of which people see the inscribed circle."""
         value_of = self.value_of.in_circle()
+        framing_of = self.framing_of.in_circle()
         values = self.agreement - value_of.terms.penalty(candidates.extents)
-        return self._replace(value_of=value_of, values=values)
+        framing = self.framing_agreement - framing_of.terms.penalty(candidates.extents)
+        return self._replace(
+            value_of=value_of, framing_of=framing_of, values=values, framing=framing
+        )
 
 
 class StackedValues:

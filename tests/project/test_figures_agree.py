@@ -96,11 +96,14 @@ def test_costs() -> None:
 
 def test_weights_of_the_penalties() -> None:
     """The table has each weight of the packaged rule; `heads` has two more, told beside it."""
-    rule = json.loads((ROOT / "pipeline" / "cropping" / "choice.json").read_text())["penalties"]
+    choice = json.loads((ROOT / "pipeline" / "cropping" / "choice.json").read_text())
+    rule = choice["penalties"]
     page = (ROOT / "docs" / "CHOICE.md").read_text()
     told = dict(re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", page, re.MULTILINE))
     of_heads = {"head_cut": rule.pop("head_cut"), "head_fade": rule.pop("head_fade")}
     assert {name: float(weight) for name, weight in told.items()} == rule
     assert "`head_cut`, which is 1.1." in page
     assert "(`head_fade`, .5)" in page
+    framing = re.findall(r"^\| `(\w+)` \| ([\d.]+) \| ([\d.]+) \|$", page, re.MULTILINE)
+    assert {name: float(weight) for name, _, weight in framing} == choice["framing"]
     assert of_heads == {"head_cut": pytest.approx(1.1 - 0.5), "head_fade": 0.5}

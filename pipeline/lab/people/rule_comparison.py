@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,9 @@ def read_rule(path: Path) -> Rule:
     """Read the rule from a file like `pipeline/cropping/choice.json`. Raises UsageError."""
     try:
         rule = Rule.from_json(json.loads(path.read_text(encoding="utf-8-sig")))
-        numbers = np.hstack([np.ravel(value).astype(float) for value in vars(rule).values()])
+        agreement = (rule.overlap, rule.gaze, rule.free, rule.gaze_weight, rule.gaze_pull)
+        weights = (astuple(rule.penalties), astuple(rule.framing))
+        numbers = np.hstack([np.ravel(value).astype(float) for value in (*agreement, *weights)])
     except OSError as error:
         raise UsageError(f"--rule {path} cannot be read: {error.strerror}") from error
     except UsageError as error:  # its message is specific already

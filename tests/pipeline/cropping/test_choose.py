@@ -115,10 +115,11 @@ def test_choice_is_the_value_of_the_box_that_is_returned() -> None:
 
 @pytest.mark.parametrize("number", range(8))
 def test_crops_are_clearly_different_after_they_are_moved(number: int) -> None:
-    """Whatever is seen. And none is passed over: what is better is like one that is ranked before.
+    """Whatever is seen. And none is passed over: what is better is at the place of an earlier one.
 
-    Both are told here from the boxes alone: by the areas that crops share, and by levels and values
-    of all candidates.
+    A place is that of a candidate that is as good at least, and like the earlier crop. Both are
+    told here from the boxes alone: by the areas that crops share, and by levels and values of all
+    candidates.
     """
     random = np.random.default_rng(number)
     size = (int(random.integers(200, 2000)), int(random.integers(200, 2000)))
@@ -143,17 +144,19 @@ def test_crops_are_clearly_different_after_they_are_moved(number: int) -> None:
         for rank, box in enumerate(chosen.boxes):
             level, choice = chosen.levels_or_zero[rank], chosen.choice[rank]
             is_better = (levels < level) | ((levels == level) & (values > choice + 1e-9))
-            assert not (free & is_better).any()
-            shared = shared_area(box, chosen.boxes[rank + 1 :])
-            areas = area(chosen.boxes[rank + 1 :])
-            assert (shared < 0.7 * (area(box) + areas - shared)).all()
-            shared = shared_area(box, candidates)
-            free &= shared < 0.7 * (area(box) + area(candidates) - shared)
+            for passed in np.flatnonzero(free & is_better):
+                as_good = (levels < levels[passed]) | (
+                    (levels == levels[passed]) & (values >= values[passed])
+                )
+                assert (as_good & ~free & is_like(candidates[passed], candidates)).any()
+            assert not is_like(box, chosen.boxes[rank + 1 :]).any()
+            free &= ~is_like(box, candidates)
 
 
-def shared_area(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+def is_like(box: np.ndarray, others: np.ndarray) -> np.ndarray:
     sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
-    return np.asarray(np.prod(np.clip(sides, 0, None), axis=1))
+    shared = np.prod(np.clip(sides, 0, None), axis=1)
+    return np.asarray(shared >= 0.7 * (area(box) + area(others) - shared))
 
 
 def test_a_lead_is_over_a_crop_that_breaks_guards_no_more() -> None:
@@ -239,5 +242,5 @@ def test_a_circle_alone_is_penalised_for_what_its_rim_cuts() -> None:
         chooser.values(ShapeSearch(parse_shape(name), square, scored(square, [0.0])))[0]
         for name in ("1:1", "circle")
     )
-    rule = packaged_rule()
+    rule = packaged_rule().penalties
     assert plain - circle >= rule.things + rule.objects + rule.tops - 1e-3

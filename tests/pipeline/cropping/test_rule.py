@@ -1,13 +1,15 @@
 """The fitted rule: features and values by hand, and its treatment of heads, gaps and text."""
 
 import json
+from dataclasses import fields
 
 import numpy as np
 import pytest
 
+from pipeline.cropping.crop_value import CropValue
 from pipeline.cropping.evidence import evidence_of
 from pipeline.cropping.features import FEATURES, FREE_FEATURES, Preferred, features_of
-from pipeline.cropping.rule import CropValue, Rule, distance_of, packaged_rule
+from pipeline.cropping.rule import PenaltyWeights, Rule, distance_of, packaged_rule
 from pipeline.detectors import Attention, Detections
 
 EVEN = np.full((4, 4), 1 / 16)
@@ -72,10 +74,12 @@ def test_the_network_s_scores_count_by_softmax() -> None:
 def rule_of(**changes: object) -> Rule:
     """A rule in which nothing counts, but for the changes."""
     zero = {"overlap": np.zeros((2, 9)), "gaze": np.zeros((2, 9)), "free": np.zeros(11)}
-    names = ("heads", "head_cut", "head_fade", "objects", "text")
-    more = ("whole_heads", "things", "tops", "sides", "head_ends", "sights")
-    weights = dict.fromkeys((*names, *more), 0.0)
-    return Rule(**{**zero, "gaze_weight": (0.0, 0.0), "gaze_pull": 0.0, **weights, **changes})
+    names = {field.name for field in fields(PenaltyWeights)}
+    weights = {**dict.fromkeys(names, 0.0), **{n: v for n, v in changes.items() if n in names}}
+    penalties = PenaltyWeights(**weights)
+    rest = {name: value for name, value in changes.items() if name not in names}
+    both = {"penalties": penalties, "framing": penalties}
+    return Rule(**{**zero, "gaze_weight": (0.0, 0.0), "gaze_pull": 0.0, **both, **rest})
 
 
 def test_the_value_by_hand() -> None:
@@ -177,7 +181,7 @@ def test_the_packaged_rule_is_complete_and_says_where_it_is_from() -> None:
     with pytest.raises(KeyError):
         Rule.from_json({name: values[name] for name in values if name != "free"})
     assert packaged_rule().overlap.shape == (2, 9)
-    assert packaged_rule().heads > 0
+    assert packaged_rule().penalties.heads > 0
 
 
 def test_where_crops_are_equally_good_the_one_near_the_gaze_wins() -> None:

@@ -5,10 +5,11 @@ import pytest
 
 from pipeline.boxes import FloatArray, iou
 from pipeline.cropping.candidates import for_shape
+from pipeline.cropping.crop_value import CropValue
 from pipeline.cropping.evidence import evidence_of
 from pipeline.cropping.features import Preferred
 from pipeline.cropping.refine import extents_of, neighbours
-from pipeline.cropping.rule import CropValue, packaged_rule
+from pipeline.cropping.rule import packaged_rule
 from pipeline.cropping.values import CandidateList, ListValues, StackedValues
 from pipeline.detectors import Attention, Detections
 from pipeline.shapes import parse_shape, parse_shapes
@@ -82,7 +83,7 @@ def test_long_lists_have_no_matrix_and_the_same_overlap() -> None:
 
 def test_a_list_s_values_and_the_most_gaze_inside_one() -> None:
     value_of, boxes_rel = values_of_shapes()[1]
-    told = ListValues.of(value_of, listed("9:16"))
+    told = ListValues.of(value_of, value_of, listed("9:16"))
     np.testing.assert_allclose(told.values, value_of(boxes_rel), atol=1e-12)
     gaze, *_ = value_of.evidence.maps.inside(boxes_rel)
     assert told.gaze_possible == pytest.approx(gaze.max())
@@ -90,7 +91,7 @@ def test_a_list_s_values_and_the_most_gaze_inside_one() -> None:
 
 def test_a_circle_s_values_are_those_of_its_own_value() -> None:
     square, boxes_rel = values_of_shapes()[0]
-    circle = ListValues.of(square, listed("1:1")).in_circle(listed("1:1"))
+    circle = ListValues.of(square, square, listed("1:1")).in_circle(listed("1:1"))
     np.testing.assert_allclose(circle.values, circle.value_of(boxes_rel), atol=1e-12)
     assert np.abs(circle.values - square(boxes_rel)).max() > 1e-3
 

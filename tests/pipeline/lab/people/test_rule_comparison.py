@@ -118,7 +118,9 @@ def test_overlap_is_a_mean_over_people() -> None:
 
 def test_a_rule_beside_itself_and_beside_one_that_shuns_gaze() -> None:
     rule = packaged_rule()
-    away = replace(rule, gaze=-rule.gaze, overlap=-rule.overlap, gaze_pull=-5.0, heads=0.0)
+    headless = replace(rule.penalties, heads=0.0)
+    changed = {"penalties": headless, "framing": headless}
+    away = replace(rule, gaze=-rule.gaze, overlap=-rule.overlap, gaze_pull=-5.0, **changed)
     photos = [photo(column=column, **looked_at(50 + 100 * column)) for column in (0, 3)]
     same = comparison_report(photos, rule, rule, resamples=50)
     assert {part["difference"]["mean"] for part in same.values()} == {0.0}
@@ -144,7 +146,9 @@ def test_the_choice_is_that_of_the_rule_that_is_given() -> None:
     assert crops[place][2] > 350  # the packaged one takes the right, where the gaze is
     named = choose_held_out(seen, rule=rule).crops
     assert all(np.array_equal(a, b) for a, b in zip(crops, named, strict=True))
-    strict = choose_held_out(seen, rule=replace(rule, heads=50.0, head_fade=0.0)).crops
+    headful = replace(rule.penalties, heads=50.0, head_fade=0.0)
+    strict_rule = replace(rule, penalties=headful, framing=headful)
+    strict = choose_held_out(seen, rule=strict_rule).crops
     assert strict[place][0] < 8  # nearly all that counts is the sure head at the left
 
 

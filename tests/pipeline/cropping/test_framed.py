@@ -1,0 +1,134 @@
+"""The framing of crops at their place, calculated by hand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipeline.boxes import iou
+from pipeline.cropping.candidates import for_shape
+from pipeline.cropping.choose import OverlapChooser
+from pipeline.cropping.chooser import ShapeSearch
+from pipeline.cropping.chosen import Chosen
+from pipeline.cropping.decide import GuardPolicy, PhotoGuards
+from pipeline.cropping.features import FEATURES
+from pipeline.cropping.protected import protected_of
+from pipeline.cropping.rule import PenaltyWeights, Rule
+from pipeline.cropping.search import exhaustive
+from pipeline.detectors import Attention, Detections
+from pipeline.shapes import parse_shape
+
+SIZE = (300, 100)
+NONE = PenaltyWeights(**dict.fromkeys(PenaltyWeights.__dataclass_fields__, 0.0))
+# People look at x = 90. The largest square around it, 40 to 140, shows a third of the thing.
+# One that leaves the thing out ends at 120, and its IoU with that square is 80 / 120.
+THING = (120.0, 0.0, 180.0, 100.0)
+
+
+def rule_of(penalty: float, framing: float) -> Rule:
+    """Only the size, the distance from the mean of gaze and things that are cut count."""
+    overlap = np.zeros((2, 9))
+    overlap[0, FEATURES.index("size")] = 1.0
+    return Rule(
+        overlap=overlap,
+        gaze=np.zeros((2, 9)),
+        free=np.zeros(11),
+        gaze_weight=(0.0, 0.0),
+        gaze_pull=1.0,
+        penalties=replace(NONE, things=penalty),
+        framing=replace(NONE, things=framing),
+    )
+
+
+def searched(name: str = "1:1") -> ShapeSearch:
+    shape = parse_shape(name)
+    candidates = for_shape(*SIZE, shape)
+    (found,) = exhaustive([candidates], lambda some: np.zeros(len(some)))
+    return ShapeSearch(shape, candidates, found)
+
+
+def chooser(rule: Rule, thing: tuple[float, ...] = THING) -> OverlapChooser:
+    gaze = np.zeros((10, 30))
+    gaze[:, 8:10] = 1 / 20  # columns from 80 to 100
+    attention = Attention(gaze, gaze, np.zeros((0, 4)), np.zeros(0))
+    things = Detections(np.array([thing], np.float32), np.ones(1, np.float32), ["thing"], attention)
+    return OverlapChooser(things, SIZE, rule=rule)
+
+
+def chosen(rule: Rule, count: int = 1, name: str = "1:1") -> Chosen:
+    return chooser(rule).best([searched(name)], count)[0]
+
+
+def test_a_cut_thing_moves_a_crop_at_its_place_only() -> None:
+    """Squares of 100 that are 17 or less apart have an IoU of .7 or more: 83 / 117."""
+    plain, framed, elsewhere = (
+        chosen(rule_of(*weights)).boxes[0] for weights in ((0.0, 0.0), (0.0, 1.0), (1.0, 1.0))
+    )
+    assert plain.tolist() == pytest.approx([40, 0, 140, 100], abs=1)
+    assert elsewhere.tolist() == pytest.approx([20, 0, 120, 100], abs=1)
+    assert framed.tolist() == pytest.approx([24, 0, 124, 100], abs=2)  # as far as the place allows
+    assert iou(plain, framed) >= 0.7
+
+
+def test_the_choice_is_the_value_of_the_place() -> None:
+    """Framing leaves the best place, whose value is what decided and what the lead is counted from.
+
+    The value of a largest square is 1 less the squared distance from the mean of gaze.
+    """
+    rule = rule_of(0.0, 1.0)
+    best = chosen(rule, 2)
+    of_candidates = chooser(rule).values(searched())
+    assert best.choice[0] == pytest.approx(of_candidates.max())
+    moved = (best.boxes[0, 0] + best.boxes[0, 2]) / 2 / 300 - 0.3
+    assert 1 - moved**2 < best.choice[0] - 0.001  # the framed crop itself has less
+    assert best.lead(0) == best.choice[0] - best.choice[1] > 0
+    assert best.rivals is not None
+    assert best.rivals[0] <= best.choice[1] + 1e-9
+
+
+def test_the_next_crop_is_at_another_place() -> None:
+    """Boxes like the one that has decided the first place are not ranked after its framed crop."""
+    rule = rule_of(0.0, 1.0)
+    first, second, *_ = chosen(rule, 4).boxes
+    place = searched().candidates[chooser(rule).values(searched()).argmax()]
+    assert iou(first, place) >= 0.7
+    assert iou(second, place) < 0.7
+    assert iou(second, first) < 0.7
+
+
+def test_a_free_crop_is_not_framed() -> None:
+    """Its edges are part of the choice of its place, so the other weights count there."""
+    free = np.zeros(11)
+    free[FEATURES.index("size_squared")] = -1.0
+    boxes = [
+        chosen(replace(rule_of(0.0, framing), free=free), name="free").boxes[0]
+        for framing in (0.0, 50.0)
+    ]
+    assert np.array_equal(*boxes)
+
+
+def test_framing_of_a_circle_counts_what_its_square_cuts() -> None:
+    """The square with .93 of the side has to leave a thing from 130 on out: 3.5 pixels less."""
+    rule = rule_of(0.0, 1.0)
+    thing = (130.0, 0.0, 180.0, 100.0)
+    square, circle = (
+        chooser(rule, thing).best([searched(name)], 1)[0].boxes[0] for name in ("1:1", "circle")
+    )
+    assert square[2] == pytest.approx(130, abs=1)
+    assert circle[2] == pytest.approx(133.5, abs=1)
+
+
+def test_a_framed_crop_breaks_guards_no_more_than_its_place() -> None:
+    """A head from 12 to 36 is left out at the place; the framing would show half of it."""
+    head = np.array([[0.04, 0.1, 0.12, 0.4]])
+    made = chooser(rule_of(0.0, 1.0))
+    attention = made.objects.attention
+    assert attention is not None
+    with_head = replace(attention, heads_rel=head, likelihood=np.ones(1))
+    objects = replace(made.objects, attention=with_head)
+    guards = PhotoGuards(GuardPolicy.read("heads=0.3"), protected_of(objects, SIZE, 0.3))
+    guarded = replace(made, objects=objects, guard_of=guards).best([searched()], 1)[0]
+    assert guarded.passes(0)
+    assert guarded.boxes[0, 0] >= 34  # .05 of the head, 1.2 pixels, may show
+    assert guarded.boxes[0, 2] < 130  # it is framed nevertheless: less of the thing shows
+    assert made.best([searched()], 1)[0].boxes[0, 0] < 28
