@@ -127,8 +127,9 @@ def verify_run(store: Store, run_id: str) -> Verification:
     """Hash every file of a committed run again, and check that rows out are rows in.
 
     Its files are data files, lists, and crops that are objects below `crops/`; published copies are
-    not read. Replacement records account for rows removed with forgotten photos. Raises what
-    `committed_run` raises, and RecordError where the run's records cannot be read.
+    not read (see `publishing.deviation`). Replacement records account for rows removed with
+    forgotten photos. Raises what `committed_run` raises, and RecordError where the run's records
+    cannot be read.
     """
     manifest = committed_run(store, run_id)
     found, seen = Verification(run_id), _Seen()

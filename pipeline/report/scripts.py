@@ -97,7 +97,7 @@ class PageWriter:
         for name in ("style.css", *scripts):
             self.write(f"app/{name}", (app / name).read_bytes())
 
-    def _on_written(self, written: "Future[None]") -> None:
+    def _on_written(self, written: "Future[str]") -> None:
         self._free.release()
         if (failure := written.exception()) is not None:
             self._failures.append(failure)

@@ -71,9 +71,10 @@ class FsspecBackend:
                 raise ObjectTooLargeError(f"{info.bytes} bytes, at most {max_bytes} are read")
         return bytes(_once(self._fs.cat_file, self._path(key)))
 
-    def put(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: bytes) -> str:
         with self._writing:
             _once(self._fs.pipe_file, self._path(key), data)
+        return ""
 
     def create(self, key: str, data: bytes) -> None:
         with self._writing:

@@ -31,8 +31,8 @@ class LocalBackend:
     def get(self, key: str, etag: str | None, max_bytes: int | None) -> bytes:
         return read_file(self._root / key, etag, max_bytes)
 
-    def put(self, key: str, data: bytes) -> None:
-        self._publish(key, data, os.replace)
+    def put(self, key: str, data: bytes) -> str:
+        return self._publish(key, data, os.replace)
 
     def create(self, key: str, data: bytes) -> None:
         self._publish(key, data, _link)
@@ -76,7 +76,8 @@ class LocalBackend:
                 with suppress(FileNotFoundError):  # it was removed since the walk began
                     yield _info(path.relative_to(self._root).as_posix(), path.stat())
 
-    def _publish(self, key: str, data: bytes, place: Callable[[Path, Path], None]) -> None:
+    def _publish(self, key: str, data: bytes, place: Callable[[Path, Path], None]) -> str:
+        """Put a file in place; return its ETag, which stays the same when it gets its name."""
         target = self._root / key
         temporary = target.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
         try:
@@ -84,12 +85,14 @@ class LocalBackend:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())  # the content is on disk before the name is
+                etag = file_etag(os.fstat(file.fileno()))
             place(temporary, target)
             with suppress(FileNotFoundError):  # another deleted the object, and so its folder
                 _sync_folder(target.parent)
         finally:
             with suppress(FileNotFoundError, NotADirectoryError):
                 temporary.unlink()
+        return etag
 
 
 def read_file(path: Path, etag: str | None, max_bytes: int | None) -> bytes:

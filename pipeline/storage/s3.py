@@ -102,8 +102,9 @@ class S3Backend:
         except FileExistsError as error:  # 412 answers If-Match here, If-None-Match in `create`
             raise ObjectChangedError(f"the object no longer has the ETag {etag}") from error
 
-    def put(self, key: str, data: bytes) -> None:
-        _call(lambda client: client.put_object(**self._at(key), **_body(key, data)))
+    def put(self, key: str, data: bytes) -> str:
+        answer = _call(lambda client: client.put_object(**self._at(key), **_body(key, data)))
+        return str(answer.get("ETag", "")).strip('"')
 
     def create(self, key: str, data: bytes) -> None:
         _call(

@@ -40,9 +40,10 @@ class _SampleBackend:
             raise ObjectTooLargeError(f"{info.bytes} bytes, at most {max_bytes} are read")
         return self._objects[key]
 
-    def put(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: bytes) -> str:
         if self._keep:
             self._objects[key] = bytes(data)
+        return str(len(data))
 
     def create(self, key: str, data: bytes) -> None:
         if key in self._objects:

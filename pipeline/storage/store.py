@@ -30,16 +30,12 @@ from pipeline.storage.backend import (
     WithheldError,
 )
 from pipeline.storage.backoff import Backoff, RetryableError
+from pipeline.storage.keys import is_own_key
 from pipeline.storage.local import LocalBackend
 from pipeline.storage.traffic import add_traffic, count_request
 
 T = TypeVar("T")
 
-# Keys of the product's own making: run ids, hashes, numbers, never untrusted text.
-SAFE_KEY = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._=-]*(/[A-Za-z0-9_][A-Za-z0-9._=-]*)*")
-# Names of crops: from a template, with values of photos' addresses and lists that
-# `settings.crop_names` has made harmless. Letters and digits of any script.
-NAMED_KEY = re.compile(r"(?:crops|public)/[A-Za-z0-9._=-]+(?:/(?![._])[^/\\\x00-\x20]+)+")
 BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}|arn:[A-Za-z0-9:_-]+")  # as botocore accepts them
 FIRST_ANSWER_S = 5.0  # an attempt that is started by then may take another 5 s to connect
 PROBE_KEY = "runs/_probe/create-once"
@@ -71,14 +67,18 @@ class Store:
         add_traffic(read_bytes=len(data))
         return data
 
-    def write(self, key: str, data: bytes) -> None:
+    def write(self, key: str, data: bytes) -> str:
         """Write under a key that no other attempt uses, so that repeating it is harmless.
+
+        Return the ETag that listings give until the object is written again, or "" if the store
+        does not tell.
 
         Only published crops, their index, cards, galleries and Iceberg's hints change content.
         """
         _check_key(key)
-        self._try("put", lambda: self._backend.put(key, data), key)
+        etag = self._try("put", lambda: self._backend.put(key, data), key)
         add_traffic(written_bytes=len(data))
+        return etag
 
     def create_once(self, key: str, data: bytes) -> bool:
         """Create an object unless there is one; return whether it now holds `data`.
@@ -244,6 +244,5 @@ def check_reachable(uri: str) -> None:
 
 
 def _check_key(key: str) -> None:
-    named = ".." not in key and len(key.encode()) <= 1024 and NAMED_KEY.fullmatch(key)
-    if not named and (len(key) > 512 or not SAFE_KEY.fullmatch(key)):
+    if not is_own_key(key):
         raise ValueError(f"not a key of this product's own making: {key[:80]!r}")

@@ -104,8 +104,13 @@ def _publish_command(store: Store, channel: str, run_id: str = "") -> dict[str, 
     """
     run = read_committed(store, run_id) if run_id else None
     named = run is not None and "crop_files" in run.tables
-    command = f"runs.py publish-files {shlex.quote(store.uri)} --channel {channel}"
-    return {"publish_files": command if named or store.exists(index_key(channel)) else None}
+    has_names = named or store.exists(index_key(channel))
+    return {"publish_files": publishing_call(store, channel) if has_names else None}
+
+
+def publishing_call(store: Store, channel: str) -> str:
+    """Return the command that publishes a channel's named crops."""
+    return f"runs.py publish-files {shlex.quote(store.uri)} --channel {channel}"
 
 
 def _publish_hint(record: Mapping[str, Any]) -> list[str]:

@@ -18,6 +18,7 @@ from pipeline.ledger.forgetting import read_forgotten
 from pipeline.ledger.promotion.published_index import (
     index_key,
     public_prefix,
+    published_objects,
     readable_published,
 )
 from pipeline.ledger.reader import Run
@@ -76,7 +77,7 @@ def old_files(store: Store, stored: Standing) -> Iterator[tuple[str, str, Object
         shown = {public_prefix(channel) + row["name"] for row in rows}
         names = readable_published(store, channel) if index_key(channel) in indexes else ()
         without_object = {public_prefix(channel) + name for name in names} - shown
-        for info in store.list(public_prefix(channel)):
+        for info in published_objects(store, channel):
             if info.key not in shown:
                 without_object.discard(info.key)
                 yield PUBLISHED_FILE, "", info

@@ -1,20 +1,34 @@
 """Record which crops are published under which names of a channel.
 
-published/<channel>.parquet  name and hash of each object in public/<channel>/. Before a name is
-                             changed or removed, its hash becomes UNKNOWN here, since its content
-                             is not known if the writer is killed
+published/<channel>.parquet  of each object in public/<channel>/: its name, the SHA-256 of its
+                             content, and the ETag that it got when it was written. An object with
+                             another ETag was written by somebody else since, so its content is
+                             unknown
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from pipeline.errors import LedgerError, RecordError
 from pipeline.ledger.tables import decode_table, parquet_bytes
+from pipeline.storage.backend import ObjectInfo
+from pipeline.storage.keys import is_own_key
 from pipeline.storage.store import Store
 
-UNKNOWN = ""  # the hash of a name that is being changed
-INDEX = pa.schema([pa.field("name", pa.string()), pa.field("sha256", pa.string())])
+INDEX = pa.schema([pa.field(name, pa.string()) for name in ("name", "sha256", "etag")])
+
+
+@dataclass(frozen=True)
+class PublishedName:
+    """What was written under a name.
+
+    etag: "" in an index of an earlier release, so that the crop is copied again
+    """
+
+    sha256: str
+    etag: str
 
 
 def public_prefix(channel: str) -> str:
@@ -27,8 +41,13 @@ def index_key(channel: str) -> str:
     return f"published/{channel}.parquet"
 
 
-def read_published(store: Store, channel: str) -> dict[str, str]:
-    """Read the hash of each name published in a channel. Raises RecordError for a bad index."""
+def published_objects(store: Store, channel: str) -> Iterator[ObjectInfo]:
+    """Yield the objects in public/<channel>/, without files such as a file manager's own."""
+    return (info for info in store.list(public_prefix(channel)) if is_own_key(info.key))
+
+
+def read_published(store: Store, channel: str) -> dict[str, PublishedName]:
+    """Read a channel's index, by name. Raises RecordError for a bad index."""
     key = index_key(channel)
     try:
         data = store.read(key)
@@ -39,10 +58,13 @@ def read_published(store: Store, channel: str) -> dict[str, str]:
     except LedgerError as error:
         advice = "Delete it: the next publish-files copies all names again"
         raise RecordError(key, str(error), advice) from error
-    return dict(zip(table["name"].to_pylist(), table["sha256"].to_pylist(), strict=True))
+    names, hashes = (table[column].to_pylist() for column in ("name", "sha256"))
+    has_etags = "etag" in table.column_names
+    etags = table["etag"].to_pylist() if has_etags else [""] * len(names)
+    return dict(zip(names, map(PublishedName, hashes, etags), strict=True))
 
 
-def readable_published(store: Store, channel: str) -> dict[str, str]:
+def readable_published(store: Store, channel: str) -> dict[str, PublishedName]:
     """Read a channel's index; empty where it is damaged, which publishing reports."""
     try:
         return read_published(store, channel)
@@ -50,7 +72,11 @@ def readable_published(store: Store, channel: str) -> dict[str, str]:
         return {}
 
 
-def write_published(store: Store, channel: str, names: Mapping[str, str]) -> None:
-    """Write a channel's index: the hash of each name, or UNKNOWN."""
-    columns = {"name": list(names), "sha256": list(names.values())}
+def write_published(store: Store, channel: str, names: Mapping[str, PublishedName]) -> None:
+    """Write a channel's index."""
+    columns = {
+        "name": list(names),
+        "sha256": [one.sha256 for one in names.values()],
+        "etag": [one.etag for one in names.values()],
+    }
     store.write(index_key(channel), parquet_bytes(pa.table(columns, schema=INDEX)))

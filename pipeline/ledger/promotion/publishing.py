@@ -1,8 +1,10 @@
 """Publish the named crops that are live in a channel: copy what differs, remove what is not live.
 
 One index records which crop each name shows (`published_index`). Stores only have to create an
-object once, so the index cannot be updated by compare-and-swap. Instead, each publisher checks
-afterwards whether what is live has changed: of two, the one with the older version repeats.
+object once, so neither the index nor the objects can be updated by compare-and-swap: a publisher
+that another one has overtaken may still write both, and may be killed before it notices. So each
+publisher trusts an entry of the index only if the listed object has the ETag of the entry. It also
+checks afterwards whether what is live has changed: of two, the one with the older version repeats.
 """
 
 import hashlib
@@ -19,8 +21,9 @@ from pipeline.ledger.channels.live import PUBLISH_ROUNDS, Standing, standing
 from pipeline.ledger.forgetting import forgotten_number
 from pipeline.ledger.promotion.crop_files import LiveFile, live_files, run_prefix
 from pipeline.ledger.promotion.published_index import (
-    UNKNOWN,
+    PublishedName,
     public_prefix,
+    published_objects,
     read_published,
     readable_published,
     write_published,
@@ -41,44 +44,66 @@ class PublishedFiles:
     removed: int
 
 
-def publish_files(store: Store, channel: str, recheck: bool = False) -> PublishedFiles:
+@dataclass(frozen=True)
+class Deviation:
+    """How the published names of a channel differ from what is live in it.
+
+    changed: names that do not show their live crop, or may not, as somebody else wrote them
+    gone:    names that are not live
+    live:    the live crops, by name
+    index:   what was published, by name
+    """
+
+    changed: list[str]
+    gone: list[str]
+    live: Mapping[str, LiveFile]
+    index: Mapping[str, PublishedName]
+
+
+def deviation(store: Store, stored: Standing, channel: str) -> Deviation:
+    """Compare published names with what is live, by the index and one listing of the objects.
+
+    Raises LedgerError if two live photos have one name, and RecordError if the index is damaged.
+    """
+    live, index = live_files(store, stored, channel), read_published(store, channel)
+    prefix = public_prefix(channel)
+    listed = {o.key.removeprefix(prefix): o.etag for o in published_objects(store, channel)}
+    shown = {name: one.sha256 for name, one in index.items() if one.etag == listed.get(name)}
+    return Deviation(
+        changed=[name for name, file in live.items() if shown.get(name) != file.sha256],
+        gone=[name for name in listed if name not in live],
+        live=live,
+        index=index,
+    )
+
+
+def publish_files(store: Store, channel: str) -> PublishedFiles:
     """Make the published names of a channel show what is live in it.
 
-    recheck: also list the published objects, so that one that was deleted is copied again. One that
-        was overwritten is not noticed.
-
     If what is live changes meanwhile, or photos are forgotten, it publishes again, so that in the
-    end all names show the same version. If killed halfway, it leaves some names old and marked as
-    unknown in the index; the next call continues with whatever is live by then. An object that `gc`
-    removed before its run went live again is restored from the run's table.
+    end all names show the same version. If killed halfway, the next call continues with whatever is
+    live by then. An object that `gc` removed before its run went live again is restored from the
+    run's table.
 
     Raises LedgerError if two live photos have one name (nothing is changed then), if the bytes of a
     crop no longer exist anywhere (all other names are published then), and if what is live changes
     in each of PUBLISH_ROUNDS attempts; RecordError if the index is damaged.
     """
-    written: dict[str, str | None] = {}  # hash of each object written by this call; None: removed
     copied = removed = 0
     for _ in range(PUBLISH_ROUNDS):
         versions, stored = _versions(store, channel), standing(store)
-        live = live_files(store, stored, channel)
-        before = read_published(store, channel)
-        # A concurrent call may have written its index last, but this call its objects.
-        before |= {name: UNKNOWN for name, sha256 in written.items() if before.get(name) != sha256}
-        wanted = {name: file.sha256 for name, file in live.items()}
-        there = _still_there(store, channel, before) if recheck else before
-        changed = [name for name, sha256 in wanted.items() if there.get(name) != sha256]
-        gone = [name for name in before if name not in wanted]
-        missing: dict[str, LiveFile] = {}
-        if changed or gone:
-            write_published(store, channel, before | dict.fromkeys([*changed, *gone], UNKNOWN))
-            missing = _copy(store, stored, channel, {name: live[name] for name in changed})
-            _delete(store, channel, gone)
-            written |= {**{name: wanted[name] for name in changed}, **dict.fromkeys(gone)}
-            copied, removed = copied + len(changed), removed + len(gone)
-            write_published(store, channel, wanted | dict.fromkeys(missing, UNKNOWN))
+        found = deviation(store, stored, channel)
+        written = _copy(store, stored, channel, {name: found.live[name] for name in found.changed})
+        _delete(store, channel, found.gone)
+        copied, removed = copied + len(written), removed + len(found.gone)
+        missing = [found.live[name] for name in found.changed if name not in written]
+        same = found.live.keys() - set(found.changed)
+        index = {name: found.index[name] for name in same} | written
+        if index != found.index:
+            write_published(store, channel, index)
         if _versions(store, channel) == versions:
             _check_none_missing(channel, missing)
-            return PublishedFiles(channel, copied, len(wanted) - len(changed), removed)
+            return PublishedFiles(channel, copied, len(same), removed)
     raise LedgerError(f"channel {channel} changes each time it is published; publish again later")
 
 
@@ -87,67 +112,57 @@ def _versions(store: Store, channel: str) -> tuple[int, int]:
     return versions_of(store, channel).latest(), forgotten_number(store)
 
 
-def _check_none_missing(channel: str, missing: Mapping[str, LiveFile]) -> None:
+def _check_none_missing(channel: str, missing: list[LiveFile]) -> None:
     """Raise LedgerError if crops have no object any more."""
     if missing:
-        first = next(iter(missing.values())).key
         raise LedgerError(
             f"{len(missing)} live crops of channel {channel} have no object any more, and no "
-            f"table holds their bytes; the first is {first}. Crop these photos again "
+            f"table holds their bytes; the first is {missing[0].key}. Crop these photos again "
             "(`--mode full`), or make another run live, and publish again"
         )
 
 
 def unpublish(store: Store, keys: Iterable[str]) -> None:
-    """Remove published objects, and their names from the index; absent ones are fine.
-
-    Other names that a publisher has written into the index meanwhile stay.
-    """
+    """Remove published objects, and their names from the index; absent ones are fine."""
     by_channel: dict[str, list[str]] = {}
     for key in keys:
         _, channel, name = key.split("/", 2)
         by_channel.setdefault(channel, []).append(name)
     for channel, names in by_channel.items():
-        removed = set(names)
-        if known := removed & (before := readable_published(store, channel)).keys():
-            write_published(store, channel, before | dict.fromkeys(known, UNKNOWN))
         _delete(store, channel, names)
-        if removed & (now := readable_published(store, channel)).keys():
-            left = {name: sha256 for name, sha256 in now.items() if name not in removed}
+        removed, known = set(names), readable_published(store, channel)
+        if removed & known.keys():
+            left = {name: one for name, one in known.items() if name not in removed}
             write_published(store, channel, left)
-
-
-def _still_there(store: Store, channel: str, index: Mapping[str, str]) -> dict[str, str]:
-    """Return the entries of a channel's index whose object exists."""
-    prefix = public_prefix(channel)
-    names = (info.key.removeprefix(prefix) for info in store.list(prefix))
-    return {name: index[name] for name in names if name in index}
 
 
 def _copy(
     store: Store, stored: Standing, channel: str, files: Mapping[str, LiveFile]
-) -> dict[str, LiveFile]:
-    """Publish crops by name; return those whose bytes no longer exist anywhere."""
-    missing = _copy_objects(store, channel, files)
+) -> dict[str, PublishedName]:
+    """Publish crops by name; return those whose bytes still exist anywhere."""
+    written = _copy_objects(store, channel, files)
+    missing = {name: file for name, file in files.items() if name not in written}
     if missing and _restore(store, stored, missing.values()):
-        missing = _copy_objects(store, channel, missing)
-    return missing
+        written |= _copy_objects(store, channel, missing)
+    return written
 
 
-def _copy_objects(store: Store, channel: str, files: Mapping[str, LiveFile]) -> dict[str, LiveFile]:
-    """Publish crops by name; return those whose own object is gone."""
+def _copy_objects(
+    store: Store, channel: str, files: Mapping[str, LiveFile]
+) -> dict[str, PublishedName]:
+    """Publish crops by name; return those whose own object exists."""
 
-    def copy(name: str) -> bool:
+    def copy(name: str) -> PublishedName | None:
         try:
             data = store.read(files[name].key)
         except FileNotFoundError:
-            return False
-        store.write(public_prefix(channel) + name, data)
-        return True
+            return None
+        key = public_prefix(channel) + name
+        return PublishedName(files[name].sha256, store.write(key, data) or store.head(key).etag)
 
     with ThreadPoolExecutor(COPIES) as pool:
-        done = list(pool.map(copy, files))
-    return {name: file for (name, file), ok in zip(files.items(), done, strict=True) if not ok}
+        done = zip(files, pool.map(copy, files), strict=True)
+        return {name: one for name, one in done if one is not None}
 
 
 def _restore(store: Store, stored: Standing, files: Iterable[LiveFile]) -> bool:

@@ -130,6 +130,16 @@ def test_times_are_the_same_in_a_listing_and_alone_and_are_now(store_uri: str) -
     assert abs(listed.modified_s - time.time()) < 60
 
 
+def test_who_writes_learns_the_etag_that_is_listed_until_another_writes(store_uri: str) -> None:
+    store = open_store(store_uri)
+    told = store.write("k", b"1") or store.head("k").etag
+    (listed,) = store.list("k")
+    assert listed.etag == told
+    store.write("k", b"2")
+    (listed,) = store.list("k")
+    assert listed.etag != told
+
+
 def test_a_listing_goes_over_pages(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_store(s3 + "/p")
     for number in range(5):

@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import time
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +16,8 @@ from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.promotion.promotion import Request, promote, rollback
 from pipeline.ledger.promotion.publishing import PublishedFiles, publish_files, unpublish
-from pipeline.storage.store import Store
+from pipeline.ledger.tables import parquet_bytes
+from pipeline.storage.store import Store, open_store
 from tests.support.named_crops import run_with_named_crops as run
 from tests.support.tasks import make_inputs
 
@@ -52,7 +55,7 @@ class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("after", [1, 2, 3, 4])
+@pytest.mark.parametrize("after", [0, 1, 2, 3])
 def test_a_killed_publisher_leaves_nothing_that_the_next_one_trusts(
     store: Store, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
@@ -70,12 +73,12 @@ def test_a_killed_publisher_leaves_nothing_that_the_next_one_trusts(
     def dies(name: str) -> None:
         plain = getattr(Store, name)
 
-        def call(self: Store, *given: object) -> None:
+        def call(self: Store, *given: object) -> object:
             nonlocal calls
             calls += 1
             if calls > after:
                 raise Killed
-            plain(self, *given)
+            return plain(self, *given)
 
         patch.setattr(Store, name, call)
 
@@ -86,7 +89,7 @@ def test_a_killed_publisher_leaves_nothing_that_the_next_one_trusts(
         with pytest.raises(Killed):
             publish_files(store, "web")
     rollback(store, "web")
-    assert shown(store) != before or after == 1
+    assert shown(store) != before or after == 0
     go_live(store, first)
     publish_files(store, "web")
     assert shown(store) == before
@@ -199,23 +202,63 @@ def test_a_damaged_index_is_told_and_stops_no_collection(store: Store) -> None:
     assert publish_files(store, "web").copied == 1
 
 
-def test_the_command_sees_published_objects_that_were_deleted_not_those_overwritten(
+def test_the_command_checks_and_mends_published_objects(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """By hand: of three names one is deleted and one overwritten; one more is nobody's."""
+
+    def told(*more: str) -> tuple[int, dict[str, object]]:
+        code = main(["publish-files", store.uri, "--json", *more])
+        return code, json.loads(capsys.readouterr().out)
+
     go_live(store, run(store, make_inputs(3), "A"))
     publish_files(store, "web")
+    as_live = shown(store)
+    mended = {"channel": "web", "same": 3, "problems": [], "to_do": None}
+    assert told("--check") == (0, mended)
     store.delete("public/web/000000.webp")
     store.write("public/web/000001.webp", b"another")
     store.write("public/web/more.webp", b"nobody's")
-    assert publish_files(store, "web").copied == 0, "a job goes by the index alone"
-    assert main(["publish-files", store.uri, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told == {"channel": "web", "copied": 1, "same": 2, "removed": 0}
-    assert shown(store) == {
-        "000000.webp": "s3://ugc/000000.jpgA", "000001.webp": "another",
-        "000002.webp": "s3://ugc/000002.jpgA", "more.webp": "nobody's",
-    }  # fmt: skip
-    assert publish_files(store, "web", recheck=True) == PublishedFiles("web", 0, 3, 0)
-    store.delete(INDEX)
-    assert main(["publish-files", store.uri]) == 0
-    assert shown(store)["000001.webp"] == "s3://ugc/000001.jpgA"
+    before = shown(store)
+    assert told("--check") == (1, {
+        "channel": "web",
+        "same": 1,
+        "problems": [
+            "2 names do not show their live crops, the first is public/web/000000.webp",
+            "1 name is not live, the first is public/web/more.webp",
+        ],
+        "to_do": f"`runs.py publish-files {store.uri} --channel web` publishes what is live",
+    })  # fmt: skip
+    assert shown(store) == before
+    assert told() == (0, {"channel": "web", "copied": 2, "same": 1, "removed": 1})
+    assert shown(store) == as_live
+    assert told("--check") == (0, mended)
+
+
+def test_files_that_others_keep_beside_published_ones_stay(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    go_live(store, run(store, make_inputs(2), "A"))
+    publish_files(store, "web")
+    others = [
+        tmp_path / "public/web" / name
+        for name in (".DS_Store", "my note.txt", os.fsdecode(b"\xe9"))
+    ]
+    for other in others:
+        other.touch()
+    forget(store, make_inputs(1)["image_id"].to_pylist())
+    assert "published file" in collect(store)
+    assert publish_files(store, "web") == PublishedFiles("web", copied=0, same=1, removed=0)
+    assert all(other.exists() for other in others)
+
+
+def test_an_index_of_an_earlier_release_is_not_trusted(store: Store) -> None:
+    """It has no ETags, so a name may show what a killed publisher wrote."""
+    go_live(store, run(store, make_inputs(2), "A"))
+    publish_files(store, "web")
+    as_live = shown(store)
+    table = pq.read_table(io.BytesIO(store.read(INDEX)))
+    store.write(INDEX, parquet_bytes(table.drop_columns("etag")))
+    store.write("public/web/000001.webp", b"another")
+    assert publish_files(store, "web") == PublishedFiles("web", copied=2, same=0, removed=0)
+    assert shown(store) == as_live
+    assert publish_files(store, "web").same == 2

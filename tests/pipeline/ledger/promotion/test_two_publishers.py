@@ -15,11 +15,12 @@ import pytest
 
 from pipeline.cli.runs import main
 from pipeline.ledger.channels.channel import read_channel
+from pipeline.ledger.channels.live import standing
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.promotion.promotion import Request, promote, rollback
 from pipeline.ledger.promotion.published_index import read_published
-from pipeline.ledger.promotion.publishing import publish_files
+from pipeline.ledger.promotion.publishing import deviation, publish_files
 from pipeline.ledger.reader import open_run
 from pipeline.storage.store import Store, open_store
 from tests.support.faultproxy import FaultProxy
@@ -50,7 +51,8 @@ def is_as_live(store: Store) -> bool:
     """Return whether published objects, tables and index agree."""
     pictures = shown(store)
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in pictures.items()}
-    return pictures == live(store) and read_published(store, "web") == hashes
+    index = {name: one.sha256 for name, one in read_published(store, "web").items()}
+    return pictures == live(store) and index == hashes
 
 
 @pytest.mark.parametrize(("move", "every"), [("promotes", 1), ("rolls back", 1), ("forgets", 3)])
@@ -90,10 +92,56 @@ def test_another_process_acts_before_any_request_of_a_publisher(
     assert step > 12, "every request of a publication was tested"
 
 
+@pytest.mark.parametrize("then", ["stays", "rolls back"])
+def test_a_publisher_is_overtaken_and_killed(monkeypatch: pytest.MonkeyPatch, then: str) -> None:
+    """Another process promotes and publishes at any request; the first dies 1 to 3 requests later.
+
+    The other run has a new photo 1 and adds 4, so the rollback takes both back.
+    """
+    for step in range(200):
+        store = open_store(f"memory://{uuid.uuid4().hex}")
+        first = run(store, make_inputs(3), "A")
+        second = run(store, pa.concat_tables([make_inputs(1, "v2"), make_inputs(1, start=3)]), "B")
+        inputs = pa.concat_tables([make_inputs(2, "v3"), make_inputs(1, start=4)])
+        third = run(store, inputs, "C")
+        go_live(store, first)
+        publish_files(store, "web")
+        go_live(store, second)
+
+        def other(store: Store = store, third: str = third) -> None:
+            go_live(store, third)
+            publish_files(store, "web")
+
+        try:
+            has_acted = interrupted(store, monkeypatch, step, other, dies_after=1 + step % 3)
+        except Killed:
+            has_acted = True
+        if then == "rolls back":
+            rollback(store, "web")
+        found = deviation(store, standing(store), "web")
+        assert shown(store) == live(store) or found.changed or found.gone, "the check reports it"
+        publish_files(store, "web")
+        assert is_as_live(store), f"it was overtaken before request {step}"
+        if not has_acted:
+            break
+    assert step > 12, "every request of a publication was tested"
+
+
+class Killed(BaseException):
+    pass
+
+
 def interrupted(
-    store: Store, monkeypatch: pytest.MonkeyPatch, after: int, other: Callable[[], None]
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    after: int,
+    other: Callable[[], None],
+    dies_after: int = 999,
 ) -> bool:
-    """Publish, run `other` after a number of requests, and return whether it has run."""
+    """Publish, run `other` after a number of requests, and return whether it has run.
+
+    dies_after: raise Killed at this number of requests after `other`
+    """
     left = after
     has_acted = False
 
@@ -104,15 +152,21 @@ def interrupted(
             nonlocal left, has_acted
             if not left and not has_acted:
                 has_acted = True
-                other()
+                with monkeypatch.context() as own:
+                    for name, plain in originals.items():
+                        own.setattr(Store, name, plain)
+                    other()
+            if left + dies_after <= 0:
+                raise Killed
             left -= 1
             return original(self, *arguments)
 
         return call
 
+    originals = {name: getattr(Store, name) for name in ("read", "write", "delete", "list")}
     with monkeypatch.context() as patch:
         patch.setattr("pipeline.ledger.promotion.publishing.COPIES", 1)
-        for name in ("read", "write", "delete", "list"):
+        for name in originals:
             patch.setattr(Store, name, counted(name))
         publish_files(store, "web")
     return has_acted
