@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.errors import RecordError
 from pipeline.ledger.identity import RunSpec
 from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.pinned import overlapping
 from pipeline.ledger.records import PinnedSpec
 from pipeline.storage.store import Store
 
@@ -32,30 +32,25 @@ def similar_unfinished(
 ) -> tuple[UnfinishedRun, ...]:
     """Return the open runs that are similar to the run of `spec`, without that run itself.
 
-    inputs: the list of the run of `spec`
+    inputs: the list of the run of `spec`, sorted by address
 
-    Similar runs have the same settings, and addresses in the same range. Whether they contain the
-    same photos is not checked. A run with damaged records is left out.
+    Similar runs have the same settings, and an input file in whose range of addresses the list has
+    photos. Whether they are the same photos is not checked. A run with damaged records is left out.
     """
-    if not inputs.num_rows:
-        return ()
-    ends = pc.min_max(inputs["uri"]).as_py()
-    return tuple(_similar(store, spec, (ends["min"], ends["max"]), open_ids))
+    return tuple(_similar(store, spec, inputs["uri"], open_ids))
 
 
 def _similar(
-    store: Store, spec: RunSpec, uris: tuple[str, str], open_ids: Iterable[str]
+    store: Store, spec: RunSpec, uris: pa.ChunkedArray, open_ids: Iterable[str]
 ) -> Iterator[UnfinishedRun]:
-    """Yield the similar runs. uris: the first and the last address of the run of `spec`."""
+    """Yield the similar runs. uris: the sorted addresses of the run of `spec`."""
     for run_id in (one for one in open_ids if one != spec.run_id):
         ledger = Ledger(store, run_id)
         try:
             other = ledger.spec
         except RecordError:  # just started, or damaged
             continue
-        if _has_same_settings(other, spec) and any(
-            file.first_uri <= uris[1] and uris[0] <= file.last_uri for file in other.plan.files
-        ):
+        if _has_same_settings(other, spec) and any(overlapping(uris, other.plan.files)):
             done = ledger.task_count - len(ledger.pending())
             yield UnfinishedRun(run_id, other.code_version, done, ledger.task_count)
 

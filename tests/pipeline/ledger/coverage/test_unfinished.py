@@ -79,9 +79,11 @@ def test_a_run_of_another_list_can_be_resumed(store: Store) -> None:
 
 
 def test_the_run_itself_and_different_runs_are_not_reported(store: Store) -> None:
-    start_run(store, make_inputs(9))
-    assert uncovered(store, SPEC, make_inputs(9)).unfinished == (), "it is resumed"
-    assert uncovered(store, NEXT, make_inputs(9, start=9)).unfinished == (), "other photos"
+    start_run(store, make_inputs(9, start=3))
+    assert uncovered(store, SPEC, make_inputs(9, start=3)).unfinished == (), "it is resumed"
+    assert uncovered(store, NEXT, make_inputs(9, start=12)).unfinished == (), "other photos"
+    around = pa.concat_tables([make_inputs(3), make_inputs(3, start=12)])
+    assert uncovered(store, NEXT, around).unfinished == (), "photos before and after its own"
     assert uncovered(store, NEXT, make_inputs(0)).unfinished == (), "nothing to do"
     other = {"ratios": "2:1"}
     assert uncovered(store, replace(NEXT, settings=other), make_inputs(9)).unfinished == ()
