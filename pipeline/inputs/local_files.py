@@ -73,9 +73,11 @@ def _files(
             if name.startswith(".") or (keep is not None and not keep.fullmatch(str(file))):
                 continue
             if file.is_symlink() and not Path(os.path.realpath(file)).is_relative_to(inside):
-                left_out.row("are links that lead out of the folder", str(file))
+                left_out.row("are links that lead out of the folder", local_uri(file))
             elif (info := file_info(file)) is not None:
                 yield local_uri(file), info
+            else:
+                left_out.row("are links to nothing, or no regular files", local_uri(file))
 
 
 def _entered(

@@ -1,6 +1,7 @@
 """The commands that promote runs and take photos out: text, JSON, exit codes."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,17 @@ def test_what_is_refused(output: str, capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["rollback", output]) == 2
     assert "choose a channel with --channel" in capsys.readouterr().err
     assert main(["rollback", output, "--channel", CHANNEL]) == 0
+
+
+def test_a_file_whose_name_is_not_utf8_is_forgotten_by_its_name(
+    tmp_path: Path, output: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = tmp_path / "in" / os.fsdecode(b"caf\xe9.jpg")
+    photo.parent.mkdir()
+    photo.write_bytes(b"x")
+    run_all(open_ledger(open_store(output), list_all(str(photo.parent)).table))
+    assert main(["forget", output, str(photo)]) == 0
+    assert capsys.readouterr().out == "1 photo is forgotten; gc --delete erases the bytes\n"
 
 
 def test_forget_and_take_back(output: str, capsys: pytest.CaptureFixture[str]) -> None:

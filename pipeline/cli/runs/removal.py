@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ from pipeline.cli.runs.command import Command
 from pipeline.command_line import FAILED
 from pipeline.errors import RecordError
 from pipeline.inputs.listing import image_id, list_all
+from pipeline.inputs.local_files import local_uri
 from pipeline.ledger.channels.live import stored_runs
 from pipeline.ledger.forgetting import forget, prune, read_forgotten, take_back, without
 from pipeline.ledger.pinned import input_rows, read_spec
@@ -35,7 +37,7 @@ class Forget(Command):
 
     def run(self) -> int:
         store = self.store
-        ids = {image_id(uri): uri for uri in map(s3_spelling, self.uris)}
+        ids = {image_id(uri): uri for uri in map(_as_in_tables, self.uris)}
         listed = read_forgotten(store)
         if self.take_back:
             hidden = set(listed.ids("forgotten", "pruned"))
@@ -104,6 +106,15 @@ class Prune(Command):
         }
         self.print_records([result], _prune_text)
         return FAILED if refused else 0
+
+
+def _as_in_tables(uri: str) -> str:
+    """Return an address of the command line as a listing writes it."""
+    try:
+        uri.encode()
+    except UnicodeEncodeError:  # the name of a file that is not UTF-8
+        return local_uri(Path(uri))
+    return s3_spelling(uri)
 
 
 def _address_like(store: Store, committed: list[Manifest], uri: str) -> str | None:

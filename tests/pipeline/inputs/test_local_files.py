@@ -49,6 +49,17 @@ def test_links_out_of_the_folder_are_left_out_and_said(folder: Path) -> None:
     assert [Path(u).name for u in globbed.table["uri"].to_pylist()] == ["a.jpg", "inside.jpg"]
 
 
+def test_links_to_nothing_and_pipes_are_left_out_and_said(folder: Path) -> None:
+    """A checkout without its contents (git-annex, DVC) has only such links."""
+    (folder / "annexed.jpg").symlink_to("inner/objects/a.jpg")
+    (folder / "loop.jpg").symlink_to("loop.jpg")
+    os.mkfifo(folder / "pipe.jpg")
+    found = list_all(str(folder))
+    assert [Path(u).name for u in found.table["uri"].to_pylist()] == ["a.jpg"]
+    assert "3 that are links to nothing, or no regular files" in found.left_out.message
+    assert f"{folder}/annexed.jpg" in found.left_out.message
+
+
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="/proc is Linux's")
 def test_links_to_folders_are_not_followed_and_said(folder: Path) -> None:
     (folder / "album").symlink_to(folder.parent)
