@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CROP_FIELDS = ("ratio", "rank", "format")
+DISTINCT = ("folder", "name", "id")  # fields that tell two photos of one name apart
 CHUNK_FOLDERS = 1 << 21  # folders that are processed at a time
 
 
@@ -201,10 +202,13 @@ def _check_unique(names: CropNames, named: Iterable[tuple[str, str]], shared: se
         if hash(name) in shared:
             other = seen.setdefault(name, uri)
             if other != uri:
+                more = " or ".join(
+                    f"{{{field}}}" for field in DISTINCT if field not in names.fields
+                )
                 raise SettingError(
                     "crop_files",
-                    f"{names.text!r} gives two photos the name {name!r}: {other} and {uri}; add "
-                    "{folder} or {id}",
+                    f"{names.text!r} gives two photos the name {name!r}: {other} and {uri}; "
+                    f"add {more}",
                 )
 
 

@@ -153,7 +153,11 @@ def test_two_photos_of_one_name_are_refused_before_any_work(tmp_path: Path) -> N
         plan(settings_for(tmp_path, format="webp"), Log("json", io.StringIO()))
     assert "gives two photos the name 'a/16x9.webp': " in caught.value.problem
     assert "/in/x/a.jpg and " in caught.value.problem
-    assert "/in/y/a.jpg; add {folder}" in caught.value.problem
+    assert caught.value.problem.endswith("/in/y/a.jpg; add {folder} or {name} or {id}")
+    write(tmp_path, "y/a.png")
+    with pytest.raises(SettingError, match=r"/y/a.jpg and .*/y/a.png; add \{name\} or \{id\}$"):
+        plan(settings_for(tmp_path, crop_files="{folder}/" + TEMPLATE), Log("json", io.StringIO()))
+    (tmp_path / "in/y/a.png").unlink()
     plan(settings_for(tmp_path, crop_files="{folder}/" + TEMPLATE), Log("json", io.StringIO()))
     plan(settings_for(tmp_path, crop_files="{stem}-{hash}"), Log("json", io.StringIO()))
     assert not (tmp_path / "out").exists()
