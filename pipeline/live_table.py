@@ -13,7 +13,7 @@ from pipeline.ledger.coverage.incremental import Todo
 from pipeline.ledger.coverage.unfinished import UnfinishedRun
 from pipeline.ledger.forgetting import forget, prune, take_back
 from pipeline.ledger.promotion.promotion import Outcome, Request, only_failed_again, promote_waiting
-from pipeline.ledger.promotion.published_index import public_prefix
+from pipeline.ledger.promotion.published_index import index_key, public_prefix
 from pipeline.ledger.promotion.publishing import publish_files
 from pipeline.ledger.pruning import gone_photos, live_photos
 from pipeline.ledger.records import Manifest
@@ -185,7 +185,20 @@ def go_live(settings: Settings, store: Store, log: Log, committed: Manifest | No
         done = publish_files(store, channel)
         counts = f"{done.copied:,} copied, {done.same:,} the same, {done.removed:,} removed"
         log.say("files", f"crop files in {public_prefix(channel)}: {counts}", **asdict(done))
+    elif any(outcome.is_live for outcome in outcomes) and _has_names(store, channel):
+        log.say(
+            "files_left",
+            f"WARNING: {public_prefix(channel)} still shows the crops of earlier runs, since this "
+            "job names none: `--crop-files TEMPLATE --mode full` names those of its photos, "
+            "`runs.py publish-files` removes the names that are no longer live",
+            channel=channel,
+        )
     return all(outcome.is_live for outcome in outcomes)
+
+
+def _has_names(store: Store, channel: str) -> bool:
+    """Return whether crops were published in a channel; a job without names may not read these."""
+    return any(store.list(index_key(channel)))
 
 
 def _report(outcome: Outcome, log: Log) -> None:

@@ -46,8 +46,10 @@ def settings_for(folder: Path, **more: Any) -> Settings:
     return Settings.of(**{**asked, **more})
 
 
-def do(settings: Settings, committed: bool = True) -> Manifest | None:
-    log = Log("json", io.StringIO())
+def do(
+    settings: Settings, committed: bool = True, output: io.StringIO | None = None
+) -> Manifest | None:
+    log = Log("json", output or io.StringIO())
     job, ledger = plan(settings, log).begin()
     score, figures = DetectScore(job, "cpu"), []
     for task in ledger.pending():
@@ -145,6 +147,21 @@ def test_old_objects_go_and_the_rest_stays(tmp_path: Path) -> None:
     forget(store, [row["image_id"]], "me", "asked")
     remove_garbage(store, look_for_garbage(store, older_than_s=3600).garbage)
     assert not [key for key in [*keys(store, "crops/"), *keys(store, "public/")] if "/b/" in key]
+
+
+def test_a_job_without_names_says_that_published_ones_stay(tmp_path: Path) -> None:
+    write(tmp_path, "a.jpg")
+    told = io.StringIO()
+    do(settings_for(tmp_path, crop_files=False, channel="other"), output=told)
+    do(settings_for(tmp_path), output=told)
+    assert "still shows" not in told.getvalue()
+    do(settings_for(tmp_path, crop_files=False, mode="full"), output=told)
+    assert "WARNING: public/shop/ still shows the crops of earlier runs" in told.getvalue()
+    store = open_store(str(tmp_path / "out"))
+    assert keys(store, "public/") == ["public/shop/a/16x9.webp", "public/shop/a/1x1.webp"]
+    assert main(["publish-files", store.uri, "--channel", "shop", "--check"]) == 1
+    assert main(["publish-files", store.uri, "--channel", "shop"]) == 0
+    assert keys(store, "public/") == []
 
 
 def test_two_photos_of_one_name_are_refused_before_any_work(tmp_path: Path) -> None:
