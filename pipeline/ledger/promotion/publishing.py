@@ -15,10 +15,11 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.errors import LedgerError
+from pipeline.errors import LedgerError, RecordError
 from pipeline.ledger.channels.channel import versions_of
 from pipeline.ledger.channels.live import PUBLISH_ROUNDS, Standing, standing
 from pipeline.ledger.forgetting import forgotten_number
+from pipeline.ledger.layout import manifest_key
 from pipeline.ledger.promotion.crop_files import LiveFile, live_files, run_prefix
 from pipeline.ledger.promotion.published_index import (
     PublishedName,
@@ -29,6 +30,7 @@ from pipeline.ledger.promotion.published_index import (
     write_published,
 )
 from pipeline.ledger.reader import Run
+from pipeline.ledger.replaced import RESTORE
 from pipeline.storage.store import Store
 
 COPIES = 16  # objects copied at a time
@@ -63,8 +65,14 @@ class Deviation:
 def deviation(store: Store, stored: Standing, channel: str) -> Deviation:
     """Compare published names with what is live, by the index and one listing of the objects.
 
-    Raises LedgerError if two live photos have one name, and RecordError if the index is damaged.
+    Raises LedgerError if two live photos have one name, and RecordError if the index or a live run
+    is damaged: it is unknown then which names are live.
     """
+    readable = {manifest.run_id for manifest in stored.live(channel)}
+    for run_id in stored.channel(channel).runs:
+        if run_id not in readable:
+            gone = RecordError(manifest_key(run_id), "it is gone, and the run is live", RESTORE)
+            raise stored.runs.damaged.get(run_id, gone)
     live, index = live_files(store, stored, channel), read_published(store, channel)
     prefix = public_prefix(channel)
     listed = {o.key.removeprefix(prefix): o.etag for o in published_objects(store, channel)}
@@ -87,7 +95,7 @@ def publish_files(store: Store, channel: str) -> PublishedFiles:
 
     Raises LedgerError if two live photos have one name (nothing is changed then), if the bytes of a
     crop no longer exist anywhere (all other names are published then), and if what is live changes
-    in each of PUBLISH_ROUNDS attempts; RecordError if the index is damaged.
+    in each of PUBLISH_ROUNDS attempts; RecordError as `deviation`, before anything is changed.
     """
     copied = removed = 0
     for _ in range(PUBLISH_ROUNDS):

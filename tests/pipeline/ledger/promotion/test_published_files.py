@@ -14,6 +14,7 @@ from pipeline.cli.runs import main
 from pipeline.errors import LedgerError, RecordError
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
+from pipeline.ledger.layout import manifest_key
 from pipeline.ledger.promotion.promotion import Request, promote, rollback
 from pipeline.ledger.promotion.publishing import PublishedFiles, publish_files, unpublish
 from pipeline.ledger.tables import parquet_bytes
@@ -200,6 +201,21 @@ def test_a_damaged_index_is_told_and_stops_no_collection(store: Store) -> None:
         publish_files(store, "web")
     store.delete(INDEX)
     assert publish_files(store, "web").copied == 1
+
+
+def test_no_name_goes_because_a_live_run_is_damaged(store: Store) -> None:
+    first = run(store, make_inputs(2), "A")
+    go_live(store, first)
+    publish_files(store, "web")
+    as_live, manifest = shown(store), store.read(manifest_key(first))
+    go_live(store, run(store, make_inputs(1, start=2), "B"))
+    for damage in (lambda key: store.write(key, b"no record"), store.delete):
+        damage(manifest_key(first))
+        with pytest.raises(RecordError, match=f"{first}/_MANIFEST.json cannot be used"):
+            publish_files(store, "web")
+    assert shown(store) == as_live
+    store.write(manifest_key(first), manifest)
+    assert publish_files(store, "web") == PublishedFiles("web", copied=1, same=2, removed=0)
 
 
 def test_the_command_checks_and_mends_published_objects(
