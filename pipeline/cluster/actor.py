@@ -1,6 +1,6 @@
 """A scoring actor of a run: its tasks and its node."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ray._private.state import actors as actor_table  # no public call returns an actor's node
@@ -15,7 +15,7 @@ class Actor:
     is_ready: bool = False
     leaves: bool = False  # its node is draining
     scoring: int = 0  # tasks that it has been given and not yet scored
-    made: int = 0  # tasks that it has scored and that are not recorded yet
+    made: set[int] = field(default_factory=set)  # tasks that it has scored, not recorded yet
 
     @property
     def is_idle(self) -> bool:

@@ -21,15 +21,15 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 import ray
 from ray._private.state import state as cluster_state  # no public call lists draining nodes
-from ray.exceptions import RayError, TaskCancelledError
+from ray.exceptions import ActorDiedError, ObjectLostError, RayError, TaskCancelledError
 
 from pipeline.cluster.actor import Actor
+from pipeline.cluster.capacity import PER_ACTOR, Capacity
 from pipeline.cluster.causes import cause_of
 from pipeline.errors import LedgerError
 from pipeline.stop import Drained, Stop
 
 Ref: TypeAlias = Any  # ray.ObjectRef; Ray's calls have no types
-PER_ACTOR = 2  # tasks per actor: one running, one whose pixels are being transferred meanwhile
 POLL_S = 1.0  # between two checks for draining nodes
 STALL_S = 30.0  # without a result, until actors release their cores to the other stages
 MIN_CPUS = 0.01  # of an actor that released its CPUs
@@ -49,23 +49,6 @@ class Stages:
     read: Callable[[pa.Table, Any], pa.Table]
     score: type | None
     encode: Callable[..., pa.Table] | None
-
-
-@dataclass(frozen=True)
-class Capacity:
-    """How many actors and tasks run at once.
-
-    actors: the number of scoring actors
-    task_slots: how many tasks of the other stages run at the same time as all actors
-    """
-
-    actors: int
-    task_slots: int
-
-    @property
-    def tasks(self) -> int:
-        """The largest number of tasks in flight, from the first stage to the last."""
-        return PER_ACTOR * self.actors + 2 * self.task_slots
 
 
 class Flow:
@@ -103,6 +86,7 @@ class Flow:
         # The callback for each pending result; it returns the task that has ended, if any.
         self.awaited: dict[Ref, Callable[[Ref], int | None]] = {}
         self.actors: list[Actor] = []
+        self.orphans: set[int] = set()  # scored tasks whose actor was replaced: Ray can't redo them
         self.last_look_s = self.last_result_s = time.monotonic()
 
     def run(self) -> Iterator[pa.Table]:
@@ -121,13 +105,11 @@ class Flow:
                     if task is None:
                         continue
                     self.in_flight -= 1
-                    try:
-                        made = ray.get(ref)
-                    except TaskCancelledError:
-                        # Its worker was asked to exit during this task, and Ray does not retry it.
+                    made = self._result(task, ref)
+                    if made is None:
                         self.waiting.appendleft(task)
-                        continue
-                    yield made
+                    else:
+                        yield made
                 self._look_at_nodes()
                 self._release_cpus(bool(found))
                 self._feed()
@@ -138,6 +120,23 @@ class Flow:
                 ray.kill(actor.handle)
         if self.waiting:
             raise Drained
+
+    def _result(self, task: int, ref: Ref) -> pa.Table | None:
+        """Return the last stage's result for a task; None if the task has to start again.
+
+        Ray does not retry a task whose worker was asked to exit, nor one that needs the result of
+        an actor that is gone, after the node that held the result is lost.
+        """
+        is_orphan = task in self.orphans
+        self.orphans.discard(task)
+        try:
+            return ray.get(ref)
+        except TaskCancelledError:
+            return None
+        except (ActorDiedError, ObjectLostError):
+            if not is_orphan:
+                raise
+            return None
 
     def _feed(self) -> None:
         """Give decoded tasks to actors, and start new tasks while there is capacity."""
@@ -185,13 +184,13 @@ class Flow:
         actor.scoring -= 1
         if self.encode is None:
             return task
-        actor.made += 1
+        actor.made.add(task)
         written = self.encode.remote(ref, self.job, decoded)
         self.awaited[written] = partial(self._on_record, actor, task)
         return None
 
     def _on_record(self, actor: Actor, task: int, _: Ref) -> int:
-        actor.made -= 1
+        actor.made.remove(task)
         return task
 
     def _add_actor(self) -> None:
@@ -230,8 +229,8 @@ class Flow:
         """Restart actors with almost no CPU if nothing makes progress.
 
         The actors of several jobs can hold all cores while the other stages of each job wait for
-        one. An actor's scored tasks stay in Ray's store when it ends. If a node is lost just then,
-        they are lost and the job ends, which is better than all jobs waiting forever.
+        one. An actor's scored tasks stay in Ray's store when it ends. If their node is lost before
+        they are recorded, they start again.
         """
         now = time.monotonic()
         if is_moving:
@@ -246,5 +245,6 @@ class Flow:
 
     def _replace(self, actor: Actor) -> None:
         self.actors.remove(actor)
+        self.orphans |= actor.made
         ray.kill(actor.handle)
         self._add_actor()

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import ray
 
-from pipeline.cluster.flow import Capacity, Flow, Stages
+from pipeline.cluster.capacity import Capacity
+from pipeline.cluster.flow import Flow, Stages
 from pipeline.cluster.joining import join_or_start
 from pipeline.cluster.workers import (
     Finisher,

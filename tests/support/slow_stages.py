@@ -76,6 +76,14 @@ class SlowScorer:
         return block
 
 
+class LargeScorer(SlowScorer):
+    """An actor whose results are so large that Ray keeps them on its node."""
+
+    def do(self, block: pa.Table) -> pa.Table:
+        """Return the block with a megabyte of ballast."""
+        return super().do(block).append_column("ballast", pa.array([bytes(1 << 20)]))
+
+
 class FirstScorer(SlowScorer):
     """An actor that starts at once, or takes a minute if another has already begun to start."""
 

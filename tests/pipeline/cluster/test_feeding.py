@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 from pipeline.cluster import flow as module
-from pipeline.cluster.flow import PER_ACTOR, Capacity, Flow, Stages
+from pipeline.cluster.capacity import PER_ACTOR, Capacity
+from pipeline.cluster.flow import Flow, Stages
 from pipeline.cluster.shares import share_out
 from pipeline.stop import Stop
 from tests.support.timed_ray import TimedRay

@@ -4,14 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,15 +16,14 @@ import ray
 from ray.cluster_utils import Cluster
 from ray.core.generated.autoscaler_pb2 import DrainNodeReason
 from ray.exceptions import TaskCancelledError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.cluster import flow as flow_module
 from pipeline.cluster.actor import Actor
-from pipeline.cluster.flow import Capacity, Flow, Stages
+from pipeline.cluster.flow import Flow, Stages
 from pipeline.errors import LedgerError
 from pipeline.stop import Drained, Stop
 from tests.support import slow_stages
-from tests.support.fresh import ROOT
+from tests.support.slow_flows import CAPACITY, CORES, MOST, OPTIONS, STAGES, done, flow
 from tests.support.slow_stages import (
     BrokenScorer,
     FirstScorer,
@@ -35,77 +31,11 @@ from tests.support.slow_stages import (
     SlowJob,
     SlowScorer,
     notes_of,
-    number,
 )
-
-STAGES = Stages(slow_stages.read, SlowScorer, slow_stages.encode)
-CORES = 2  # of each node
-CAPACITY = Capacity(actors=2, task_slots=2)
-OPTIONS = {"num_cpus": 0.5}  # of actors, and of the tasks beside them
-MOST = 8  # by hand: two tasks for each actor and two for each place beside them
 
 # By hand: `MOST` are on the way when a node is given notice, which is at the first that ends, and
 # two actors score at most 20 in the second until the driver looks. A slow machine does fewer.
 LATE = 40  # the number of a task that has nothing to do with that node
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        # Short, for sockets; and no other job on this machine finds this cluster and joins it.
-        tempfile.TemporaryDirectory(prefix="ray", dir="/tmp", ignore_cleanup_errors=True) as own,
-    ):
-        patch.setenv("RAY_TMPDIR", own)
-        patch.setenv("PYTHONPATH", str(ROOT))  # of the workers
-        patch.delenv("RAY_ADDRESS", raising=False)
-        nodes = {"num_cpus": CORES, "object_store_memory": 100 << 20}
-        made = Cluster(initialize_head=True, head_node_args={**nodes, "include_dashboard": False})
-        try:
-            ray.init(address=made.address, log_to_driver=False, logging_level="error")
-            yield made
-        finally:
-            ray.shutdown()
-            made.shutdown()
-
-
-@pytest.fixture
-def job(tmp_path: Path) -> SlowJob:
-    (tmp_path / "notes").touch()
-    return SlowJob(tmp_path / "notes", score_s=0.1)
-
-
-@pytest.fixture
-def head_taken(cluster: Cluster) -> Iterator[Any]:
-    """An actor with all cores of the head's node: till it is killed, Ray puts nothing there."""
-    there = NodeAffinitySchedulingStrategy(cluster.head_node.node_id, soft=False)
-    made = ray.remote(slow_stages.Idle).options(num_cpus=CORES, scheduling_strategy=there).remote()
-    ray.get(made.ready.remote())
-    yield made
-    ray.kill(made)  # where the test has not come to it
-
-
-def flow(
-    tasks: int,
-    job: SlowJob,
-    stages: Stages = STAGES,
-    stop: Stop | None = None,
-    kind: type[Flow] = Flow,
-    actor_options: Mapping[str, float] = OPTIONS,
-) -> Flow:
-    pending, actor_arguments = deque(range(tasks)), (job, "cpu")
-    return kind(
-        stages, CAPACITY, pending, job, actor_arguments, actor_options, OPTIONS, stop or Stop()
-    )
-
-
-def done(flow: Flow, each: Callable[[int], Any] = id) -> list[int]:
-    """Numbers of the tasks in the order in which they ended. each: called with how many have."""
-    found = []
-    for block in flow.run():
-        found.append(number(block))
-        each(len(found))
-    return found
 
 
 def most_in_flight(notes: list[Note]) -> int:

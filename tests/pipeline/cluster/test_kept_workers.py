@@ -14,7 +14,8 @@ import sys
 from collections import deque
 from pathlib import Path
 import ray
-from pipeline.cluster.flow import Capacity, Flow, Stages
+from pipeline.cluster.capacity import Capacity
+from pipeline.cluster.flow import Flow, Stages
 from pipeline.cluster.joining import join_or_start
 from pipeline.stop import Stop
 from tests.support import slow_stages

@@ -15,7 +15,8 @@ JOB = """
 import sys
 from collections import deque
 from pathlib import Path
-from pipeline.cluster.flow import Capacity, Flow, Stages
+from pipeline.cluster.capacity import Capacity
+from pipeline.cluster.flow import Flow, Stages
 from pipeline.cluster.shares import start_ray
 from pipeline.settings import RunningSettings
 from pipeline.stop import Stop

@@ -1,0 +1,83 @@
+"""A job goes on after a node is lost while its actors release their cores."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+
+from pipeline.cluster import flow as flow_module
+from pipeline.cluster.flow import ALWAYS, Flow, Stages
+from pipeline.errors import LedgerError
+from tests.support import slow_stages
+from tests.support.slow_flows import CORES, MOST, OPTIONS, done, flow
+from tests.support.slow_stages import LargeScorer, SlowJob, notes_of
+
+WAIT_S = 60.0  # for a step of the test
+NODE = {"num_cpus": CORES, "object_store_memory": 100 << 20}
+
+
+class RecordsElsewhere(Flow):
+    """A flow whose last stage waits for a node with the resource `records`."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        encode = ray.remote(self.stages.encode)
+        self.encode = encode.options(**OPTIONS, max_retries=ALWAYS, resources={"records": 1})
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    end = time.monotonic() + WAIT_S
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_scored_tasks_whose_actors_were_replaced_start_again(
+    cluster: Cluster, head_taken: Any, job: SlowJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All tasks are scored on a node and wait to be recorded, so its actors release their cores.
+
+    Then the node is lost with the results, which no actor can compute again: those that scored are
+    gone. What was decoded is lost too.
+    """
+    lost = cluster.add_node(**NODE)
+    stages = Stages(slow_stages.read, LargeScorer, slow_stages.encode)
+    running = flow(MOST, job, stages, kind=RecordsElsewhere)
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(done, running)
+        wait_until(lambda: counts(job)["score"] == MOST)
+        assert counts(job)["actor"] == 2
+        monkeypatch.setattr(flow_module, "STALL_S", 1.0)
+        wait_until(lambda: counts(job)["actor"] == 4)
+        assert {one.node for one in notes_of(job)} == {lost.node_id}
+        ray.kill(head_taken)
+        cluster.remove_node(lost, allow_graceful=False)
+        other = cluster.add_node(**NODE, resources={"records": CORES})
+        try:
+            assert sorted(ended.result(2 * WAIT_S)) == list(range(MOST))
+        finally:
+            cluster.remove_node(other, allow_graceful=False)
+    assert counts(job)["score"] == 2 * MOST
+    assert counts(job)["encode"] == MOST
+    assert not running.orphans
+
+
+def test_an_actor_that_somebody_ends_is_not_waited_for(cluster: Cluster, job: SlowJob) -> None:
+    """Its tasks would come back for ever."""
+    running = flow(12, job)
+
+    def end_one(count: int) -> None:
+        if count == 1:
+            ray.kill(next(one.handle for one in running.actors if one.is_ready))
+
+    with pytest.raises(LedgerError, match="a worker could not continue: "):
+        done(running, end_one)
+
+
+def counts(job: SlowJob) -> Counter[str]:
+    return Counter(one.what for one in notes_of(job))
