@@ -81,6 +81,18 @@ def store_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"{bucket}/out"
 
 
+@pytest.fixture
+def _workers_end_with_the_test() -> Iterator[None]:
+    """End what stages keep in this process, such as the decoding child, once a test has run them.
+
+    A file of such tests says so with `pytest.mark.usefixtures`.
+    """
+    yield
+    from pipeline.stages.worker import end_worker  # slow to import, and few tests need it
+
+    end_worker()
+
+
 @pytest.fixture(params=["saved", pytest.param("compiled", marks=pytest.mark.slow)])
 def _compiler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """torch's compiler, which takes half a minute, or one that saves the graph as it is."""

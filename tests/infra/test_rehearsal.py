@@ -9,7 +9,6 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,21 +20,16 @@ from PIL import Image
 from pipeline import open_run
 from pipeline.cli.crop import parser
 from pipeline.settings import Settings
-from pipeline.stages.worker import end_worker
 from tests.support.odd_photos import scene
 from tests.support.one_process import run_here
+
+pytestmark = pytest.mark.usefixtures("_workers_end_with_the_test")
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNBOOK = (ROOT / "docs/RUNBOOK.md").read_text()
 DATED = "s3://ugc/2026/11/21/"  # the input of the page's job
 
 torch.set_num_threads(1)
-
-
-@pytest.fixture(autouse=True)
-def _workers_end_with_the_test() -> Iterator[None]:
-    yield
-    end_worker()
 
 
 def commands() -> list[str]:

@@ -1,12 +1,10 @@
 """Run a job in this process, passing blocks between stages as Ray does: in read-only memory."""
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pytest
 import torch
 from PIL import Image
 
@@ -19,17 +17,10 @@ from pipeline.stages.commit import cut_encode_commit
 from pipeline.stages.crop import DetectScore
 from pipeline.stages.read import read_decode
 from pipeline.stages.wire import LEAST_BUFFER, unpack, unpack_summaries
-from pipeline.stages.worker import end_worker
 from tests.support.odd_photos import scene
 
 torch.set_num_threads(1)
 EDGES = ["x0", "y0", "x1", "y1"]
-
-
-@pytest.fixture(autouse=True)
-def _workers_end_with_the_test() -> Iterator[None]:
-    yield
-    end_worker()
 
 
 def run_with_transfers(settings: Settings) -> Manifest:

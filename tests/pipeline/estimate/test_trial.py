@@ -20,19 +20,15 @@ from pipeline.report.costs import Machines
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
 from pipeline.stages.task import TaskSummary
-from pipeline.stages.worker import Job, end_worker
+from pipeline.stages.worker import Job
 from pipeline.storage.sample import SampleStore
 from tests.support.odd_photos import scene
 from tests.support.one_process import run_here, work
 
+pytestmark = pytest.mark.usefixtures("_workers_end_with_the_test")
+
 torch.set_num_threads(1)
 PHOTOS = 6
-
-
-@pytest.fixture(autouse=True)
-def _workers_end_with_the_test() -> Iterator[None]:
-    yield
-    end_worker()
 
 
 @pytest.fixture

@@ -14,13 +14,9 @@ from pipeline.stages.preview import preview_of
 from pipeline.stages.task import PhotoRow, Preview
 from pipeline.storage.backend import StoreRefusedError, StoreUnavailableError
 from pipeline.storage.store import Store, open_store
-from tests.support.block_transfer import (
-    _workers_end_with_the_test,
-    run_with_transfers,
-    write_scenes,
-)
+from tests.support.block_transfer import run_with_transfers, write_scenes
 
-__all__ = ["_workers_end_with_the_test"]  # a fixture
+pytestmark = pytest.mark.usefixtures("_workers_end_with_the_test")
 
 
 def settings_for(folder: Path, **more: Any) -> Settings:

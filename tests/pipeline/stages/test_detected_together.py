@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from pipeline.errors import DetectError
 from pipeline.job import plan
@@ -16,9 +17,9 @@ from pipeline.stages.crop import DetectScore
 from pipeline.stages.read import read_decode
 from pipeline.stages.wire import unpack
 from pipeline.stages.worker import Job
-from tests.support.block_transfer import _workers_end_with_the_test, write_scenes
+from tests.support.block_transfer import write_scenes
 
-__all__ = ["_workers_end_with_the_test"]  # a fixture
+pytestmark = pytest.mark.usefixtures("_workers_end_with_the_test")
 
 
 def decoded_block(folder: Path, count: int) -> tuple[Job, pa.Table]:

@@ -1,7 +1,6 @@
 """Scoring and committing in one worker records the same as two workers do."""
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +19,13 @@ from pipeline.settings import Settings
 from pipeline.stages.in_one import DetectScoreCommit
 from pipeline.stages.read import read_decode
 from pipeline.stages.wire import unpack_summaries
-from pipeline.stages.worker import end_worker
 from pipeline.storage.store import open_store
 from tests.support.odd_photos import scene
 from tests.support.one_process import run_here
 
+pytestmark = pytest.mark.usefixtures("_workers_end_with_the_test")
+
 torch.set_num_threads(1)
-
-
-@pytest.fixture(autouse=True)
-def _workers_end_with_the_test() -> Iterator[None]:
-    yield
-    end_worker()
 
 
 def settings(folder: Path, output: Path) -> Settings:

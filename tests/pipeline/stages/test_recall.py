@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,9 +34,10 @@ from pipeline.stages.read import read_decode
 from pipeline.stages.recall import StoredDecisions, scored_crop
 from pipeline.stages.task import PhotoRow
 from pipeline.stages.wire import unpack_summaries
-from pipeline.stages.worker import end_worker
 from pipeline.storage.store import open_store
 from tests.support.odd_photos import scene
+
+pytestmark = pytest.mark.usefixtures("_workers_end_with_the_test")
 
 torch.set_num_threads(1)
 # What is measured or encoded anew; everything else is a decision.
@@ -47,12 +47,6 @@ ANEW = {
               "processed_at"],
     "candidates": [], "previews": [],
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _workers_end_with_the_test() -> Iterator[None]:
-    yield
-    end_worker()
 
 
 def do(planned: PlannedRun) -> Manifest:

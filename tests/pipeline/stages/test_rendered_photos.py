@@ -1,7 +1,6 @@
 """Rendering photos with people's decisions, forgotten photos, and similar ratios."""
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,17 +14,12 @@ from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.rendering import RenderRequest, plan_rendering
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
-from pipeline.stages.worker import end_worker
 from pipeline.storage.store import open_store
 from tests.pipeline.stages.test_recall import crop_job, do, planned, write_photos
 
+pytestmark = pytest.mark.usefixtures("_workers_end_with_the_test")
+
 EDGES = ("x0", "y0", "x1", "y1")
-
-
-@pytest.fixture(autouse=True)
-def _workers_end_with_the_test() -> Iterator[None]:
-    yield
-    end_worker()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """A whole job without Ray on photos with special treatment, and on people's decisions."""
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +13,14 @@ from pipeline import open_run
 from pipeline.job import plan
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
-from pipeline.stages.worker import end_worker
 from tests.support.block_transfer import run_with_transfers
 from tests.support.drawn_pictures import framed, lens, moving_file, page, screen
 from tests.support.odd_photos import saved
 
+pytestmark = pytest.mark.usefixtures("_workers_end_with_the_test")
+
 torch.set_num_threads(1)
 Rows = dict[str, dict[str, Any]]
-
-
-@pytest.fixture(autouse=True)
-def _workers_end_with_the_test() -> Iterator[None]:
-    yield
-    end_worker()
 
 
 def moving_scenes() -> list[Image.Image]:

@@ -29,15 +29,10 @@ from pipeline.stages.task import PhotoRow
 from pipeline.stages.wire import unpack
 from pipeline.stages.worker import end_worker
 from pipeline.storage.store import open_store
-from tests.support.block_transfer import (
-    EDGES,
-    _workers_end_with_the_test,
-    run_with_transfers,
-    write_scenes,
-)
+from tests.support.block_transfer import EDGES, run_with_transfers, write_scenes
 from tests.support.odd_photos import scene, write_odd_photos
 
-__all__ = ["_workers_end_with_the_test"]  # a fixture
+pytestmark = pytest.mark.usefixtures("_workers_end_with_the_test")
 
 
 def test_every_odd_file_is_a_row_with_its_status(tmp_path: Path) -> None:

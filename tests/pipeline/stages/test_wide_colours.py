@@ -1,7 +1,6 @@
 """Crops with colours outside sRGB: profile and pixels are read back from the written files."""
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,6 @@ from pipeline.rendering import RenderRequest, plan_rendering
 from pipeline.settings import Settings, ThumbnailSettings
 from pipeline.stages.encode import encode_crop
 from pipeline.stages.task import PhotoRow
-from pipeline.stages.worker import end_worker
 from tests.pipeline.stages.test_recall import do as rendered
 from tests.support.block_transfer import run_with_transfers
 from tests.support.colour_photos import chrm, cicp, with_chunks
@@ -26,15 +24,11 @@ from tests.support.drawn_pictures import lens
 from tests.support.icc_profiles import SRGB_CURVE, rgb_profile
 from tests.support.odd_photos import saved
 
+pytestmark = pytest.mark.usefixtures("_workers_end_with_the_test")
+
 torch.set_num_threads(1)
 GREEN = np.full((64, 64, 3), (40, 220, 60), np.uint8)  # of P3: outside sRGB
 P3 = saved(GREEN, "PNG", icc_profile=rgb_profile("p3", SRGB_CURVE, "of a stranger"))
-
-
-@pytest.fixture(autouse=True)
-def _workers_end_with_the_test() -> Iterator[None]:
-    yield
-    end_worker()
 
 
 def thumbnail(data: bytes, fit: str = "crop", **settings: object) -> Image.Image:

@@ -14,10 +14,10 @@ from pipeline.cropping import build
 from pipeline.detectors import Detections
 from pipeline.report.progress import summary_lines
 from pipeline.settings import Settings
-from tests.support.block_transfer import EDGES, _workers_end_with_the_test, run_with_transfers
+from tests.support.block_transfer import EDGES, run_with_transfers
 from tests.support.odd_photos import scene
 
-__all__ = ["_workers_end_with_the_test"]  # a fixture
+pytestmark = pytest.mark.usefixtures("_workers_end_with_the_test")
 
 
 def write_text_photo(path: Path) -> None:
