@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 
-from pipeline.cropping.build import GIVEN
 from pipeline.cropping.weights import Weights
 from pipeline.job.ending import ending_of, verdict_of
 from pipeline.ledger.channels.live import stored_runs
@@ -61,8 +60,6 @@ class PlannedRun:
                 f"{self.todo.given_up:,} of these failed for good under another version of the "
                 "code: `runs.py retry RUN --kind permanent` does them again"
             )
-        if self.todo.covered and self.settings.input.detector.partition(":")[0] == GIVEN:
-            said.append("boxes that changed are not noticed: `--mode full` does these again")
         return "; ".join(said)
 
     @property

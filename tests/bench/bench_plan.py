@@ -2,6 +2,7 @@
 
     first   nothing is committed: list, compare, keep the same bytes together, cut, pin
     again   all but a hundredth are covered by one run, whose index is read
+    boxes   the same with `--detector boxes`, three boxes for each photo, of which some changed
     names   the first night with a template that names crops, so that every name is compared
 
 anonymous: memory beyond the program's own, which the kernel cannot reclaim; resident: including the
@@ -19,15 +20,21 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from unittest import mock
 
+import pyarrow as pa
+
 from pipeline.inputs import listing
+from pipeline.inputs.listing import Listing, list_all
 from pipeline.job import PlannedRun, plan
 from pipeline.report.progress import Log
+from pipeline.schema import INPUT_BOXES
 from pipeline.settings import Settings
 from pipeline.storage.backend import ObjectInfo
+from pipeline.storage.spool import numbered_pieces, spooled
 from pipeline.storage.store import open_store
 from tests.bench import bench_ledger, bench_nights
 from tests.bench.bench_ledger import Row
@@ -46,13 +53,36 @@ def photos_of(count: int, changed: bool) -> Iterator[tuple[str, ObjectInfo]]:
         yield f"s3://b/{key}", ObjectInfo(key, 3 << 20, etag, 0.0)
 
 
-def planned_job(folder: str, count: int, changed: bool, names: str | bool) -> PlannedRun:
+def with_boxes(found: Listing, changed: bool) -> Listing:
+    """Add boxes to a list; changed: every hundredth photo has other ones."""
+
+    def part(start: int, rows: pa.Table) -> pa.Table:
+        boxes = [
+            [[k, number % 999, k + 50, 1000 + (changed and number % 100 == 0)] for k in range(3)]
+            for number in range(start, start + rows.num_rows)
+        ]
+        return rows.append_column(INPUT_BOXES, pa.array(boxes, INPUT_BOXES.type))
+
+    rows = spooled(part(start, piece) for start, piece in numbered_pieces(found.table))
+    return replace(found, table=rows)
+
+
+def planned_job(folder: str, count: int, changed: bool, what: str) -> PlannedRun:
+    boxes = what == "boxes"
     settings = Settings.of(
-        input=INPUT, output=folder, crop_files=names, ratios="1:1", task_images=64
-    )
-    found = photos_of(count, changed)
+        input=INPUT, output=folder, ratios="1:1", task_images=64,
+        crop_files="{stem}" if what == "names" else False,
+        detector="boxes" if boxes else "embedded",
+    )  # fmt: skip
+    found = photos_of(count, changed and not boxes)
+
+    def listed(*about: object) -> Listing:
+        whole = list_all(*about)  # type: ignore[arg-type]
+        return with_boxes(whole, changed) if boxes else whole
+
     with (
         mock.patch.object(listing, "_objects", return_value=found),
+        mock.patch("pipeline.job.planning.list_all", listed),
         mock.patch("pipeline.job.planning.check_reachable"),
         mock.patch("pipeline.job.planning.code_version", return_value="bench"),
         mock.patch("os.fsync"),
@@ -62,15 +92,15 @@ def planned_job(folder: str, count: int, changed: bool, names: str | bool) -> Pl
         return planned
 
 
-def commit_without_work(folder: str, count: int) -> None:
+def commit_without_work(folder: str, count: int, what: str) -> None:
     """Commit the first night's run without its tasks, and write its index."""
-    spec = planned_job(folder, count, False, False).todo.spec
+    spec = planned_job(folder, count, False, what).todo.spec
     commit_small(open_store(folder), spec, bench_nights.inputs_of(1))
     bench_nights.index_large(folder)
 
 
-def plan_job(folder: str, count: int, changed: bool, names: str | bool) -> str:
-    planned = planned_job(folder, count, changed, names)
+def plan_job(folder: str, count: int, changed: bool, what: str) -> str:
+    planned = planned_job(folder, count, changed, what)
     run_id = planned.todo.spec.run_id
     lists = Path(folder, "runs", run_id, "input")
     digest = hashlib.sha256(b"".join(sorted(p.name.encode() for p in lists.iterdir())))
@@ -84,7 +114,7 @@ def plan_job(folder: str, count: int, changed: bool, names: str | bool) -> str:
 def measured(connection: object, *arguments: object) -> None:
     """Run `plan_job`; sends its time, and its memory beyond that of a plan of few photos."""
     with tempfile.TemporaryDirectory() as folder:
-        plan_job(folder, 100, False, False)
+        plan_job(folder, 100, False, "boxes")
     peaks = {"RssAnon": 0, "VmRSS": 0}
     begun, done = memory(), threading.Event()
 
@@ -131,15 +161,16 @@ def step(*arguments: object) -> Row:
 def steps(count: int, wanted: list[str]) -> Iterator[tuple[str, Row]]:
     for name in wanted:
         with tempfile.TemporaryDirectory() as folder:
-            if name == "again":
-                bench_ledger.step("commit", count, commit_without_work, folder, count)
-            yield name, step(folder, count, name == "again", "{stem}" if name == "names" else False)
+            later = name in ("again", "boxes")
+            if later:
+                bench_ledger.step("commit", count, commit_without_work, folder, count, name)
+            yield name, step(folder, count, later, name)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=int, nargs="+", default=[1_000_000, 10_000_000])
-    parser.add_argument("--steps", nargs="+", default=["first", "again", "names"])
+    parser.add_argument("--steps", nargs="+", default=["first", "again", "boxes", "names"])
     arguments = parser.parse_args()
     print(
         f"{'step':8}{'photos':>12}{'wall s':>8}{'CPU s':>8}{'anonymous':>11}{'resident':>10}"

@@ -8,6 +8,7 @@ from PIL import Image
 
 from pipeline.errors import LedgerError, UsageError
 from pipeline.job import commit, plan, task_photos
+from pipeline.job.planned import PlannedRun
 from pipeline.ledger.channels.channel import read_channel, read_channels
 from pipeline.ledger.figures import Figures
 from pipeline.ledger.promotion.promotion import rollback
@@ -56,14 +57,26 @@ def test_a_run_that_was_stopped_is_gone_on_with(photos: Path, log: Log) -> None:
         plan(settings(photos, resume=job.run_id, top_k=2), log)
 
 
-@pytest.mark.parametrize(("detector", "told"), [("embedded", False), ("boxes", True)])
-def test_boxes_of_photos_that_are_done_are_not_looked_at(
-    photos: Path, log: Log, detector: str, told: bool
+@pytest.mark.parametrize(("detector", "reasons"), [("embedded", {}), ("boxes", {"row changed": 2})])
+def test_a_list_is_compared_with_what_was_done_whatever_its_order(
+    photos: Path, log: Log, detector: str, reasons: dict[str, int]
 ) -> None:
-    _, ledger = plan(settings(photos, detector=detector), log).begin()
-    run_all(ledger)
-    message = plan(settings(photos, detector=detector), log).message
-    assert ("boxes that changed are not noticed: `--mode full`" in message) == told
+    listed = photos.parent / "list.csv"
+
+    asked = {**settings(photos, detector=detector).flat(), "input": str(listed)}
+
+    def planned(*rows: str) -> PlannedRun:
+        listed.write_text("\n".join(["uri,boxes,owner", *(f"{photos}/{row}" for row in rows)]))
+        return plan(Settings.of(**asked), log)
+
+    rows = ['0.png,"[[1,2,9,9]]",ada', '1.png,"[[1,2,9,9]]",ada', "2.png,,ada", "3.png,[],ada"]
+    run_all(planned(*rows).begin()[1])
+    same = ['0.png,"[[1, 2.0, 9, 9.0]]",bob', *reversed(rows[1:])]
+    assert planned(*same).todo.reasons == {}
+    left = planned('0.png,"[[1,2,9,9.5]]",ada', "2.png,[],ada", rows[1], rows[3]).todo
+    assert left.reasons == reasons
+    done_again = ["0.png", "2.png"] if reasons else []
+    assert [uri[-5:] for uri in left.inputs["uri"].to_pylist()] == done_again
 
 
 @pytest.mark.parametrize("is_input", [True, False])

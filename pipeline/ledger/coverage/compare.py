@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from functools import partial
 
 import pyarrow as pa
 
@@ -20,6 +19,7 @@ from pipeline.ledger.coverage.covered import (
     usable_segments,
 )
 from pipeline.ledger.coverage.key_ranges import KeyRanges
+from pipeline.ledger.coverage.listed import compared_columns, with_listed
 from pipeline.ledger.coverage.nearness import (
     CHANNEL,
     COVERED,
@@ -36,7 +36,7 @@ from pipeline.ledger.failures import failures_of
 from pipeline.ledger.forgetting import Forgotten
 from pipeline.ledger.identity import Identity, RunSpec
 from pipeline.ledger.pinned import input_file_rows, overlapping, read_spec
-from pipeline.ledger.records import Manifest, PinnedSpec
+from pipeline.ledger.records import InputFile, Manifest, PinnedSpec
 from pipeline.schema import INPUT_OVERRIDE
 from pipeline.storage.spool import PIECE_ROWS, release
 from pipeline.storage.store import Store
@@ -56,6 +56,7 @@ def nearness_of(
 
     Also returns, by run id, the error of each run that could not be read.
     """
+    inputs = compared_columns(inputs, spec)
     ranges = KeyRanges(inputs)
     how = {m.run_id: _relation(stored, m, spec, channel) for m in stored.runs.committed}
     segments = _segments(store, stored.runs.committed, how)
@@ -159,8 +160,12 @@ def _compare_run(
 ) -> Iterator[Comparison]:
     """Yield what one run had of the list, for each file of its own list. Raises RecordError."""
     overlaps = list(overlapping(near.inputs["uri"], spec.plan.files))
-    columns = ["image_id", "etag", INPUT_OVERRIDE.name]  # some lists lack the last
-    fetch = partial(input_file_rows, store, spec, columns=columns)
+    own = spec.list_columns if failures is not None else ()  # only if the run decides
+    columns = ["image_id", "etag", INPUT_OVERRIDE.name, *own]  # some lists lack the others
+
+    def fetch(file: InputFile) -> pa.Table:
+        return with_listed(input_file_rows(store, spec, file, columns), spec)
+
     fetched = bounded_map(pool, fetch, [spec.plan.files[number] for number, _ in overlaps])
     for (_, rows), theirs in zip(overlaps, fetched, strict=True):
         for start in range(rows.start, rows.stop, PIECE_ROWS):

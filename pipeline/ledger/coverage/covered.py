@@ -29,6 +29,7 @@ from pipeline.ledger.bounded_map import bounded_map
 from pipeline.ledger.catalogue import KEPT, PREFIX, TAIL, numbered, read_verified
 from pipeline.ledger.channels.channel import channel_of
 from pipeline.ledger.coverage.key_ranges import KeyRanges
+from pipeline.ledger.coverage.listed import LISTED
 from pipeline.ledger.coverage.nearness import Comparison, same_texts
 from pipeline.ledger.records import FORMAT, Count, Manifest, parse, typed
 from pipeline.ledger.tables import decode_table, one_array
@@ -45,6 +46,7 @@ ROWS = pa.schema(
         pa.field("image_id", pa.string(), nullable=False),
         pa.field("etag", pa.string()),
         pa.field(INPUT_OVERRIDE.name, pa.string()),
+        LISTED,
         pa.field("left", pa.int8(), nullable=False),
         pa.field("tries", pa.int32(), nullable=False),
         pa.field("open", pa.bool_(), nullable=False),
@@ -87,8 +89,12 @@ class CoveredIndex(Struct, frozen=True, kw_only=True):
 
 
 def kind_of(manifest: Manifest) -> str:
-    """Hash what defines a kind of runs: weights, detector, settings, channel. 32 hex digits."""
+    """Hash what defines a kind of runs: weights, detector, settings, channel. 32 hex digits.
+
+    Earlier releases wrote no `LISTED`, so kinds that need it had other hashes there.
+    """
     what = [manifest.weights_sha256, manifest.detector, manifest.settings, channel_of(manifest)]
+    what += [LISTED.name] if manifest.list_columns else []
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -124,7 +130,10 @@ def segment_rows(store: Store, kind: str, file: SegmentFile) -> pa.Table:
     if data is None:
         raise RecordError(key, "it is gone or was changed", CoveredIndex.advice)
     try:
-        return decode_table(data, ROWS.names).select(ROWS.names).cast(ROWS)
+        rows = decode_table(data, ROWS.names)
+        if LISTED.name not in rows.column_names:  # as in files of earlier releases
+            rows = rows.append_column(LISTED, pa.nulls(rows.num_rows, LISTED.type))
+        return rows.select(ROWS.names).cast(ROWS)
     except (LedgerError, KeyError, ValueError, pa.ArrowException) as error:
         raise RecordError(key, f"it is no such file: {error}", CoveredIndex.advice) from error
 
@@ -190,6 +199,7 @@ def _compare(
         at.is_valid().to_numpy(zero_copy_only=False),
         same_texts(ours, known, "etag"),
         same_texts(ours, known, INPUT_OVERRIDE.name),
+        same_texts(ours, known, LISTED.name),
         numbers["left"],
         numbers["tries"],
         pc.fill_null(known["open"], False).to_numpy(),

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.ledger.coverage.covered import ROWS
+from pipeline.ledger.coverage.listed import LISTED, with_listed
 from pipeline.ledger.failures import CIRCUMSTANCES, NEEDS_EXTRA, failures_of, photo_outcomes
 from pipeline.ledger.pinned import input_rows, read_spec
 from pipeline.ledger.records import Manifest
@@ -19,13 +20,14 @@ def rows_of_run(store: Store, manifest: Manifest, place: int) -> Iterator[pa.Tab
     """Yield a run's photos as `ROWS`; place: the run's number there. Raises RecordError."""
     spec, failures = read_spec(store, manifest.run_id), failures_of(store, manifest)
     columns = ["image_id", "etag", INPUT_OVERRIDE.name]
-    for rows in input_rows(store, spec, columns):
+    for listed in input_rows(store, spec, [*columns, *spec.list_columns]):
+        rows = with_listed(listed, spec)
         ids = one_array(rows["image_id"])
         outcomes = photo_outcomes(failures, ids)
         fails = np.isin(outcomes, (CIRCUMSTANCES, NEEDS_EXTRA))
         texts = [
             rows[n] if n in rows.column_names else pa.nulls(len(rows), pa.string())
-            for n in columns[1:]
+            for n in (*columns[1:], LISTED.name)
         ]
         number = pa.repeat(pa.scalar(place, pa.int32()), len(rows))
         arrays = [ids, *texts, outcomes, fails.astype(np.int32), fails, number, number]

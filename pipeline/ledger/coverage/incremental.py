@@ -2,10 +2,11 @@
 
 Of the committed runs with the same settings, weights and detector that had a photo, the latest
 decides. The photo is covered if its ETag is unchanged and it was settled: it has its crops, or
-failed for good. People's decisions about it (column `override` of the pinned lists) have to be the
-same too. Runs with other settings in the same output do not matter. In a list without ETags objects
-are assumed not to change: null equals null. A photo that failed by circumstances is done again in
-nights 1, 2, 4, 8 and so on after its first failure (`failures`).
+failed for good. People's decisions about it (column `override` of the pinned lists), and the list's
+values that decide its crops or their names (`listed`), have to be the same too. Runs with other
+settings in the same output do not matter. In a list without ETags objects are assumed not to
+change: null equals null. A photo that failed by circumstances is done again in nights 1, 2, 4, 8
+and so on after its first failure (`failures`).
 
 Only runs that are live in the channel, or may go live there, count: trials, runs that were rolled
 back and runs of other channels cover nothing. A candidate does cover its photos, or each night
@@ -41,6 +42,7 @@ from pipeline.ledger.coverage.nearness import (
     OVERRIDE,
     POSTPONED,
     RETURNED,
+    ROW,
     SETTINGS,
     TRIAL,
     WEIGHTS,
@@ -66,6 +68,7 @@ REASONS = {
     WITHDRAWN: "withdrawn",  # done by a run that was rolled back
     RETURNED: "returned",  # was forgotten or pruned, and is to be shown again
     OVERRIDE: "override changed",  # done with another override, or with none
+    ROW: "row changed",  # done with other boxes of the list, or other columns in the crops' names
     DUE: "circumstances",  # failed by circumstances, and may work tonight
     FAILED: "failed",  # failed for a transient reason
 }
@@ -143,7 +146,9 @@ def uncovered(
     while spec.run_id in taken:
         spec = spec.next_generation()
     if mode == "incremental":  # after the id, which depends on the list, not on other runs
-        alike = [m for m, _ in found.deciding if m.code_version == spec.code_version]
+        # Photos with the same bytes may have different boxes, in the list or in files of their own.
+        like = [] if spec.takes_boxes else [manifest for manifest, _ in found.deciding]
+        alike = [run for run in like if run.code_version == spec.code_version]
         rows = with_seen(store, rows, alike, pa.array(forgotten.ids("forgotten"), pa.string()))
     reasons: dict[str, int] = {}
     for code, count in zip(codes, counts, strict=True):  # two codes may have one name

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipeline.ledger.coverage.listed import LISTED
 from pipeline.ledger.tables import one_array
 from pipeline.schema import INPUT_OVERRIDE
 from pipeline.storage.partitions import Partitions
@@ -15,7 +16,7 @@ from pipeline.storage.spool import numbered_pieces
 
 RANGE_ROWS = 200_000  # approximate number of rows of a list that are compared at a time
 MAX_ID_DIGITS = 2  # hex digits of ids, by which files and lists are cut
-_COMPARED = ("image_id", "etag", INPUT_OVERRIDE.name)  # some lists lack the last
+_COMPARED = ("image_id", "etag", INPUT_OVERRIDE.name, LISTED.name)  # some lists lack the last two
 _ROW = pa.field("row", pa.int64(), nullable=False)
 
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipeline.ledger.coverage.listed import LISTED
 from pipeline.ledger.failures import (
     CIRCUMSTANCES,
     LIMIT,
@@ -25,8 +26,8 @@ from pipeline.schema import INPUT_OVERRIDE
 from pipeline.storage.spool import PIECE_ROWS, pieces
 
 # How near the committed runs came to covering a photo; the largest value found counts.
-(NEW, CHANGED, WEIGHTS, SETTINGS, CHANNEL, TRIAL, WITHDRAWN, RETURNED, OVERRIDE, DUE, FAILED,
- COVERED, POSTPONED) = range(13)  # fmt: skip
+(NEW, CHANGED, WEIGHTS, SETTINGS, CHANNEL, TRIAL, WITHDRAWN, RETURNED, OVERRIDE, ROW, DUE, FAILED,
+ COVERED, POSTPONED) = range(14)  # fmt: skip
 
 Codes = NDArray[np.int8]  # [rows] one of NEW … POSTPONED
 RowFlags = NDArray[np.bool_]
@@ -50,7 +51,8 @@ class Comparison:
     """What one or several runs had of some rows of the list; arrays are [rows] of `where`.
 
     here:  whether the runs had the photo; the other fields count only if they had
-    same_etag, same_override: whether the object, and a person's decision, was the same
+    same_etag, same_override, same_listed: whether the object, a person's decision, and the other
+           values of the list that decide crops (`listed`) were the same
     outcome: in the latest of the runs that had it (`failures`)
     tries: number of consecutive runs in which it failed by circumstances
     open:  whether earlier runs may continue that count
@@ -63,6 +65,7 @@ class Comparison:
     here: RowFlags
     same_etag: RowFlags
     same_override: RowFlags
+    same_listed: RowFlags
     outcome: PhotoOutcomes
     tries: NDArray[np.int32]
     open: RowFlags
@@ -74,7 +77,8 @@ class Comparison:
 class Nearness:
     """How near the runs compared so far came to covering each row of a list.
 
-    inputs: rows of the list; deciding: the runs that may cover photos, the latest first.
+    inputs: rows of the list, as `compared_columns` returns them; deciding: the runs that may cover
+        photos, the latest first.
     """
 
     def __init__(self, inputs: pa.Table, forgotten: Forgotten) -> None:
@@ -96,7 +100,8 @@ class Nearness:
         undecided = found.here & ~self.decided[at]
         passing = (found.outcome == TRANSIENT) & how.decides
         code = np.where(passing, FAILED, how.code)
-        alike = np.where(found.same_override, code, min(how.code, OVERRIDE))
+        listed = np.where(found.same_listed, code, min(how.code, ROW))
+        alike = np.where(found.same_override, listed, min(how.code, OVERRIDE))
         value = np.where(found.same_etag, alike, CHANGED)
         value[found.committed_at <= self._shown_from_s[at]] = RETURNED
         codes = self.codes[at]
@@ -178,6 +183,7 @@ def compare_with_run(
         at.is_valid().to_numpy(zero_copy_only=False),
         same_texts(ours, known, "etag"),
         same_texts(ours, known, name),
+        same_texts(ours, known, LISTED.name),
         outcomes,
         fails.astype(np.int32),
         fails,

@@ -249,8 +249,8 @@ def test_the_latest_row_of_a_photo_stays_and_its_failures_are_added_up() -> None
     def row(name: str, run: int, etag: str = "v1", fails: bool = False, **more: Any) -> Any:
         left = 4 if fails else 0
         return {
-            "image_id": name, "etag": etag, "override": None, "left": left, "tries": int(fails),
-            "open": fails, "run": run, "first": run, **more,
+            "image_id": name, "etag": etag, "override": None, "listed": None, "left": left,
+            "tries": int(fails), "open": fails, "run": run, "first": run, **more,
         }  # fmt: skip
 
     rows = [

@@ -178,7 +178,7 @@ def test_the_real_limits() -> None:
     assert (catalogue.TAIL, catalogue.KEPT, compaction.GROWTH) == (32, 2, 2)
     assert (compaction.FILE_ROWS, compaction.MAX_ID_DIGITS) == (50_000, 2)
     assert [field.nullable for field in ROWS] == [
-        field.name in ("etag", "override") for field in ROWS
+        field.name in ("etag", "override", "listed") for field in ROWS
     ]
 
 
@@ -244,8 +244,8 @@ def test_segments_stand_for_runs_without_a_gap(runs: str, left_out: str, usable:
 def columns(**changes: Any) -> pa.Table:
     """Rows of a segment's file: of photos a, which failed, and b."""
     row = {"image_id": ["a", "b"], "etag": ["v1", None], "override": [None, "word"],
-           "left": [4, 0], "tries": [3, 0], "open": [True, False], "run": [1, 0],
-           "first": [2, 0]}  # fmt: skip
+           "listed": ["hash", None], "left": [4, 0], "tries": [3, 0], "open": [True, False],
+           "run": [1, 0], "first": [2, 0]}  # fmt: skip
     return pa.table({**row, **changes})
 
 
@@ -272,13 +272,15 @@ def test_a_file_of_an_index_that_is_another_is_one_error(store: Store, data: byt
 
 
 def test_what_a_file_says_of_photos_that_it_has_and_of_others() -> None:
-    ours = pa.table({"image_id": ["b", "x", "a"], "etag": [None, "v1", "v2"]})
+    listed = [None, None, "other"]
+    ours = pa.table({"image_id": ["b", "x", "a"], "etag": [None, "v1", "v2"], "listed": listed})
     rows, when = np.array([4, 7, 9]), np.array([10.0, 20.0])
     found = _compare(rows, ours, columns().cast(ROWS), when, 5)
     assert [list(one) for one in (found.where, found.here, found.same_etag)] == [
         [4, 7, 9], [True, False, True], [True, False, False],
     ]  # fmt: skip
     assert list(found.same_override) == [False, True, True]
+    assert list(found.same_listed) == [True, True, False]
     assert [list(one) for one in (found.outcome, found.tries, found.open)] == [
         [0, 0, 4], [0, 0, 3], [False, False, True],
     ]  # fmt: skip
