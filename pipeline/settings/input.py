@@ -117,6 +117,12 @@ class InputSettings:
         )
 
     @property
+    def has_box_files(self) -> bool:
+        """Whether a photo's boxes may be in a file that is named after it."""
+        name, _, folder = self.detector.partition(":")
+        return name == "boxes" and bool(folder)
+
+    @property
     def http(self) -> "HttpPolicy | None":
         """The hosts that photos may be fetched from; None if there are none."""
         from pipeline.inputs.http import HttpPolicy  # ssl takes long to import: not for --help

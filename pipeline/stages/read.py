@@ -103,7 +103,8 @@ class PhotoReader:
         self.waits_s: list[float] = []  # of each photo that was read
         self._settings, self._decoder, self._stored = job.settings, decoder, stored
         self._http = job.settings.input.http  # kept, since it is parsed from a text
-        self._same, self._seen = SameBytes(), SeenBefore(job, task.rows)
+        self._same = SameBytes(job.settings.input.has_box_files)
+        self._seen = SeenBefore(job, task.rows)
         self._read: dict[str, _Read] = {}  # by image_id
 
     def read(self, row: PhotoRow) -> None:

@@ -21,7 +21,9 @@ COPIED_FIELDS = (
 class SameBytes:
     """Finds the first photo of a task with given bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, has_box_files: bool = False) -> None:
+        """has_box_files: whether boxes that the list lacks are in a file named after the photo."""
+        self._has_box_files = has_box_files
         self._first: dict[Hashable, PhotoRow] = {}
 
     def mark_if_duplicate(self, row: PhotoRow, content_sha256: str) -> bool:
@@ -29,10 +31,10 @@ class SameBytes:
 
         A photo that could not be decoded shares nothing: a list may name any file of the machine,
         and would otherwise reveal which of them are the same. A photo with an override or a focal
-        point of its own shares nothing either. One with boxes from the list shares only with
-        photos that have the same boxes.
+        point of its own shares nothing either, nor does one with a box file. One with boxes from
+        the list shares only with photos that have the same boxes.
         """
-        if row.override is not None:
+        if row.override is not None or (self._has_box_files and row.given_boxes is None):
             return False
         boxes = None if row.given_boxes is None else tuple(map(tuple, row.given_boxes))
         key = (content_sha256, boxes)

@@ -127,6 +127,26 @@ def test_boxes_of_the_list_are_shared_where_they_are_the_same(folder: Path) -> N
     assert told == [None, None, images["a"][0]["image_id"]]
 
 
+def test_photos_with_box_files_of_their_own_share_nothing(folder: Path) -> None:
+    """Now and on later nights; boxes of the list come before those files, and are shared."""
+    files, listed = folder.parent / "files", folder.parent / "list.parquet"
+    files.mkdir()
+    for name, y1 in (("a", 10), ("c", 20), ("d", 30)):  # y1 x1 y2 x2
+        (files / f"{name}.txt").write_text(f"{y1} 5 90 60\n")
+    output, asked = str(folder.parent / "boxed"), {"detector": f"boxes:{files}"}
+    shutil.copy(folder / "a.jpg", folder / "d.jpg")
+    shutil.copy(folder / "a.jpg", folder / "e.jpg")
+    for names in ("ac", "acde"):
+        boxes = [[[0.0, 0.0, 50.0, 50.0]] if name in "e" else None for name in names]
+        uris = [str(folder / f"{name}.jpg") for name in names]
+        pq.write_table(pa.table({"uri": uris, "boxes": boxes}), listed)
+        run_here(settings_of(folder, input=str(listed), output=output, **asked))
+    images = by_name(open_run(output).images())
+    assert {name: rows[0]["same_as"] for name, rows in images.items()} == dict.fromkeys("acde")
+    found = {name: [one["y0"] for one in rows[0]["objects"]] for name, rows in images.items()}
+    assert found == {"a": [10.0], "c": [20.0], "d": [30.0], "e": [0.0]}
+
+
 def test_each_photo_has_its_own_file(folder: Path) -> None:
     run_here(settings_of(folder, crop_files="{stem}/{ratio}.{format}"))
     output = folder.parent / "out"
