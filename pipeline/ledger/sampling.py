@@ -5,7 +5,7 @@ depend on how well the photo was cropped. Stored files hold the pictures too, so
 large run would cost as much as writing it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
@@ -97,10 +97,11 @@ def live_crops(
     places: PhotoLocations,
     columns: list[str],
     damaged: dict[str, str],
+    of_images: Sequence[str] = ("etag",),
 ) -> Iterator[tuple[pa.Table, pa.Table]]:
     """Yield (images, crops) of the photos, run by run; of many files only a sample is read.
 
-    columns: of the crops; the images have image_id and etag.
+    columns: of the crops. of_images: columns of the images, which have image_id too.
     damaged: receives the reason, by run id, for each run that is left out
     """
     wanted = sorted(set(places.values()))
@@ -112,7 +113,7 @@ def live_crops(
         own = [i for i, (run_id, _) in places.items() if run_id == manifest.run_id]
         ids = pa.array(own, pa.string())
         try:
-            images = rows_of(store, manifest, "images", ["image_id", "etag"], tasks)
+            images = rows_of(store, manifest, "images", ["image_id", *of_images], tasks)
             crops = rows_of(store, manifest, "crops", columns, tasks)
         except RecordError as error:
             damaged[manifest.run_id] = str(error)

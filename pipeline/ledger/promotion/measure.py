@@ -1,7 +1,8 @@
 """Measure a committed run for a gate: shares of errors, guard trips and cuts, overlap with live."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -41,8 +42,9 @@ def measure(
     manifests = repair_chain(store, run_id)
     own = {manifest.run_id for manifest in manifests}
     wanted = ["verdict", *CUTS.values(), *MEANS.values()]
+    given = ["objects"] if manifests[0].takes_boxes else []
     columns = {
-        "images": ["image_id", "uri", "etag", "status"],
+        "images": ["image_id", "uri", "etag", "status", *given],
         "crops": [*KEYS, *EDGES, *wanted],
     }
     tables, whole = sampled_rows(store, manifests, read_forgotten(store).hidden, columns)
@@ -114,26 +116,29 @@ def _overlap(
 ) -> tuple[dict[str, float], dict[str, str]]:
     """Compare the best crops with the live ones of the same, unchanged photos.
 
+    A photo whose boxes somebody has changed is not the same: its crop is meant to be another.
+
     Returns the mean IoU and the share below MOVED_BELOW; or, by figure, why there is none.
     """
     if not live:
         return {}, dict.fromkeys(OVERLAP, "nothing else is live")
     places = locate_photos(store, live, images, damaged)
-    etags = _pairs(images, "image_id", "etag")
     ours = _boxes(crops)
     pairs = []
-    for their_images, their_crops in live_crops(store, live, places, [*KEYS, *EDGES], damaged):
-        same = {
-            i for i, etag in _pairs(their_images, "image_id", "etag").items()
-            if i in etags and etags[i] == etag
-        }  # fmt: skip
-        theirs = _boxes(their_crops)
-        pairs += [(ours[k], box) for k, box in theirs.items() if k in ours and k[0] in same]
+    for given in (False, True):
+        runs = [manifest for manifest in live if manifest.takes_boxes == given]
+        names = ["etag", "objects"] if given and "objects" in images.column_names else ["etag"]
+        known = _values(images, names)
+        found = live_crops(store, runs, places, [*KEYS, *EDGES], damaged, names)
+        for their_images, their_crops in found:
+            same = {i for i, one in _values(their_images, names).items() if known.get(i) == one}
+            theirs = _boxes(their_crops)
+            pairs += [(ours[k], box) for k, box in theirs.items() if k in ours and k[0] in same]
     if not pairs:
         return {}, dict.fromkeys(OVERLAP, "no unchanged photo in common with what is live")
     shares = iou(*(np.array(boxes) for boxes in zip(*pairs, strict=True)))
-    found = (float(shares.mean()), float((shares < MOVED_BELOW).mean()))
-    return dict(zip(OVERLAP, found, strict=True)), {}
+    figures = (float(shares.mean()), float((shares < MOVED_BELOW).mean()))
+    return dict(zip(OVERLAP, figures, strict=True)), {}
 
 
 def _boxes(crops: pa.Table) -> dict[tuple[str, str], tuple[float, ...]]:
@@ -164,5 +169,7 @@ def _no_column(column: str) -> str:
     return f"no crop of the run says {column}"
 
 
-def _pairs(rows: pa.Table, key: str, value: str) -> Mapping[str, str | None]:
-    return dict(zip(rows[key].to_pylist(), rows[value].to_pylist(), strict=True))
+def _values(images: pa.Table, names: Sequence[str]) -> Mapping[str, tuple[Any, ...]]:
+    """Return the values of some columns by photo."""
+    columns = (images[name].to_pylist() for name in names)
+    return dict(zip(images["image_id"].to_pylist(), zip(*columns, strict=True), strict=True))

@@ -77,6 +77,47 @@ def test_overlap_with_what_is_live(store: Store) -> None:
     assert found.values["moved_rate"] == pytest.approx(1 / 2)
 
 
+def with_objects(store: Store, *boxes: float, **changes: Any) -> Manifest:
+    """A run of one photo for each number: its object, and its crop, begin at this x."""
+    inputs = make_inputs(len(boxes))
+    ledger = open_ledger(store, inputs, task_images=len(boxes), **changes)
+    tables = done(ledger.task_inputs(0))
+    one = {"y0": 0.0, "y1": 10.0, "score": 1.0, "label": ""}
+    for name, values in (
+        ("images", [[{**one, "x0": x, "x1": x + 10}] for x in boxes]),
+        ("crops", list(boxes)),
+    ):
+        table, column = tables[name], "objects" if name == "images" else "x0"
+        at = table.schema.get_field_index(column)
+        tables[name] = table.set_column(at, table.field(at), pa.array(values, table.field(at).type))
+    at = tables["crops"].schema.get_field_index("x1")
+    ends = pa.array([x + 10 for x in boxes], pa.float32())
+    tables["crops"] = tables["crops"].set_column(at, schema.CROPS.field("x1"), ends)
+    ledger.commit_task(0, tables)
+    return ledger.finish({})
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "overlap"),
+    # The first two photos are as they were (IoU 1), the third is moved by half its width (IoU 1/3).
+    [
+        ("column", "column", 1.0),
+        ("files:1", "column", 1.0),
+        ("column", "none 1", (1 + 1 + 1 / 3) / 3),
+        ("none 1", "column", (1 + 1 + 1 / 3) / 3),
+        ("none 1", "none 1", (1 + 1 + 1 / 3) / 3),
+    ],
+)
+def test_photos_whose_boxes_were_changed_are_not_compared(
+    store: Store, before: str, now: str, overlap: float
+) -> None:
+    """Unless one of the runs has looked for its objects itself."""
+    live = with_objects(store, 0, 1, 5, detector=before)
+    run = with_objects(store, 0, 1, 10, detector=now, code_version="next")
+    found = measure(store, run.run_id, [live])
+    assert found.values["mean_overlap_with_current"] == pytest.approx(overlap)
+
+
 def test_of_several_live_runs_the_one_in_front_is_compared_with(store: Store) -> None:
     at = {"y0": [0.0], "y1": [10.0]}
     front = commit(store, make_inputs(1), {"x0": [0.0], "x1": [10.0], **at})
