@@ -59,22 +59,24 @@ class OverlapChooser:
 
     def values(self, searched: ShapeSearch) -> FloatArray:
         """See `Chooser.values`."""
-        return self._of_list(searched).values
+        return self._of_list(searched).placing.values
 
     def best(self, searched: Sequence[ShapeSearch], count: int) -> list[Chosen]:
         """See `Chooser.best`. The last of several is not framed: it is only there for a lead."""
+        lists = [self._of_list(one) for one in searched]
         valued = [
-            self._valued(one, one.candidates, known.values, known.framing)
-            for one, known in zip(searched, map(self._of_list, searched), strict=True)
+            self._valued(
+                one.shape, one.candidates, known, known.placing.values, known.framing.values
+            )
+            for one, known in zip(searched, lists, strict=True)
         ]
         return best_framed(valued, self.size_wh, count)
 
     def best_other(self, searched: ShapeSearch, boxes: Boxes, score: Score, count: int) -> Chosen:
         """See `Chooser.best_other`. The network's preferences are those among the candidates."""
         known, boxes_rel = self._of_list(searched), boxes / self._sides
-        valued = self._valued(
-            searched, boxes, known.value_of(boxes_rel), known.framing_of(boxes_rel)
-        )
+        values = [one.value_of(boxes_rel) for one in (known.placing, known.framing)]
+        valued = self._valued(searched.shape, boxes, known, *values)
         best = best_framed([valued], self.size_wh, count)[0]
         return best._replace(rivals=None)  # those among all candidates are not known
 
@@ -115,10 +117,17 @@ class OverlapChooser:
         return plain.in_circle(CandidateList.of(searched.candidates, self.size_wh))
 
     def _valued(
-        self, searched: ShapeSearch, boxes: Boxes, values: FloatArray, framing: FloatArray
+        self,
+        shape: Shape,
+        boxes: Boxes,
+        known: ListValues,
+        values: FloatArray,
+        framing: FloatArray,
     ) -> ValuedBoxes:
-        known, guard = self._of_list(searched), active_guard(self.guard_of, searched.shape)
-        return ValuedBoxes(boxes, values, framing, known.value_of, known.framing_of, guard)
+        """Hold boxes with their values [M] of placing and framing. known: of the shape's list."""
+        guard = active_guard(self.guard_of, shape)
+        value_of, framing_of = known.placing.value_of, known.framing.value_of
+        return ValuedBoxes(boxes, values, framing, value_of, framing_of, guard)
 
     def _plain(self, searched: ShapeSearch) -> ListValues:
         """Return the values of candidates, treating circles as squares; cached for each list."""

@@ -159,20 +159,21 @@ def _ranked(framed: Chosen, places: Sequence[_Place], known: Chosen, count: int)
     The rivals of a framed crop are those of its place. A place is ranked by itself only if its
     framed crop is not clearly different from a better one.
     """
-    boxes = np.stack([one.box for one in places])
-    elsewhere = (iou(boxes[:, None], known.boxes) < DISTINCT_IOU).all(axis=0)
-    joined = Chosen(
-        np.concatenate([framed.boxes, boxes, known.boxes[elsewhere]]),
-        np.concatenate([framed.choice, [one.value for one in places], known.choice[elsewhere]]),
-        np.concatenate(
-            [
-                framed.levels_or_zero,
-                [one.level for one in places],
-                known.levels_or_zero[elsewhere],
-            ]
+    deciding = np.stack([one.box for one in places])
+    elsewhere = (iou(deciding[:, None], known.boxes) < DISTINCT_IOU).all(axis=0)
+    parts = (
+        framed,
+        Chosen(
+            deciding,
+            np.array([one.value for one in places]),
+            np.array([one.level for one in places]),
         ),
+        Chosen(known.boxes[elsewhere], known.choice[elsewhere], known.levels_or_zero[elsewhere]),
     )
-    best = _distinct(joined, count)
-    decided_by = np.concatenate([boxes, joined.boxes[len(boxes) :]])[best]
+    boxes = np.concatenate([one.boxes for one in parts])
+    choice = np.concatenate([one.choice for one in parts])
+    levels = np.concatenate([one.levels_or_zero for one in parts])
+    best = _distinct(Chosen(boxes, choice, levels), count)
+    decided_by = np.concatenate([deciding, boxes[len(deciding) :]])[best]
     rivals = rivals_of(decided_by, known.boxes, known.choice)
-    return Chosen(joined.boxes[best], joined.choice[best], joined.levels_or_zero[best], rivals)
+    return Chosen(boxes[best], choice[best], levels[best], rivals)

@@ -55,41 +55,56 @@ def _candidate_list(boxes: bytes, size_wh: tuple[int, int]) -> CandidateList:
     return CandidateList(boxes_rel, Extents.of(boxes_rel), overlaps)
 
 
-class ListValues(NamedTuple):
-    """The values of a list of candidates."""
+class CandidateValues(NamedTuple):
+    """The values of N candidates of one shape."""
 
     value_of: CropValue  # gives comparable values of other boxes
-    framing_of: CropValue  # gives the values that compare boxes at one place
     agreement: FloatArray  # [N] before penalties
     values: FloatArray  # [N]
-    framing_agreement: FloatArray  # [N] of `framing_of`, before penalties
-    framing: FloatArray  # [N] of `framing_of`
+
+    @classmethod
+    def of(cls, value_of: CropValue, features: FloatArray, extents: Extents) -> CandidateValues:
+        """Value candidates with these features, [12, N], and extents."""
+        agreement = value_of.terms.agreement(features)
+        return cls(value_of, agreement, agreement - value_of.terms.penalty(extents))
+
+    def in_circle(self, extents: Extents) -> CandidateValues:
+        """Return the values for a shape of which people see the inscribed circle."""
+        value_of = self.value_of.in_circle()
+        return self._replace(
+            value_of=value_of, values=self.agreement - value_of.terms.penalty(extents)
+        )
+
+
+class ListValues(NamedTuple):
+    """The values of a list of candidates: those that choose a place, and those at one place."""
+
+    placing: CandidateValues
+    framing: CandidateValues
     gaze_possible: float  # the largest share of the gaze map inside any of them
 
     @classmethod
     def of(
         cls, value_of: CropValue, framing_of: CropValue, candidates: CandidateList
     ) -> ListValues:
-        """Value candidates. value_of: prefers some of them; not of a circle, see `in_circle`."""
+        """Value candidates by `value_of`, and at one place by `framing_of`.
+
+        Both prefer some of them, the same ones; not of a circle, see `in_circle`.
+        """
         boxes, extents, _ = candidates
-        terms = value_of.terms
-        overlap = candidates.overlap(terms.preferred)
-        features = terms.features(value_of.evidence, boxes, extents, overlap)
+        overlap = candidates.overlap(value_of.terms.preferred)
+        features = value_of.terms.features(value_of.evidence, boxes, extents, overlap)
         possible = float(features[FEATURES.index("gaze_inside")].max())
-        agreement, framing = terms.agreement(features), framing_of.terms.agreement(features)
-        return cls(
-            value_of, framing_of, agreement, agreement - terms.penalty(extents),
-            framing, framing - framing_of.terms.penalty(extents), possible,
-        )  # fmt: skip
+        placing = framing = CandidateValues.of(value_of, features, extents)
+        if framing_of is not value_of:
+            framing = CandidateValues.of(framing_of, features, extents)
+        return cls(placing, framing, possible)
 
     def in_circle(self, candidates: CandidateList) -> ListValues:
         """Return the values for a shape of which people see the inscribed circle."""
-        value_of = self.value_of.in_circle()
-        framing_of = self.framing_of.in_circle()
-        values = self.agreement - value_of.terms.penalty(candidates.extents)
-        framing = self.framing_agreement - framing_of.terms.penalty(candidates.extents)
+        extents = candidates.extents
         return self._replace(
-            value_of=value_of, framing_of=framing_of, values=values, framing=framing
+            placing=self.placing.in_circle(extents), framing=self.framing.in_circle(extents)
         )
 
 

@@ -71,8 +71,8 @@ def deviation(store: Store, stored: Standing, channel: str) -> Deviation:
     readable = {manifest.run_id for manifest in stored.live(channel)}
     for run_id in stored.channel(channel).runs:
         if run_id not in readable:
-            gone = RecordError(manifest_key(run_id), "it is gone, and the run is live", RESTORE)
-            raise stored.runs.damaged.get(run_id, gone)
+            missing = RecordError(manifest_key(run_id), "it is gone, and the run is live", RESTORE)
+            raise stored.runs.damaged.get(run_id, missing)
     live, index = live_files(store, stored, channel), read_published(store, channel)
     prefix = public_prefix(channel)
     listed = {o.key.removeprefix(prefix): o.etag for o in published_objects(store, channel)}

@@ -83,8 +83,11 @@ def test_long_lists_have_no_matrix_and_the_same_overlap() -> None:
 
 def test_a_list_s_values_and_the_most_gaze_inside_one() -> None:
     value_of, boxes_rel = values_of_shapes()[1]
-    told = ListValues.of(value_of, value_of, listed("9:16"))
-    np.testing.assert_allclose(told.values, value_of(boxes_rel), atol=1e-12)
+    framing_of = value_of.framing(packaged_rule())
+    told = ListValues.of(value_of, framing_of, listed("9:16"))
+    np.testing.assert_allclose(told.placing.values, value_of(boxes_rel), atol=1e-12)
+    np.testing.assert_allclose(told.framing.values, framing_of(boxes_rel), atol=1e-12)
+    assert np.abs(told.framing.values - told.placing.values).max() > 1e-3
     gaze, *_ = value_of.evidence.maps.inside(boxes_rel)
     assert told.gaze_possible == pytest.approx(gaze.max())
 
@@ -92,8 +95,9 @@ def test_a_list_s_values_and_the_most_gaze_inside_one() -> None:
 def test_a_circle_s_values_are_those_of_its_own_value() -> None:
     square, boxes_rel = values_of_shapes()[0]
     circle = ListValues.of(square, square, listed("1:1")).in_circle(listed("1:1"))
-    np.testing.assert_allclose(circle.values, circle.value_of(boxes_rel), atol=1e-12)
-    assert np.abs(circle.values - square(boxes_rel)).max() > 1e-3
+    values, value_of = circle.placing.values, circle.placing.value_of
+    np.testing.assert_allclose(values, value_of(boxes_rel), atol=1e-12)
+    assert np.abs(values - square(boxes_rel)).max() > 1e-3
 
 
 def listed(shape: str) -> CandidateList:
