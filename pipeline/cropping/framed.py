@@ -112,14 +112,14 @@ def _framed(
     Returns the crops [P, 4] in whole pixels, the `choice` of each and its level, [P] both.
     """
     moved, levels = _moved(places, size_wh)
-    # Rounding may have broken a guard, and several steps may have left the place.
-    left = iou(np.stack([one.box for one in places]), moved) < DISTINCT_IOU
-    left |= levels > [one.level for one in places]
-    crops = np.where(left[:, None], [one.start for one in places], moved)
+    # Rounding may have broken a guard, and several steps may have led away from the place.
+    is_off = iou(np.stack([one.box for one in places]), moved) < DISTINCT_IOU
+    is_off |= levels > [one.level for one in places]
+    crops = np.where(is_off[:, None], [one.start for one in places], moved)
     value_of = StackedValues([one.shape.value_of for one in places])
     values = value_of((crops / np.tile(size_wh, 2))[:, None])[:, 0]
     choice = np.maximum(values, [one.value for one in places])
-    return crops, choice, np.where(left, [one.start_level for one in places], levels)
+    return crops, choice, np.where(is_off, [one.start_level for one in places], levels)
 
 
 def _moved(places: Sequence[_Place], size_wh: tuple[int, int]) -> tuple[Boxes, NDArray[np.int64]]:
