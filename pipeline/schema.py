@@ -53,8 +53,6 @@ INPUTS = pa.schema(
     ]
 )
 INPUT_BOXES = pa.field("boxes", pa.list_(BOX))  # optional: objects given with the list
-# What records call the detector `boxes`: without, and with a folder of box files, then their hash.
-BOXES_OF_LIST, BOX_FILES = "column", "files:"
 INPUT_OVERRIDE = pa.field("override", pa.string())  # optional: a person's decision, as JSON
 # Optional, added by a plan: where an earlier run has a photo with perhaps the same bytes, as
 # run/task/image_id.

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from pipeline.detectors.detection import Detections, Pixels
 from pipeline.errors import DetectError, ReadError
-from pipeline.schema import BOX_FILES, BOXES_OF_LIST
 
 
 @dataclass(frozen=True)
@@ -43,8 +42,8 @@ class GivenBoxes:
 
     @cached_property
     def identity(self) -> str:
-        """BOXES_OF_LIST, or BOX_FILES and a hash of them: reading it lists the folder."""
-        return BOXES_OF_LIST if self.folder is None else BOX_FILES + _sha256(self.folder)
+        """`column`, or a hash of the box files: reading it lists the folder."""
+        return "column" if self.folder is None else f"files:{_sha256(self.folder)}"
 
     def objects_px(self, listed: ListedPhoto) -> Detections:
         """Return the boxes of a photo, xyxy in source pixels, in the order given.

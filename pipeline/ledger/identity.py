@@ -10,10 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec import Struct, structs
 
-from pipeline.schema import BOX_FILES, BOXES_OF_LIST, INPUT_BOXES, INPUT_OVERRIDE, INPUTS
+from pipeline.schema import INPUT_BOXES, INPUT_OVERRIDE, INPUTS
 from pipeline.storage.spool import pieces
 
 HASH_ROWS = 50_000  # rows turned into text at a time while the input list is hashed
+# Identities of the detector `boxes`: without and with a folder of box files.
+BOXES_OF_LIST, BOX_FILES = "column", "files:"
 _NAMED_COLUMN = re.compile(r"\{column:([^{}]+)\}")  # a column of the list in a template of names
 
 
