@@ -4,14 +4,13 @@ torch and torchvision take seconds to import. They are imported when a `Cropper`
 `from pipeline import Cropper` costs little.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image
 
 from pipeline.boxes import are_outside, as_numbers, to_whole_pixels
 from pipeline.cropping.build import (
@@ -27,13 +26,14 @@ from pipeline.cropping.build import (
     choose_runtime,
     make_source,
 )
+from pipeline.cropping.forked import use_one_thread_if_forked
 from pipeline.cropping.kind_policy import LONG, TEXT, KindPolicy, LongPhotos, TextHeavy
 from pipeline.cropping.results import CropVerdict, Fit
 from pipeline.cropping.weights import DEFAULT, choose_weights
 from pipeline.detectors import Detector
 from pipeline.errors import UsageError
-from pipeline.photo.decode import Photo, decode
-from pipeline.photo.pillow_image import photo_of_image
+from pipeline.photo.decode import decode
+from pipeline.photo.given import ImageLike, photo_of
 from pipeline.photo.sandbox.standalone import decode_sandboxed
 from pipeline.settings import CroppingSettings, DecodingSettings
 from pipeline.settings.guards import DEFAULT_FALLBACK, DEFAULT_PROFILE
@@ -41,8 +41,6 @@ from pipeline.shapes import parse_shape
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-ImageLike = bytes | str | Path | Image.Image
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,12 @@ class Crop:
 
 
 class Cropper:
-    """Crops single photos. Building one loads the network and the detector; keep it."""
+    """Crops single photos. Building one loads the network and the detector; keep it.
+
+    Several threads may use one. It cannot be pickled: with the start methods "spawn" and
+    "forkserver" of multiprocessing, each process builds its own. A forked child may use its
+    parent's; since a fork loses torch's threads, torch then has one thread in the child.
+    """
 
     def __init__(
         self,
@@ -125,6 +128,7 @@ class Cropper:
         from pipeline.device import choose_device
         from s2cnet import FastS2CNet, load_model
 
+        use_one_thread_if_forked()
         # A job's settings refuse invalid values with the same messages.
         asked = CroppingSettings(
             backbone=backbone,
@@ -175,13 +179,14 @@ class Cropper:
         """
         if isinstance(ratios, str):
             raise UsageError(f"ratios is a list of shapes, for instance [{ratios!r}]")
-        if not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1:
+        if not isinstance(top_k, int | np.integer) or isinstance(top_k, bool) or top_k < 1:
             raise UsageError(f"top_k must be a whole number, at least 1, not {top_k!r}")
         if not isinstance(ratios, Iterable):
             raise UsageError(f"ratios is a list of shapes, not {ratios!r}")
         shapes = [parse_shape(ratio) for ratio in ratios]
         if not shapes:
             return []
+        use_one_thread_if_forked()
         photo = photo_of(image, self._decode)
         (seen,) = self._engine.see([photo if self._trims else photo.with_borders()])
         found = self._engine.choose(seen, shapes, top_k)
@@ -202,6 +207,7 @@ class Cropper:
             raise UsageError("boxes_px must be [N, 4], finite: x0, y0, x1, y1 in source pixels")
         if (boxes[:, :2] >= boxes[:, 2:]).any():
             raise UsageError("a box in boxes_px has no area: give x0 < x1 and y0 < y1")
+        use_one_thread_if_forked()
         (seen,) = self._engine.see([replace(photo_of(image, self._decode), content_px=None)])
         if (outside := are_outside(boxes, *seen.size_wh)).any():
             wide, high = seen.size_wh
@@ -225,26 +231,3 @@ def _check_detects(detector: str | Detector) -> None:
         )
     if not isinstance(detector, str) and not callable(getattr(detector, "detect", None)):
         raise UsageError(f"a detector is a name or has a method `detect`, not {detector!r}")
-
-
-def photo_of(image: ImageLike, decode_file: Callable[[bytes], Photo] = decode_sandboxed) -> Photo:
-    """Decode bytes, a file, or a Pillow image (see `photo_of_image`).
-
-    decode_file: for bytes and files. Pillow decodes a Pillow image in this process, even if its
-        file is not trusted.
-
-    Raises DecodeError, OSError for a path that can't be read (FileNotFoundError if there is no
-    file), and UsageError for any other type.
-    """
-    if isinstance(image, bytes):
-        return decode_file(image)
-    if isinstance(image, str | Path):
-        if isinstance(image, str) and "://" in image:
-            raise UsageError(f"{image!r} is an address, which is not fetched: give its bytes")
-        return decode_file(Path(image).read_bytes())
-    if isinstance(image, Image.Image):
-        return photo_of_image(image)
-    raise UsageError(
-        f"a photo is bytes, a path or a Pillow image, not {type(image).__name__}; "
-        "PIL.Image.fromarray makes an image of an array"
-    )

@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 
 from pipeline import Crop, Cropper, UsageError
-from pipeline.cropping.cropper import photo_of
 from pipeline.detectors import Detections
 from pipeline.detectors.given_boxes import GivenBoxes
 from pipeline.errors import DecodeError
+from pipeline.photo.given import photo_of
 from s2cnet import S2CNet, to_published_state_dict
 from tests.support.odd_photos import exif, scene
 
@@ -83,6 +83,9 @@ def test_a_path_without_a_file_is_named(tmp_path: Path) -> None:
             photo_of(path)
     with pytest.raises(OSError, match=tmp_path.name):
         photo_of(tmp_path)
+    for no_path in ("a\0.jpg", Path("a\0.jpg")):
+        with pytest.raises(UsageError, match="no path: it has a null character"):
+            photo_of(no_path)
 
 
 def test_weights_as_a_mapping_and_as_a_file_are_the_same_network(tmp_path: Path) -> None:
@@ -123,6 +126,7 @@ def test_wrong_arguments_are_named(cropper: Cropper) -> None:
     for count in (0, 2.5, float("nan"), "3", True):
         with pytest.raises(UsageError, match="top_k"):
             cropper.crop(data, top_k=count)
+    assert cropper.crop(data, top_k=np.int64(2)) == cropper.crop(data, top_k=2)
     for shapes in ([1.5], [(16, 9)], None, 1):
         with pytest.raises(UsageError, match="shape"):
             cropper.crop(data, shapes)

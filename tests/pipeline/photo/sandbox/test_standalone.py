@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.cropping.cropper import photo_of
 from pipeline.errors import DecodeError
 from pipeline.photo.decode import decode
+from pipeline.photo.given import photo_of
 from pipeline.photo.sandbox import standalone
 from pipeline.photo.sandbox.standalone import decode_sandboxed
 from pipeline.report.inline import preview
