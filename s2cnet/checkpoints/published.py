@@ -132,6 +132,6 @@ def _config(mapping: Mapping[str, Tensor], preset: str | None) -> S2CNetConfig:
         return PRESETS[preset]
     try:
         return config_of(mapping)
-    except (KeyError, IndexError, ValueError, ZeroDivisionError):
-        # Something essential is absent: a comparison with the closest preset names it.
+    except (AttributeError, KeyError, IndexError, ValueError, ZeroDivisionError):
+        # Something essential is absent or no tensor: a comparison with the closest preset names it.
         return PRESETS["gaicv2" if "FC_layers.0.0.weight" in mapping else "gaicv1"]

@@ -109,6 +109,14 @@ def test_wrong_layout_lists_the_names(published: dict[str, Tensor]) -> None:
         assert "1 wrong type: node_emb.1.bias torch.int64" in message
 
 
+def test_arrays_are_no_tensors(published: dict[str, Tensor]) -> None:
+    """As `safetensors.numpy` reads them."""
+    arrays = {name: tensor.numpy() for name, tensor in published.items()}
+    for preset in ("gaicv1", None):
+        with pytest.raises(WeightsError, match=r"353 wrong type: \S+ ndarray"):
+            from_published_state_dict(arrays, preset)  # type: ignore[arg-type]
+
+
 def test_another_preset_and_another_network(published: dict[str, Tensor]) -> None:
     with pytest.raises(WeightsError, match=r"node_emb.0.weight \[256, 1296\] instead of"):
         load_model(published, preset="gaicv2")
