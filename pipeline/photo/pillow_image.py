@@ -23,16 +23,19 @@ _LOSSLESS = "png"  # the format of an image without a file, or of a format that 
 # Texts by which Pillow would turn a picture and browsers do not.
 _TEXTS = (*XMP_KEYS, "Raw profile type exif")
 _EXIF_STARTS = b"Exif\0\0"
-_MOST_8_BIT = 255
+# Values of 8 bits exceed 255 where a filter overshoots, by 22 in a photo that Lanczos resized. A
+# photo of 16 bits whose values are no larger would be black: at most the level 2 of 255.
+_MOST_8_BIT = 2 * 257
 
 
 def photo_of_image(image: Image.Image, view_side: int = VIEW_SIDE) -> Photo:
     """Return a Pillow image as a photo; of a moving one the current frame. The image is unchanged.
 
-    16-bit grey is divided by 257, in the modes I and F too, unless no value is above 255: such an
-    image is taken as 8-bit. view_side: as for `decode.decode`.
+    16-bit grey is divided by 257, in the modes I and F too, unless no value is above 514: such an
+    image is taken as 8-bit, and clipped to 0 to 255. view_side: as for `decode.decode`.
 
-    Raises DecodeError if the image is empty, can't be loaded, or exceeds the limits on pixels.
+    Raises DecodeError if the image is empty, can't be loaded, has values that are not finite, or
+    exceeds the limits on pixels.
     """
     name = _format_of(image)
     limits = DecodeLimits()
@@ -67,8 +70,10 @@ def _at_true_depth(image: Image.Image) -> Image.Image:
     """Return the image, converted to L if its mode has more than 8 bits but its values do not."""
     if image.mode not in ("I", "F"):
         return image
-    least, most = (float(value) for value in image.getextrema())  # type: ignore[arg-type]
-    return image.convert("L") if 0 <= least <= most <= _MOST_8_BIT else image
+    values = np.asarray(image)
+    if not np.isfinite(values).all():
+        raise DecodeError("corrupt", "a Pillow image has values that are not finite")
+    return image.convert("L") if values.max() <= _MOST_8_BIT else image
 
 
 def _orientation_of(image: Image.Image) -> int:

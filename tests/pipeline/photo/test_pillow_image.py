@@ -45,6 +45,23 @@ def test_numbers_up_to_255_are_grey_of_8_bits(mode: str) -> None:
     assert photo_of_image(image).pixels[0, :, 1].tolist() == LEVELS
 
 
+def test_grey_that_a_filter_overshoots_is_no_black_photo() -> None:
+    """Resizing keeps fractions, also below 0 and above 255: of an edge, -21 to 276."""
+    edges = np.repeat(np.array([[0, 255, 0, 255]], np.float32), 3, axis=0).repeat(9, axis=1)
+    image = Image.fromarray(edges).resize((50, 3), Image.Resampling.LANCZOS)
+    least, most = image.getextrema()
+    assert (least < -9, most > 264) == (True, True)
+    found = photo_of_image(image).pixels[..., 1].astype(int)
+    assert abs(found - np.clip(np.asarray(image), 0, 255)).max() <= 1
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_grey_that_is_not_finite_is_refused(value: float) -> None:
+    with pytest.raises(DecodeError, match="not finite") as refused:
+        photo_of_image(Image.fromarray(np.array([[0, value, 255]] * 3, np.float32)))
+    assert refused.value.status == "corrupt"
+
+
 @pytest.mark.parametrize("mode", ["RGBA", "RGBa", "LA", "La", "PA"])
 def test_opacity_is_kept_in_every_mode_that_has_it(mode: str) -> None:
     """White with a black half; the left column can be seen through, and shows white."""
