@@ -138,8 +138,10 @@ class Run:
         """Yield the rows of one table, one file at a time, for runs that do not fit in memory.
 
         columns: those to read; one that an older release or the list of another run did not have
-            is null. Raises KeyError for a column that no release and no run has.
+            is null. Raises KeyError for a column that no release and no run has, UsageError for a
+            text.
         """
+        _check_list(columns)
         by_shape = "ratio" in TABLES[table].names
         keys = ["image_id", *(["ratio"] if by_shape and len(self._layers) > 1 else [])]
         wanted = None if columns is None else [*dict.fromkeys([*keys, *columns])]
@@ -162,6 +164,7 @@ class Run:
                 yield rows if columns is None else _select(rows, declared, columns)
 
     def _table(self, table: str, columns: list[str] | None) -> pa.Table:
+        _check_list(columns)
         in_order = self._is_in_order() or "uri" not in TABLES[table].names
         more = [] if columns is None or in_order or "uri" in columns else ["uri"]
         parts = list(self.batches(table, columns and [*columns, *more]))
@@ -222,6 +225,12 @@ class Run:
             table = read_table(self._store, file.key, ["image_id"])
             ids.update(table["image_id"].to_pylist())
         return ids
+
+
+def _check_list(columns: object) -> None:
+    """Raise UsageError for a text, whose letters would be taken for names."""
+    if isinstance(columns, str):
+        raise UsageError(f"columns is a list of names, for instance [{columns!r}]")
 
 
 def _select(rows: pa.Table, declared: Mapping[str, pa.DataType], columns: list[str]) -> pa.Table:

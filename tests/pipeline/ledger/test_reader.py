@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import LedgerError
+from pipeline.errors import LedgerError, UsageError
 from pipeline.ledger.layout import run_key
 from pipeline.ledger.reader import open_run
 from pipeline.storage.store import open_store
@@ -26,6 +26,9 @@ def test_columns_can_be_chosen(tmp_path: Path) -> None:
     assert run.candidates().num_rows == 0
     assert run.candidates(["score"]).column_names == ["score"]
     assert sum(part.num_rows for part in run.batches("crops")) == 5
+    for read in (run.images, run.crops, lambda text: next(run.batches("crops", text))):
+        with pytest.raises(UsageError, match=r"a list of names, for instance \['uri'\]"):
+            read("uri")
 
 
 def test_the_last_committed_row_of_each_image_counts(store_uri: str) -> None:
