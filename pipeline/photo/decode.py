@@ -11,11 +11,12 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 from PIL import Image
 
-from pipeline.errors import DecodeError
+from pipeline.errors import DecodeError, UsageError
 from pipeline.photo.decoded import Photo, described
 from pipeline.photo.files.damaged import (
     check_whole,
@@ -31,14 +32,7 @@ from pipeline.photo.opening import frame_box, opened_picture
 from pipeline.photo.planes import Colour, Planes, upright, upright_size
 from pipeline.photo.view import view_size
 
-__all__ = [
-    "Photo",
-    "Rendered",
-    "as_decode_errors",
-    "check_bytes",
-    "decode",
-    "render",
-]
+__all__ = ["Photo", "Rendered", "as_decode_errors", "check_bytes", "decode", "render"]
 
 _DAMAGED = ("truncated", "corrupt")  # statuses after which a second, lenient attempt is made
 
@@ -105,8 +99,10 @@ def decode(
     colour:    "keep" gives a photo with colours outside sRGB a second view that has them,
                `Photo.wide`.
 
-    Raises DecodeError, whose `status` says why: `pipeline.errors.DecodeError` lists them.
+    Raises DecodeError, whose `status` says why: `pipeline.errors.DecodeError` lists them;
+    UsageError for arguments of other types or values.
     """
+    _check_arguments(data, view_side, colour)
     rendered = render(data, limits or DecodeLimits(), view_side, colour)
     planes = rendered.planes
     return described(
@@ -124,6 +120,16 @@ def decode(
             wide_space=planes.wide_space,
         )
     )
+
+
+def _check_arguments(data: object, view_side: object, colour: object) -> None:
+    """Raise UsageError for what would be reported as a fault of the photo."""
+    if not isinstance(data, bytes | bytearray):
+        raise UsageError(f"decode takes the bytes of a file, not {type(data).__name__}")
+    if not isinstance(view_side, int | np.integer) or view_side < 1:
+        raise UsageError(f"view_side must be a whole number, at least 1, not {view_side!r}")
+    if colour not in get_args(Colour):
+        raise UsageError(f"colour must be one of {', '.join(get_args(Colour))}, not {colour!r}")
 
 
 def render(data: bytes, limits: DecodeLimits, view_side: int, colour: Colour = "srgb") -> Rendered:

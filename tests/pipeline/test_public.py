@@ -1,12 +1,13 @@
 """The names that `pipeline` exports, what importing them loads, and decoding by its public name."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import pipeline
-from pipeline import DecodeError, Photo, decode
+from pipeline import DecodeError, Photo, UsageError, decode
 from tests.support.fresh import packages_loaded
 from tests.support.odd_photos import exif, saved, scene, turned
 
@@ -80,3 +81,16 @@ def test_decode_refuses_what_is_no_photo() -> None:
     with pytest.raises(DecodeError) as caught:
         decode(b"%PDF-1.7\n")
     assert caught.value.status == "unsupported_format"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [({"data": "a.jpg"}, "bytes of a file, not str"), ({"data": None}, "not NoneType"),
+     ({"data": memoryview(b"")}, "not memoryview"), ({"view_side": 0}, "view_side"),
+     ({"view_side": "512"}, "view_side"), ({"colour": "p3"}, "colour must be one of srgb, keep")],
+)  # fmt: skip
+def test_wrong_arguments_of_decode_are_no_faults_of_the_photo(
+    wrong: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        decode(**{"data": saved(scene(30, 20), "PNG"), **wrong})
