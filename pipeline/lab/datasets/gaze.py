@@ -12,6 +12,7 @@ from pipeline.lab.datasets.box_files import boxes, finite
 from pipeline.lab.datasets.example import Example
 from pipeline.lab.datasets.layout import (
     cell,
+    check_new,
     check_only_split,
     first_folder,
     missing_note,
@@ -72,7 +73,7 @@ def read_eyecrowd(root: Path, split: str) -> tuple[list[Example], list[str]]:
             f"{images} holds {len(files)} photos and labels.mat describes {len(labels)}: "
             "they belong together by order, so give all of them"
         )
-    return [
+    examples = [
         Example(
             image.stem,
             image,
@@ -82,7 +83,9 @@ def read_eyecrowd(root: Path, split: str) -> tuple[list[Example], list[str]]:
         )
         for image, label in zip(files, labels, strict=True)
         for points, first in [listed.get(image.name, (None, None))]
-    ], []
+    ]
+    unseen = [image.name for image in files if image.name not in listed]
+    return examples, missing_note(unseen, images.name, FIXATIONS)
 
 
 def _read_fixations(path: Path) -> dict[str, tuple[NDArray[np.float32], NDArray[np.bool_]]]:
@@ -97,6 +100,7 @@ def _read_fixations(path: Path) -> dict[str, tuple[NDArray[np.float32], NDArray[
             name = str(photo["img"])
             if not viewers:
                 raise UsageError(f"{path}: {name} has no viewer")
+            check_new(name, found, path)
             points = finite(np.concatenate(viewers), f"{path}: {name}: fixations")
             first = np.concatenate([np.arange(len(viewer)) == 0 for viewer in viewers])
             found[name] = points.astype(np.float32) - MATLAB_ORIGIN, first

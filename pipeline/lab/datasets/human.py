@@ -18,9 +18,11 @@ from pipeline.lab.datasets.box_files import (
 )
 from pipeline.lab.datasets.example import Example
 from pipeline.lab.datasets.layout import (
+    check_new,
     check_only_split,
     first_folder,
     missing_note,
+    no_crops_note,
     photos,
     read_entries,
     read_mat,
@@ -58,7 +60,8 @@ def read_flms(root: Path, split: str) -> tuple[list[Example], list[str]]:
         for name, rows in found.items()
         if len(rows)
     ]
-    return examples, missing_note([name for name in listed if name not in found], FLMS_MAT, images)
+    notes = missing_note([name for name in listed if name not in found], FLMS_MAT, images)
+    return examples, [*notes, *no_crops_note(len(found) - len(examples))]
 
 
 def read_fcdb(root: Path, split: str) -> tuple[list[Example], list[str]]:
@@ -190,20 +193,20 @@ def read_photos(root: Path, split: str) -> tuple[list[Example], list[str]]:
 def _text_per_photo(
     images: Path, annotations: Path, subjects: Path | None = None
 ) -> tuple[list[Example], list[str]]:
-    examples, without = [], 0
+    examples, without, empty = [], 0, 0
     for image in photos(images):
         path = annotations / f"{image.stem}.txt"
         if not path.is_file():
             without += 1
             continue
         crops = boxes(read_numbers(path, "x1 y1 x2 y2", optional="score"), str(path))
-        if len(crops):
-            examples.append(
-                Example(
-                    image.stem, image, human_px=crops, objects_px=_subject(subjects, image.stem)
-                )
-            )
-    return examples, [f"{without} photos without annotations were left out"] if without else []
+        if not len(crops):
+            empty += 1
+            continue
+        given = _subject(subjects, image.stem)
+        examples.append(Example(image.stem, image, human_px=crops, objects_px=given))
+    notes = [f"{without} photos without annotations were left out"] if without else []
+    return examples, [*notes, *no_crops_note(empty)]
 
 
 def _subject(folder: Path | None, stem: str) -> Boxes | None:
@@ -216,8 +219,14 @@ def _subject(folder: Path | None, stem: str) -> Boxes | None:
 def _read_flms_mat(path: Path) -> dict[str, NDArray[np.float64]]:
     """Read names and crops [M, 4] in the file's column order, without void crops."""
     table = read_mat(path, "img_gt")
+    listed: dict[str, NDArray[np.float64]] = {}
     try:
-        listed = {str(row[0][0]): np.reshape(row[1], (-1, 4)).astype(float) for row in table[:, 0]}
+        for row in table[:, 0]:
+            name, crops = str(row[0][0]), np.reshape(row[1], (-1, 4)).astype(float)
+            check_new(name, listed, path)
+            listed[name] = crops
+    except UsageError:  # its message is specific already
+        raise
     except (IndexError, TypeError, ValueError):
         raise UsageError(f"{path}: expected img_gt, rows of (name, crops [M, 4])") from None
     return {

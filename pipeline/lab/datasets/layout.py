@@ -3,7 +3,7 @@
 import json
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,12 @@ def decoded_photo(path: Path) -> Photo:
         raise UsageError(f"{path} cannot be read: {error.message}") from error
 
 
+def check_new(name: str, found: Container[str], path: Path) -> None:
+    """Raise UsageError where a list names a photo again, whose first labels would be lost."""
+    if name in found:
+        raise UsageError(f"{path}: the photo {name} is listed twice: list it once")
+
+
 def check_only_split(split: str, name: str) -> None:
     """Raise UsageError for any split but `test`, for a data set that has no others."""
     if split != "test":
@@ -105,9 +111,17 @@ def check_only_split(split: str, name: str) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file. Raises UsageError."""
+    """Read a JSON file. Raises UsageError, also where an object has a key twice."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        values = dict(pairs)
+        if len(values) < len(pairs):  # Python keeps the last of them and drops the others
+            key, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+            raise UsageError(f"{path}: the key {key!r} is there twice: write it once")
+        return values
+
     try:
-        return json.loads(read_text(path))
+        return json.loads(read_text(path), object_pairs_hook=unique)
     except json.JSONDecodeError as error:
         raise UsageError(f"{path} is not JSON: {error}") from None
 
@@ -160,6 +174,13 @@ def read_text(path: Path) -> str:
         raise UsageError(f"{path} is not a text file") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def no_crops_note(photos_without: int) -> list[str]:
+    """Return the note on photos that are left out because they have no crops."""
+    if not photos_without:
+        return []
+    return [f"{counted(photos_without, 'photo')} without crops left out"]
 
 
 def missing_note(absent: Sequence[str], listed_in: str, folder: Path | str) -> list[str]:

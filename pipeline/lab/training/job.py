@@ -23,7 +23,7 @@ def train_folder(job: TrainJob, log: Log, stop: Stop | None = None) -> None:
     training that was asked to stop has saved its state.
     """
     by_position = is_of_earlier_version(job.output)
-    split = read_split(job.data, job.layout, job.limit, job.settings, by_position)
+    split = read_split(job.data, job.layout, job.limit, job.settings, by_position, log)
     counts = ", ".join(f"{len(part)} {name}" for name, part in vars(split).items())
     make_folder(job.output, "output")
     log.say("start", f"photos: {counts}")

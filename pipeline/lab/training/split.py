@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import UsageError
-from pipeline.lab.datasets import load_dataset
+from pipeline.lab.datasets import load_dataset, log_notes
 from pipeline.lab.datasets.example import Example
 from pipeline.lab.training.settings import TrainSettings
+from pipeline.report.progress import Log
 
 
 @dataclass(frozen=True)
@@ -37,19 +38,30 @@ def hash_of_photos(examples: Iterable[Example]) -> str:
 
 
 def read_split(
-    folder: Path, layout: str, limit: int | None, settings: TrainSettings, by_position: bool = False
+    folder: Path,
+    layout: str,
+    limit: int | None,
+    settings: TrainSettings,
+    by_position: bool = False,
+    log: Log | None = None,
 ) -> Split:
     """Read the splits train and test of a data set, and val or, without it, a part of train.
 
-    by_position: see `split_off`. Raises UsageError.
+    by_position: see `split_off`. log: reports what a split leaves out. Raises UsageError.
     """
-    rest = _examples(folder, layout, "train", limit)
+
+    def examples(split: str) -> list[Example]:
+        dataset = load_dataset(layout, folder, split)
+        log_notes((f"{split}: {note}" for note in dataset.notes), log)
+        return dataset.examples[:limit]
+
+    rest = examples("train")
     if (folder / "images" / "val").is_dir():
-        validation = _examples(folder, layout, "val", limit)
+        validation = examples("val")
     else:
         rest, validation = split_off(rest, settings.validation_share, settings.seed, by_position)
     has_test = (folder / "images" / "test").is_dir()
-    return Split(rest, validation, _examples(folder, layout, "test", limit) if has_test else [])
+    return Split(rest, validation, examples("test") if has_test else [])
 
 
 def split_off(
@@ -75,7 +87,3 @@ def split_off(
     part = set(order[:count])
     rest = [example for i, example in enumerate(examples) if i not in part]
     return rest, [example for i, example in enumerate(examples) if i in part]
-
-
-def _examples(folder: Path, layout: str, split: str, limit: int | None) -> list[Example]:
-    return list(load_dataset(layout, folder, split).examples)[:limit]

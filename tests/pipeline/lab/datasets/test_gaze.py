@@ -80,6 +80,33 @@ def test_eyecrowd(tmp_path: Path) -> None:
         load_dataset("eyecrowd", tmp_path)
 
 
+def test_a_photo_of_eyecrowd_without_fixations_is_told(tmp_path: Path) -> None:
+    photo(tmp_path / "stimuli/a.JPG")  # a.jpg in the file
+    photo(tmp_path / "stimuli/b.jpg")
+    write_fixations(tmp_path)
+    none = {"nFaces": 0, "faces": cells()}
+    savemat(tmp_path / "labels.mat", {"labels": cells(none, none)})
+    dataset = load_dataset("eyecrowd", tmp_path)
+    assert [example.fixations_px is None for example in dataset.examples] == [True, False]
+    assert dataset.notes == [
+        "1 photo named in stimuli not found in eye/fixations.mat, such as a.JPG"
+    ]
+
+
+def test_a_photo_that_is_listed_twice_is_refused(tmp_path: Path) -> None:
+    """Of two entries, the second would silently replace the first."""
+    photo(tmp_path / "stimuli/a.jpg")
+    (tmp_path / "eye").mkdir()
+    seen = [{"img": "a.jpg", "subjects": cells(viewer([x], [9]))} for x in (8.0, 30.0)]
+    savemat(tmp_path / "eye/fixations.mat", {"fixations": cells(*seen)})
+    with pytest.raises(UsageError, match=r"fixations\.mat: the photo a\.jpg is listed twice"):
+        load_dataset("osie", tmp_path)
+    own = '{"a.jpg": {"heads": []}, "a.jpg": {"crops": [[1, 2, 30, 40]]}}'
+    (tmp_path / "stimuli.json").write_text(own)
+    with pytest.raises(UsageError, match=r"stimuli\.json: the key 'a\.jpg' is there twice"):
+        load_dataset("labels", tmp_path / "stimuli")
+
+
 def test_gaze_errors(tmp_path: Path) -> None:
     photo(tmp_path / "stimuli/a.jpg")
     with pytest.raises(UsageError, match=r"fixations\.mat is missing"):

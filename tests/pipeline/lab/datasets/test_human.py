@@ -31,10 +31,12 @@ def test_flms_text(tmp_path: Path) -> None:
     assert dataset.notes == ["1 photos without annotations were left out"]
 
 
-def save_mat(path: Path, rows: dict[str, list[list[float]]]) -> None:
+def save_mat(
+    path: Path, rows: dict[str, list[list[float]]] | list[tuple[str, list[list[float]]]]
+) -> None:
     io = pytest.importorskip("scipy.io")
     table = np.empty((len(rows), 1), dtype=[("filename", object), ("bbox", object)])
-    for i, (name, crops) in enumerate(rows.items()):
+    for i, (name, crops) in enumerate(rows.items() if isinstance(rows, dict) else rows):
         table[i, 0] = (name, np.array(crops, np.float64))
     io.savemat(path, {"img_gt": table})
 
@@ -56,6 +58,27 @@ def test_a_crop_of_flms_that_is_no_number_is_not_void(tmp_path: Path) -> None:
     photo(tmp_path / "image/a.jpg")
     save_mat(tmp_path / "500_image_dataset.mat", {"a.jpg": [[5, 4, 55, 36], [5, np.nan, 55, 36]]})
     with pytest.raises(UsageError, match=r"a\.jpg: crops: row 1: .* finite numbers"):
+        load_dataset("flms", tmp_path)
+
+
+def test_photos_without_crops_are_told(tmp_path: Path) -> None:
+    photo(tmp_path / "image/a.jpg")
+    photo(tmp_path / "image/b.jpg")
+    crop, void = [5.0, 4.0, 55.0, 36.0], [-1.0, -1.0, -1.0, -1.0]
+    save_mat(tmp_path / "500_image_dataset.mat", {"a.jpg": [crop], "b.jpg": [void]})
+    dataset = load_dataset("flms", tmp_path)
+    assert [example.id for example in dataset.examples] == ["a"]
+    assert dataset.notes == ["1 photo without crops left out"]
+    write(tmp_path / "annotations/a.txt", "5 4 55 36\n")
+    write(tmp_path / "annotations/b.txt", "\n")
+    assert load_dataset("flms", tmp_path).notes == ["1 photo without crops left out"]
+
+
+def test_a_photo_that_flms_lists_twice_is_refused(tmp_path: Path) -> None:
+    photo(tmp_path / "image/a.jpg")
+    twice = [("a.jpg", [[5.0, 4.0, 55.0, 36.0]]), ("a.jpg", [[1.0, 4.0, 55.0, 36.0]])]
+    save_mat(tmp_path / "500_image_dataset.mat", twice)
+    with pytest.raises(UsageError, match=r"dataset\.mat: the photo a\.jpg is listed twice"):
         load_dataset("flms", tmp_path)
 
 

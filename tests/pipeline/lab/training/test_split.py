@@ -10,6 +10,7 @@ from pipeline.errors import UsageError
 from pipeline.lab.datasets.example import Example
 from pipeline.lab.training.settings import TrainSettings
 from pipeline.lab.training.split import hash_of_photos, read_split, split_off
+from pipeline.report.progress import Log
 from tests.pipeline.lab.training.scored_photos import write_data_set
 
 
@@ -55,6 +56,16 @@ def test_trainings_of_earlier_versions_keep_their_photos(tmp_path: Path) -> None
     drawn = np.random.default_rng(0).permutation(10)[:3]
     earlier = read_split(tmp_path, "gaicv1", None, settings, by_position=True)
     assert names(earlier.validation) == {f"train{number:03}" for number in drawn}
+
+
+def test_photos_that_a_split_leaves_out_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_data_set(tmp_path, train=4, test=0)
+    (tmp_path / "annotations/train001.txt").write_text("0 0 60 80 -2\n")  # nobody judged it
+    split = read_split(tmp_path, "gaicv1", None, TrainSettings(), log=Log())
+    assert len(split.train) + len(split.validation) == 3
+    assert "train: 1 photos without any annotated crop were left out" in capsys.readouterr().out
 
 
 def test_a_hash_is_of_names_order_scores_and_boxes() -> None:
