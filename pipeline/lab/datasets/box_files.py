@@ -45,8 +45,8 @@ def box_rows(path: Path, *more: str) -> Iterator[tuple[dict[str, str], Boxes]]:
     Blanks around names and values are ignored. Raises UsageError with file and line where a column
     is missing or a box is invalid.
     """
-    rows = csv.reader(io.StringIO(read_text(path)), skipinitialspace=True)
-    columns = [name.strip() for name in next(rows, [])]
+    (_, header), *rows = _csv_lines(path) or [(1, [])]
+    columns = [name.strip() for name in header]
     wanted = ("photo", *BOX_COLUMNS, *more)
     if missing := set(wanted) - set(columns):
         found = ", ".join(columns) or "nothing"
@@ -54,10 +54,10 @@ def box_rows(path: Path, *more: str) -> Iterator[tuple[dict[str, str], Boxes]]:
             f"{path} has no column {', '.join(sorted(missing))}; it has {found}; columns are "
             "separated by commas"
         )
-    for values in rows:
+    for line, values in rows:
         if not values:
             continue
-        where = f"{path}:{rows.line_num}"
+        where = f"{path}:{line}"
         row = dict(zip(columns, (value.strip() for value in values), strict=False))
         if empty := [name for name in wanted if not row.get(name)]:
             raise UsageError(f"{where}: no {empty[0]}")
@@ -66,6 +66,17 @@ def box_rows(path: Path, *more: str) -> Iterator[tuple[dict[str, str], Boxes]]:
             if not isfinite(number):
                 raise UsageError(f"{where}: {name} is {row[name]!r}: give finite numbers")
         yield row, boxes([numbers], where)
+
+
+def _csv_lines(path: Path) -> list[tuple[int, list[str]]]:
+    """Read the values of every row with the number of its last line. Raises UsageError."""
+    rows = csv.reader(io.StringIO(read_text(path)), skipinitialspace=True)
+    try:
+        return [(rows.line_num, values) for values in rows]
+    except csv.Error as error:  # an open quotation mark takes in all that follows
+        raise UsageError(
+            f"{path} is no CSV: {error}; is there a quotation mark that is not closed?"
+        ) from None
 
 
 def boxes(values: Sequence[Sequence[float]] | NDArray[np.float64], where: str) -> Boxes:

@@ -219,19 +219,15 @@ def _subject(folder: Path | None, stem: str) -> Boxes | None:
 def _read_flms_mat(path: Path) -> dict[str, NDArray[np.float64]]:
     """Read names and crops [M, 4] in the file's column order, without void crops."""
     table = read_mat(path, "img_gt")
-    listed: dict[str, NDArray[np.float64]] = {}
     try:
-        for row in table[:, 0]:
-            name, crops = str(row[0][0]), np.reshape(row[1], (-1, 4)).astype(float)
-            check_new(name, listed, path)
-            listed[name] = crops
-    except UsageError:  # its message is specific already
-        raise
+        rows = [(str(row[0][0]), np.reshape(row[1], (-1, 4)).astype(float)) for row in table[:, 0]]
     except (IndexError, TypeError, ValueError):
         raise UsageError(f"{path}: expected img_gt, rows of (name, crops [M, 4])") from None
-    return {
-        name: _not_void(finite(rows, f"{path}: {name}: crops")) for name, rows in listed.items()
-    }
+    listed: dict[str, NDArray[np.float64]] = {}
+    for name, crops in rows:
+        check_new(name, listed, path)
+        listed[name] = _not_void(finite(crops, f"{path}: {name}: crops"))
+    return listed
 
 
 def _not_void(rows: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -243,7 +239,10 @@ def _outside(images: Path, listed: dict[str, NDArray[np.float64]], order: list[i
     """Count the crops that leave their photo when read in this column order."""
     count = 0
     for name, rows in listed.items():
-        width, height = read_upright_size(images / name)
+        try:
+            width, height = read_upright_size(images / name)
+        except UsageError:
+            continue  # reported where the photo is read
         crops = rows[:, order]
         count += int(((crops[:, 2] > width) | (crops[:, 3] > height)).sum())
     return count

@@ -1,5 +1,6 @@
 """Read all labels of a folder of photos from one JSON file: crops, gaze, heads."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,13 @@ FORM = '{"size_wh"?: [w, h], "crops"?: [[x0, y0, x1, y1], …], "viewers"?: …,
 
 
 def labels_file(folder: Path) -> Path:
-    """Return the path of a folder's labels: next to it, its full name with .json appended."""
-    resolved = folder.resolve()
-    return resolved.with_name(f"{resolved.name}.json")
+    """Return the path of a folder's labels: next to it, its full name with .json appended.
+
+    Where the folder is a link, the file may be next to the link or next to what it leads to.
+    """
+    given, resolved = Path(os.path.normpath(folder.absolute())), folder.resolve()
+    beside_link = given.with_name(f"{given.name}.json")
+    return beside_link if beside_link.is_file() else resolved.with_name(f"{resolved.name}.json")
 
 
 def read_labels(root: Path, split: str) -> tuple[list[Example], list[str]]:

@@ -146,17 +146,19 @@ def read_mat(path: Path, variable: str, simplify: bool = False) -> Any:
     if not path.is_file():
         raise UsageError(f"{path} is missing")
     try:
-        return loadmat(path, simplify_cells=simplify)[variable]
-    except (
-        OSError,  # truncated
-        LookupError,
-        TypeError,
-        ValueError,
-        MatReadError,
-        NotImplementedError,
-        zlib.error,
-    ) as error:
+        found = loadmat(path, simplify_cells=simplify)
+    except NotImplementedError:  # a container of HDF5
+        raise UsageError(
+            f"{path} is of MATLAB 7.3, which is not read here: save it in MATLAB with -v7"
+        ) from None
+    except LookupError:  # the bytes that tell the version are some other file's
+        raise UsageError(f"{path}: expected {variable} in a MATLAB file, found another") from None
+    except (OSError, TypeError, ValueError, MatReadError, zlib.error) as error:  # truncated
         raise UsageError(f"{path}: expected {variable} in a MATLAB file: {error}") from None
+    if variable not in found:
+        others = ", ".join(name for name in found if not name.startswith("__")) or "nothing"
+        raise UsageError(f"{path}: expected {variable} in a MATLAB file, found {others}")
+    return found[variable]
 
 
 def cell(value: Any) -> list[Any]:

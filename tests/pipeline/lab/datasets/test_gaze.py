@@ -130,7 +130,14 @@ def test_gaze_errors(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=r"fixations\.mat: expected fixations"):
             load_dataset("osie", tmp_path)
     savemat(tmp_path / "eye/fixations.mat", {"other": 1})
-    with pytest.raises(UsageError, match="expected fixations in a MATLAB file"):
+    with pytest.raises(UsageError, match=r"expected fixations in a MATLAB file, found other$"):
+        load_dataset("osie", tmp_path)
+    (tmp_path / "eye/fixations.mat").write_text("version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(UsageError, match=r"expected fixations in a MATLAB file, found another$"):
+        load_dataset("osie", tmp_path)
+    header = b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM"
+    (tmp_path / "eye/fixations.mat").write_bytes(header.ljust(512, b"\0") + b"\x89HDF\r\n\x1a\n")
+    with pytest.raises(UsageError, match=r"fixations\.mat is of MATLAB 7\.3, .* with -v7$"):
         load_dataset("osie", tmp_path)
 
 
@@ -168,6 +175,18 @@ def test_labels(tmp_path: Path) -> None:
     (tmp_path / "set.v1.json").write_text(json.dumps({"a.jpg": {"heads": [[5, 6, 15, 20]]}}))
     with pytest.raises(UsageError, match=r"a\.jpg: heads: expected"):
         load_dataset("labels", tmp_path / "set.v1")
+
+
+def test_labels_may_be_next_to_a_link(tmp_path: Path) -> None:
+    photo(tmp_path / "disk/photos/a.jpg")
+    (tmp_path / "mine").symlink_to(tmp_path / "disk/photos")
+    beside_folder, beside_link = tmp_path / "disk/photos.json", tmp_path / "mine.json"
+    for path, crop in ((beside_folder, [0, 0, 30, 40]), (beside_link, [1, 2, 50, 39])):
+        path.write_text(json.dumps({"a.jpg": {"crops": [crop]}}))
+        (example,) = load_dataset("labels", tmp_path / "mine").examples
+        assert example.human_px.tolist() == [crop]
+    (example,) = load_dataset("labels", tmp_path / "disk/photos").examples
+    assert example.human_px.tolist() == [[0, 0, 30, 40]]
 
 
 @pytest.mark.parametrize(

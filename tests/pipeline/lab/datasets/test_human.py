@@ -82,6 +82,15 @@ def test_a_photo_that_flms_lists_twice_is_refused(tmp_path: Path) -> None:
         load_dataset("flms", tmp_path)
 
 
+def test_one_broken_photo_does_not_end_flms(tmp_path: Path) -> None:
+    photo(tmp_path / "image/a.jpg", (60, 40))
+    write(tmp_path / "image/b.jpg", "no photo")
+    crops = [[4.0, 5.0, 36.0, 55.0]]  # y first
+    save_mat(tmp_path / "500_image_dataset.mat", {"a.jpg": crops, "b.jpg": crops})
+    examples = load_dataset("flms", tmp_path).examples
+    assert [example.human_px.tolist() for example in examples] == [[[5, 4, 55, 36]]] * 2
+
+
 def test_flms_errors(tmp_path: Path) -> None:
     photo(tmp_path / "image/a.jpg")
     with pytest.raises(UsageError, match=r"neither 500_image_dataset\.mat nor a folder"):
@@ -231,3 +240,11 @@ def test_gnmc(tmp_path: Path) -> None:
     write(tmp_path / "json/val.json", json.dumps([{"filename": "b.jpg", "crop_bboxes": [1]}]))
     with pytest.raises(UsageError, match="entry 0: expected"):
         load_dataset("gnmc", tmp_path, "val")
+
+
+def test_an_open_quotation_mark_is_told(tmp_path: Path) -> None:
+    photo(tmp_path / "a.jpg")
+    rows = "a.jpg,1,2,30,40\n" * 9000  # longer than a field of a CSV may be
+    write(tmp_path / "crops.csv", f'photo,x0,y0,x1,y1\n"a.jpg,1,2,30,40\n{rows}')
+    with pytest.raises(UsageError, match=r"crops\.csv is no CSV: .* mark that is not closed"):
+        load_dataset("crops", tmp_path)
