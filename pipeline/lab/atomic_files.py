@@ -10,13 +10,24 @@ from pipeline.errors import SettingError
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write or replace a file. Until it is complete, its content is in `<name>.part` next to it."""
+    """Write or replace a file. Until it is complete, its content is in `<name>.part` next to it.
+
+    A device or a pipe, such as /dev/stdout, is written to directly.
+    """
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+        return
     unfinished = path.with_name(f"{path.name}.part")
     with unfinished.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())  # the content must be on disk before the name
     unfinished.replace(path)
+
+
+def write_text_atomic(path: Path, text: str) -> None:
+    """Write or replace a text file, UTF-8, as `write_atomic` does."""
+    write_atomic(path, text.encode())
 
 
 def make_folder(folder: Path, option: str) -> None:

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from math import isfinite
 
 
-def json_text(figures: object, indent: int) -> str:
+def json_text(figures: object, indent: int, sort_keys: bool = False) -> str:
     """Return dicts, lists, texts and numbers as JSON; NaN and the infinities are null.
 
     Some figures are undefined, such as the AUC where people accept all crops. Python's own writer
     puts NaN there, which is not valid JSON.
     """
-    return json.dumps(_without_nan(figures), indent=indent, allow_nan=False)
+    return json.dumps(_without_nan(figures), indent=indent, sort_keys=sort_keys, allow_nan=False)
 
 
 def _without_nan(value: object) -> object:

@@ -7,6 +7,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from pipeline.lab.atomic_files import write_text_atomic
 from pipeline.lab.evaluation.cards import best_and_worst, card
 from pipeline.lab.evaluation.catalogue import CONSENSUS, MEASURES, METHODS, NETWORK, OURS
 from pipeline.lab.evaluation.plots import Bar, bars, reliability_plot, scatter
@@ -35,8 +36,8 @@ def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     figures, page = folder / "evaluation.json", folder / "report.html"
     published = [vars(row) for row in published_for(report["dataset"])]
-    figures.write_text(json_text({**report, "published": published}, 1), encoding="utf-8")
-    page.write_text(render_report(report), encoding="utf-8")
+    write_text_atomic(figures, json_text({**report, "published": published}, 1))
+    write_text_atomic(page, render_report(report))
     return figures, page
 
 

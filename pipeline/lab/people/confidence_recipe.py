@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.lab.atomic_files import make_parent_folder
+from pipeline.lab.atomic_files import make_parent_folder, write_text_atomic
 from pipeline.lab.evaluation.calibration import MEASURED
 from pipeline.lab.evaluation.reliability import CalibrationFigures
 from pipeline.lab.fold_weights import FoldWeights
@@ -42,10 +42,10 @@ def fit_confidence(job: ConfidenceJob, log: Log) -> None:
     for name, part in figures.items():
         log.say("figures", line_of(name, part))
     model = as_confidence_json(crops, figures)
-    job.output.write_text(json_text(model, 2) + "\n")
+    write_text_atomic(job.output, json_text(model, 2) + "\n")
     if job.figures is not None:
         report = {"parts": figures, "review": review_table(crops, LEVELS)}
-        job.figures.write_text(json_text(report, 1) + "\n")
+        write_text_atomic(job.figures, json_text(report, 1) + "\n")
 
 
 def line_of(name: str, part: CalibrationFigures) -> str:

@@ -27,7 +27,12 @@ from pipeline.detectors.people_head import PeopleHead
 from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.device import choose_device
 from pipeline.errors import UsageError
-from pipeline.lab.atomic_files import make_folder, make_parent_folder, write_atomic
+from pipeline.lab.atomic_files import (
+    make_folder,
+    make_parent_folder,
+    write_atomic,
+    write_text_atomic,
+)
 from pipeline.lab.datasets.layout import decoded_photo, photos_of_set
 from pipeline.lab.fold_weights import (
     FoldWeights,
@@ -145,7 +150,7 @@ def fit_rule(job: RuleJob, log: Log) -> None:
     packaged = json.loads(files("pipeline.cropping").joinpath("choice.json").read_text())
     overlap, gaze, free = (np.asarray(fit_linear(lists[kind])) for kind in KINDS)
     fitted = as_rule_json(overlap, gaze, free)
-    job.output.write_text(json.dumps({**packaged, **fitted}, indent=2) + "\n")
+    write_text_atomic(job.output, json.dumps({**packaged, **fitted}, indent=2) + "\n")
 
 
 def add_lists(

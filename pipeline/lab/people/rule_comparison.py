@@ -18,7 +18,7 @@ import numpy as np
 from pipeline.boxes import Box, Boxes, iou, shares_inside
 from pipeline.cropping.rule import Rule, packaged_rule
 from pipeline.errors import UsageError
-from pipeline.lab.atomic_files import make_parent_folder
+from pipeline.lab.atomic_files import make_parent_folder, write_text_atomic
 from pipeline.lab.evaluation.evidence import FaultEvidence, fault_evidence
 from pipeline.lab.evaluation.intervals import Interval
 from pipeline.lab.evaluation.kept import gaze_kept, heads_cut_and_lost
@@ -51,7 +51,7 @@ def compare_rules(job: CompareJob, log: Log) -> None:
     report = comparison_report(seen, packaged_rule(), other, job.resamples)
     for name, part in report.items():
         log.say("compared", comparison_line(name, part))
-    job.output.write_text(json_text(report, 1) + "\n")
+    write_text_atomic(job.output, json_text(report, 1) + "\n")
 
 
 def read_rule(path: Path) -> Rule:

@@ -1,15 +1,16 @@
 """The card of a weights file: network, training data, settings, measures."""
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass, field
+from math import isnan
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 from torch import Tensor
 
-from pipeline.lab.atomic_files import write_atomic
+from pipeline.lab.atomic_files import write_atomic, write_text_atomic
+from pipeline.lab.json_text import json_text
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,9 @@ def write_cards(folder: Path, name: str, card: Card) -> None:
     """Write `<name>.json` and `<name>.md`, with the sha256 of the existing weights file."""
     data = (folder / f"{name}.safetensors").read_bytes()
     facts = {**asdict(card), "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-    shown = json.dumps(facts, indent=2, sort_keys=True) + "\n"
-    write_atomic(folder / f"{name}.json", shown.encode())
-    write_atomic(folder / f"{name}.md", markdown(facts).encode())
+    shown = json_text(facts, 2, sort_keys=True) + "\n"
+    write_text_atomic(folder / f"{name}.json", shown)
+    write_text_atomic(folder / f"{name}.md", markdown(facts))
 
 
 def markdown(card: dict[str, Any]) -> str:
@@ -63,4 +64,6 @@ _SECTIONS = ("data", "measures", "settings")
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, float) and isnan(value):
+        return "–"
     return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "\\|")

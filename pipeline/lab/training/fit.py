@@ -1,7 +1,6 @@
 """One training: split the photos, train, choose the epoch, test once, write weights and card."""
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -10,7 +9,8 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from pipeline.detectors import Detector
-from pipeline.lab.atomic_files import write_atomic
+from pipeline.lab.atomic_files import write_text_atomic
+from pipeline.lab.json_text import json_text
 from pipeline.lab.training.card import Card, write_cards, write_weights
 from pipeline.lab.training.curves import draw_curves
 from pipeline.lab.training.history import Epoch, History
@@ -109,7 +109,7 @@ def fit(
             write_weights(folder, BEST, tensors_of(trainer.averaged.module), card)
         trainer.save(folder / CHECKPOINT)
         rows = [vars(each) for each in trainer.history.epochs]
-        write_atomic(folder / "epochs.json", (json.dumps(rows, indent=1) + "\n").encode())
+        write_text_atomic(folder / "epochs.json", json_text(rows, 1) + "\n")
         draw_curves(trainer.history.epochs, folder / "curves.png")
         report(epoch)
 

@@ -4,6 +4,7 @@ import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,8 @@ from torch import Tensor
 
 from pipeline.errors import SettingError
 from pipeline.lab.atomic_files import make_folder, make_parent_folder, write_atomic
+from pipeline.lab.evaluation.report import write_report
+from pipeline.lab.evaluation.summary import summarise
 from pipeline.lab.starter.recipe import write_half
 from pipeline.lab.training.card import Card, write_weights
 from pipeline.lab.training.curves import draw_curves
@@ -67,6 +70,25 @@ def test_curves_outlive_a_write_that_fails(tmp_path: Path) -> None:
     with at_most(1000), pytest.raises(OSError, match="too large"):
         draw_curves([Epoch(0, 1e-4, 2.0, 2.0, 0.1, 0.1)], path)
     assert path.read_bytes() == before
+
+
+def test_a_report_outlives_a_write_that_fails(tmp_path: Path) -> None:
+    report: dict[str, Any] = {
+        "dataset": "photos", "split": "test", "notes": [], "run": {}, **summarise([], 1, 0),
+        "rows": [],
+    }  # fmt: skip
+    paths = write_report(report, tmp_path)
+    before = [path.read_bytes() for path in paths]
+    with at_most(100), pytest.raises(OSError, match="too large"):
+        write_report({**report, "notes": ["another"]}, tmp_path)
+    assert [path.read_bytes() for path in paths] == before
+
+
+def test_a_device_stays_one(tmp_path: Path) -> None:
+    path = tmp_path / "null"
+    path.symlink_to("/dev/null")
+    write_atomic(path, b"new")
+    assert path.is_char_device()
 
 
 def test_folders_to_write_to_are_made_or_refused(tmp_path: Path) -> None:

@@ -108,3 +108,17 @@ def test_the_card_speaks_of_test_photos_only_where_there_are_some(tmp_path: Path
     assert without.notes == ["Chosen by its SRCC on the validation photos."]
     tested = card_of(settings, Split(some, some, some), {**validated, "test_photos": 1})
     assert tested.notes[1:] == ["The test photos took no part in the choice."]
+
+
+def test_a_measure_without_photos_is_null(tmp_path: Path) -> None:
+    """Acc5 needs five scored crops; Python's own writer puts NaN, which is not valid JSON."""
+    data = tmp_path / "few"
+    write_data_set(data, train=4, test=1)
+    for path in (data / "annotations").iterdir():
+        path.write_text("".join(path.read_text().splitlines(keepends=True)[:4]))
+    assert run(data, tmp_path) == 0
+    (epoch,) = json.loads((tmp_path / "epochs.json").read_text(), parse_constant=pytest.fail)
+    card = json.loads((tmp_path / "best.json").read_text(), parse_constant=pytest.fail)
+    assert epoch["validation_acc5"] is None
+    assert card["measures"]["validation_acc5"] is None
+    assert "| validation acc5 | – |" in (tmp_path / "best.md").read_text()
