@@ -13,6 +13,7 @@ from pipeline.lab.atomic_files import make_folder
 from pipeline.lab.datasets import log_notes, read_set
 from pipeline.lab.datasets.example import Example
 from pipeline.lab.datasets.layout import check_each_once
+from pipeline.lab.evaluation.frame import all_outside
 from pipeline.lab.fold_weights import fold_metadata
 from pipeline.lab.folds import fold_of, set_name_of
 from pipeline.lab.starter.fine_tuning import STEPS, fine_tune
@@ -42,7 +43,7 @@ def fine_tune_starter(job: FineTuneJob, log: Log) -> None:
     random = np.random.default_rng(job.seed)
     detector = EmbeddedDetector()
     photos = [
-        encode_labelled(network, example, read_pixels(example.image), detector, random)
+        encode_labelled(network, example, pixels_of(example), detector, random)
         for example in examples
     ]
     log.say("photos", f"{len(photos)} labelled photos encoded")
@@ -75,6 +76,18 @@ def read_examples(
     if not examples:
         raise UsageError(f"no photo with crops or gaze in {', '.join(map(str, folders))}")
     return examples
+
+
+def pixels_of(example: Example) -> NDArray[np.uint8]:
+    """Read the pixels of a photo that its labels are of.
+
+    Raises UsageError where it cannot be read, or all labels of a kind are outside of it.
+    """
+    pixels = read_pixels(example.image)
+    height, width = pixels.shape[:2]
+    if outside := all_outside(example, (width, height)):
+        raise UsageError(f"{example.image}: {outside}")
+    return pixels
 
 
 def read_pixels(path: Path) -> NDArray[np.uint8]:

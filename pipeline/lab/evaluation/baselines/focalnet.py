@@ -25,7 +25,7 @@ MEAN = np.array([0.485, 0.456, 0.406], np.float32)  # of ImageNet, on pixels in 
 STD = np.array([0.229, 0.224, 0.225], np.float32)
 POSITIONS, SIZES = 5, (1.0, 0.9, 0.8, 0.7, 0.65)
 KEPT_MARGIN = 0.05  # share of importance that a crop may keep less than the best one
-INPUTS = {"image", "boxes", "content"}
+INPUTS, OUTPUTS = {"image", "boxes", "content"}, {"importance", "crop_scores"}
 
 
 class FocalNet:
@@ -38,7 +38,14 @@ class FocalNet:
             from onnxruntime.capi import onnxruntime_pybind11_state as faults
         except ImportError:
             raise UsageError("FocalNet needs onnxruntime: pip install onnxruntime") from None
-        unusable = (faults.Fail, faults.InvalidGraph, faults.InvalidProtobuf, faults.NoSuchFile)
+        unusable = (
+            faults.Fail,
+            faults.InvalidArgument,  # an empty file
+            faults.InvalidGraph,
+            faults.InvalidProtobuf,
+            faults.NoSuchFile,
+            faults.NotImplemented,  # an operator that this build lacks
+        )
         try:
             self._session: Any = onnxruntime.InferenceSession(
                 str(path), providers=["CPUExecutionProvider"]
@@ -47,6 +54,8 @@ class FocalNet:
             raise UsageError(f"{path} is no ONNX model: {error}") from None
         if {given.name for given in self._session.get_inputs()} != INPUTS:
             raise UsageError(f"{path} has not the inputs {', '.join(sorted(INPUTS))} of FocalNet")
+        if OUTPUTS - {made.name for made in self._session.get_outputs()}:
+            raise UsageError(f"{path} has not the outputs {', '.join(sorted(OUTPUTS))} of FocalNet")
 
     def crops(self, photo: Photo, ratios: Sequence[float]) -> list[Box]:
         return [self._crop(photo, ratio) for ratio in ratios]

@@ -99,6 +99,17 @@ def test_first_fixations_are_told(people: Path) -> None:
     assert example.first_fixations.tolist() == [True, False, True, False]
 
 
+def test_labels_of_a_larger_copy_are_refused(
+    people: Path, scored_crops: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without size_wh, only their place tells that they are of another photo."""
+    far = {"3.png": {"crops": [[200, 0, 320, 200]]}}
+    people.with_suffix(".json").write_text(json.dumps(far))
+    words = ["--scored-crops", str(scored_crops), "--output", str(tmp_path / "made"), "--trial"]
+    assert main([str(people), *words]) == 2
+    assert "3.png: all crops of people (1) are outside" in capsys.readouterr().err
+
+
 def test_wrong_usage(
     people: Path, scored_crops: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

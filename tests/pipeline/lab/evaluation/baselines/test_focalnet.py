@@ -106,9 +106,17 @@ def test_another_model_is_refused(tmp_path: Path, model: Path) -> None:
     (tmp_path / "text.onnx").write_text("nothing")
     with pytest.raises(UsageError, match="no ONNX model"):
         FocalNet(tmp_path / "text.onnx")
+    (tmp_path / "empty.onnx").touch()
+    with pytest.raises(UsageError, match="no ONNX model"):
+        FocalNet(tmp_path / "empty.onnx")
     onnx = pytest.importorskip("onnx")
     other = onnx.load(model)
     other.graph.input[0].name = other.graph.node[0].input[0] = "picture"
     onnx.save(other, tmp_path / "other.onnx")
     with pytest.raises(UsageError, match="inputs boxes, content, image"):
+        FocalNet(tmp_path / "other.onnx")
+    other = onnx.load(model)
+    other.graph.output[0].name = other.graph.node[2].output[0] = "map"
+    onnx.save(other, tmp_path / "other.onnx")
+    with pytest.raises(UsageError, match="outputs crop_scores, importance"):
         FocalNet(tmp_path / "other.onnx")
