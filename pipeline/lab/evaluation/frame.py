@@ -34,19 +34,27 @@ def check_frame(example: Example, followed: FollowedBoxes | None, photo: Photo) 
     given = {"scored crops": example.scored_px, "crops of people": example.human_px}
     if followed is not None:
         given["boxes to follow"] = followed.boxes_px
-    limit = np.array([photo.width_px, photo.height_px] * 2) + SLACK_PX
     for what, boxes in given.items():
-        inside = within_photo(boxes, photo)
-        leaves = ((boxes > limit) | (boxes < -SLACK_PX)).any(1)
-        leaves |= (inside[:, :2] >= inside[:, 2:]).any(1)
-        if leaves.any():
-            raise ScoreError(
-                "boxes_outside",
-                f"{int(leaves.sum())} of {len(boxes)} {what} leave the photo of "
-                f"{photo.width_px} × {photo.height_px}: is it another size, or x and y swapped?",
-            )
+        if (leaves := leaving(boxes, photo)).any():
+            raise ScoreError("boxes_outside", leaving_message(what, leaves, photo))
     if outside := all_outside(example, (photo.width_px, photo.height_px)):
         raise ScoreError("boxes_outside", outside)
+
+
+def leaving(boxes: Boxes, photo: Photo, slack_px: float = SLACK_PX) -> NDArray[np.bool_]:
+    """Return which boxes [N, 4] leave the photo by more than slack_px or have no area in it."""
+    limit = np.array([photo.width_px, photo.height_px] * 2) + slack_px
+    inside = within_photo(boxes, photo)
+    leaves = ((boxes > limit) | (boxes < -slack_px)).any(1)
+    return np.asarray(leaves | (inside[:, :2] >= inside[:, 2:]).any(1))
+
+
+def leaving_message(what: str, leaves: NDArray[np.bool_], photo: Photo) -> str:
+    """Describe boxes that leave the photo; leaves: the result of `leaving`."""
+    return (
+        f"{int(leaves.sum())} of {len(leaves)} {what} leave the photo of "
+        f"{photo.width_px} × {photo.height_px}: is it another size, or x and y swapped?"
+    )
 
 
 def all_outside(example: Example, size_wh: tuple[int, int]) -> str | None:

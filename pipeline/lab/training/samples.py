@@ -10,10 +10,14 @@ from torch import Tensor
 
 from pipeline.boxes import FloatArray, mirror
 from pipeline.detectors import Detector
+from pipeline.errors import UsageError
 from pipeline.lab.datasets.example import Example
 from pipeline.lab.datasets.layout import decoded_photo
+from pipeline.lab.evaluation.frame import leaving, leaving_message
 from pipeline.lab.training.settings import MOS_MEAN, MOS_SPREAD, TrainSettings
 from s2cnet import boxes_to_input, prepare_image
+
+SLIP = 0.05  # of the photo's short side: boxes that leave it by less are clamped
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,13 @@ def read_scored_photo(example: Example, detector: Detector | None) -> ScoredPhot
     """Decode a photo, scale its boxes to the decoded frame and clamp them to it.
 
     Objects are those of the data set, else the detector's, else none. Raises UsageError where the
-    photo cannot be read, and DetectError.
+    photo cannot be read or most of its scored crops leave it, and DetectError.
     """
     photo = decoded_photo(example.image)
+    slack_px = SLIP * min(photo.width_px, photo.height_px)
+    leaves = leaving(example.scored_px, photo, slack_px)
+    if 2 * leaves.sum() > len(leaves):  # clamping is for slips, not for photos of another size
+        raise UsageError(f"{example.image}: {leaving_message('scored crops', leaves, photo)}")
     height, width = photo.pixels.shape[:2]
 
     def decoded(boxes: NDArray[np.float32], scale_xy: tuple[float, float]) -> FloatArray:

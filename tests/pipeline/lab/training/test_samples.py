@@ -76,3 +76,13 @@ def test_a_photo_that_cannot_be_read_is_told_by_name(tmp_path: Path) -> None:
     example.image.write_bytes(example.image.read_bytes()[:40])
     with pytest.raises(UsageError, match=r"photo\.png cannot be read: "):
         read_scored_photo(example, None)
+
+
+def test_scores_of_a_photo_of_another_size_are_refused(tmp_path: Path) -> None:
+    """Clamped to a photo of half the size, most crops would be others than people scored."""
+    inside, slip, outside = [0, 0, 90, 70], [10, 10, 103, 80], [20, 20, 200, 160]
+    photo = read_scored_photo(example_of(tmp_path, (100, 80), [inside, slip]), None)
+    np.testing.assert_array_equal(photo.crops[1], [10, 10, 100, 80])
+    example = example_of(tmp_path, (100, 80), [inside, outside, outside])
+    with pytest.raises(UsageError, match=r"photo\.png: 2 of 3 scored crops leave .* 100 × 80: is"):
+        read_scored_photo(example, None)
