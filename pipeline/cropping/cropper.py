@@ -26,7 +26,7 @@ from pipeline.cropping.build import (
     choose_runtime,
     make_source,
 )
-from pipeline.cropping.forked import use_one_thread_if_forked
+from pipeline.cropping.forked import use_one_thread_in_forks
 from pipeline.cropping.kind_policy import LONG, TEXT, KindPolicy, LongPhotos, TextHeavy
 from pipeline.cropping.results import CropVerdict, Fit
 from pipeline.cropping.weights import DEFAULT, choose_weights
@@ -128,7 +128,7 @@ class Cropper:
         from pipeline.device import choose_device
         from s2cnet import FastS2CNet, load_model
 
-        use_one_thread_if_forked()
+        use_one_thread_in_forks()
         # A job's settings refuse invalid values with the same messages.
         asked = CroppingSettings(
             backbone=backbone,
@@ -186,7 +186,6 @@ class Cropper:
         shapes = [parse_shape(ratio) for ratio in ratios]
         if not shapes:
             return []
-        use_one_thread_if_forked()
         photo = photo_of(image, self._decode)
         (seen,) = self._engine.see([photo if self._trims else photo.with_borders()])
         found = self._engine.choose(seen, shapes, top_k)
@@ -207,7 +206,6 @@ class Cropper:
             raise UsageError("boxes_px must be [N, 4], finite: x0, y0, x1, y1 in source pixels")
         if (boxes[:, :2] >= boxes[:, 2:]).any():
             raise UsageError("a box in boxes_px has no area: give x0 < x1 and y0 < y1")
-        use_one_thread_if_forked()
         (seen,) = self._engine.see([replace(photo_of(image, self._decode), content_px=None)])
         if (outside := are_outside(boxes, *seen.size_wh)).any():
             wide, high = seen.size_wh

@@ -5,19 +5,12 @@ the child the first large tensor waits for them without end. With one thread tor
 """
 
 import os
+from functools import cache, partial
 
-_users: set[int] = set()  # processes that have run networks; a forked child inherits its parent's
 
+@cache  # a handler cannot be removed, and one is enough; children inherit it
+def use_one_thread_in_forks() -> None:
+    """Limit torch to one thread in children forked from now on; they may choose another number."""
+    import torch
 
-def use_one_thread_if_forked() -> None:
-    """Limit torch to one thread in a process forked from one that called this earlier.
-
-    A process is limited at its first call, so that its program may choose another number later.
-    """
-    process = os.getpid()
-    if process not in _users:
-        if _users:
-            import torch
-
-            torch.set_num_threads(1)
-        _users.add(process)
+    os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
