@@ -24,6 +24,7 @@ MEANS = {"mean_confidence": "confidence", "mean_subject_share": "subject_share"}
 MOVED_BELOW = 0.9  # IoU
 Z99 = 2.5758  # of the normal distribution, two-sided 99 %
 OVERLAP = ("mean_overlap_with_current", "moved_rate")
+DECIDED = ("etag", "override", "focus_source", "focus_x", "focus_y")  # columns for `_causes`
 
 
 def measure(
@@ -44,7 +45,7 @@ def measure(
     wanted = ["verdict", *CUTS.values(), *MEANS.values()]
     given = ["objects"] if manifests[0].takes_boxes else []
     columns = {
-        "images": ["image_id", "uri", "etag", "status", *given],
+        "images": ["image_id", "uri", "status", *DECIDED, *given],
         "crops": [*KEYS, *EDGES, *wanted],
     }
     tables, whole = sampled_rows(store, manifests, read_forgotten(store).hidden, columns)
@@ -116,7 +117,8 @@ def _overlap(
 ) -> tuple[dict[str, float], dict[str, str]]:
     """Compare the best crops with the live ones of the same, unchanged photos.
 
-    A photo whose boxes somebody has changed is not the same: its crop is meant to be another.
+    A photo whose boxes or focus somebody has changed is not the same, nor is one with an override:
+    its crop is meant to be another.
 
     Returns the mean IoU and the share below MOVED_BELOW; or, by figure, why there is none.
     """
@@ -127,11 +129,13 @@ def _overlap(
     pairs = []
     for given in (False, True):
         runs = [manifest for manifest in live if manifest.takes_boxes == given]
-        names = ["etag", "objects"] if given and "objects" in images.column_names else ["etag"]
-        known = _values(images, names)
+        objects = ["objects"] if given and "objects" in images.column_names else []
+        known = _causes(images, objects)
+        names = [*DECIDED, *objects]
         found = live_crops(store, runs, places, [*KEYS, *EDGES], damaged, names)
         for their_images, their_crops in found:
-            same = {i for i, one in _values(their_images, names).items() if known.get(i) == one}
+            causes = _causes(their_images, objects).items()
+            same = {image_id for image_id, cause in causes if known.get(image_id) == cause}
             theirs = _boxes(their_crops)
             pairs += [(ours[k], box) for k, box in theirs.items() if k in ours and k[0] in same]
     if not pairs:
@@ -169,7 +173,18 @@ def _no_column(column: str) -> str:
     return f"no crop of the run says {column}"
 
 
-def _values(images: pa.Table, names: Sequence[str]) -> Mapping[str, tuple[Any, ...]]:
-    """Return the values of some columns by photo."""
-    columns = (images[name].to_pylist() for name in names)
-    return dict(zip(images["image_id"].to_pylist(), zip(*columns, strict=True), strict=True))
+def _causes(images: pa.Table, objects: Sequence[str]) -> Mapping[str, tuple[Any, ...]]:
+    """Return, by photo, what decides its crops beside the program: object, boxes, listed focus.
+
+    objects: the column `objects` where boxes are given, else empty. Photos with an override are
+    left out.
+    """
+    columns = []
+    for name in ("image_id", *DECIDED, *objects):
+        known = name in images.column_names  # runs of early versions lack some
+        columns.append(images[name].to_pylist() if known else [None] * images.num_rows)
+    found = {}
+    for image_id, etag, override, source, x, y, *boxes in zip(*columns, strict=True):
+        if override is None:
+            found[image_id] = (etag, (x, y) if source == "list" else None, *boxes)
+    return found

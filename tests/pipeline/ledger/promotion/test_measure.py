@@ -17,16 +17,17 @@ from tests.support.tasks import done, make_inputs, open_ledger
 
 def commit(
     store: Store, inputs: pa.Table, crops: dict[str, list[Any]], old: tuple[str, ...] = (),
-    failed: dict[int, str] | None = None, **changes: Any,
+    failed: dict[int, str] | None = None, images: dict[str, list[Any]] | None = None,
+    **changes: Any,
 ) -> Manifest:  # fmt: skip
-    """A run of one task whose crops say what is given. old: columns left out, as once."""
+    """A run of one task whose crops and images say what is given. old: columns left out, as once."""
     ledger = open_ledger(store, inputs, task_images=inputs.num_rows, **changes)
     tables = done(ledger.task_inputs(0), failed)
-    for name, values in crops.items():
-        table = tables["crops"]
-        at = table.schema.get_field_index(name)
-        field = schema.CROPS.field(name)
-        tables["crops"] = table.set_column(at, field, pa.array(values, field.type))
+    for kind, columns in (("crops", crops), ("images", images or {})):
+        for name, values in columns.items():
+            at = tables[kind].schema.get_field_index(name)
+            field = tables[kind].schema.field(name)
+            tables[kind] = tables[kind].set_column(at, field, pa.array(values, field.type))
     ledger.commit_task(0, tables)
     manifest = ledger.finish({})
     for info in store.list(f"_data/crops/run={ledger.run_id}/") if old else ():
@@ -75,6 +76,43 @@ def test_overlap_with_what_is_live(store: Store) -> None:
     found = measure(store, run.run_id, [live])
     assert found.values["mean_overlap_with_current"] == pytest.approx((1 + 1 / 3) / 2)
     assert found.values["moved_rate"] == pytest.approx(1 / 2)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "overlap"),
+    # The first photo is as it was (IoU 1), the second is moved by half its width (IoU 1/3).
+    [
+        ({}, {}, (1 + 1 / 3) / 2),
+        ({}, {"override": [None, "b.jpg"]}, 1.0),
+        ({"override": [None, "*.jpg"]}, {}, 1.0),
+        ({"override": ["a.jpg", "b.jpg"]}, {"override": ["a.jpg", "b.jpg"]}, None),
+        ({}, {"focus_source": [None, "list"], "focus_x": [None, 0.1]}, 1.0),
+        (
+            {"focus_source": ["list", "list"], "focus_x": [0.5, 0.5]},
+            {"focus_source": ["list", "list"], "focus_x": [0.5, 0.1]},
+            1.0,
+        ),
+        (
+            {"focus_source": ["gaze", "gaze"], "focus_x": [0.5, 0.5]},
+            {"focus_source": ["gaze", "gaze"], "focus_x": [0.5, 0.1]},
+            (1 + 1 / 3) / 2,
+        ),
+    ],
+)
+def test_photos_that_people_decided_about_are_not_compared(
+    store: Store, before: dict[str, list[Any]], now: dict[str, list[Any]], overlap: float | None
+) -> None:
+    """An override or a changed focus is meant to move the crop, and must not fail the gate."""
+    sides = {"y0": [0.0] * 2, "y1": [10.0] * 2}
+    crops = {"x0": [0.0, 0.0], "x1": [10.0, 10.0], **sides}
+    live = commit(store, make_inputs(2), crops, images=before)
+    moved = {"x0": [0.0, 5.0], "x1": [10.0, 15.0], **sides}
+    found = measure(store, commit(store, make_inputs(2), moved, images=now,
+                                  code_version="next").run_id, [live])  # fmt: skip
+    if overlap is None:
+        assert "no unchanged photo" in found.not_applicable["mean_overlap_with_current"]
+    else:
+        assert found.values["mean_overlap_with_current"] == pytest.approx(overlap)
 
 
 def with_objects(store: Store, *boxes: float, **changes: Any) -> Manifest:
