@@ -19,6 +19,7 @@ from pipeline.code_version import RELEASE
 from pipeline.errors import LedgerError, SettingError, UsageError, did_you_mean
 from pipeline.extras import extra_needed
 from pipeline.shown_options import flag, is_group, shown_options, title_of
+from pipeline.standard_output import READER_GONE, discard_output, output_problem
 
 T = TypeVar("T")
 CommandOptions = type[T] | Mapping[str, type[T]]
@@ -38,8 +39,10 @@ def run(
     work:  receives the options and returns an exit code
 
     A UsageError becomes one line on stderr and exit code 2, a LedgerError one line and code 1,
-    Ctrl-C one line and code 130; others propagate. Raises SystemExit as argparse does: 0 for
-    `--help` and `--version`, 2 for an option that is unknown, missing or of the wrong type.
+    Ctrl-C one line and code 130; others propagate. Standard output that cannot be written is one
+    line and code 1; if its reader ends the work by leaving, code 141 as in shells. Raises
+    SystemExit as argparse does: 0 for `--help` and `--version`, 2 for an option that is unknown,
+    missing or of the wrong type.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     parser = parser_of(kind, about)
@@ -47,7 +50,9 @@ def run(
     found = _read(parser, kind, words)
     try:
         with extra_needed():
-            return work(_build(kind if isinstance(kind, type) else kind[found["command"]], found))
+            options = _build(kind if isinstance(kind, type) else kind[found["command"]], found)
+            code = work(options)
+        return _flushed(code, parser.prog)
     except UsageError as error:
         print(f"{parser.prog}: {message_with_flags(error)}", file=sys.stderr)
         return USAGE
@@ -57,6 +62,32 @@ def run(
     except KeyboardInterrupt:
         print(f"{parser.prog}: stopped", file=sys.stderr)
         return INTERRUPTED
+    except OSError as error:
+        problem = output_problem(error)
+        if problem is None:
+            raise
+        return _output_lost(problem, READER_GONE, parser.prog)
+
+
+def _flushed(code: int, prog: str) -> int:
+    """Flush standard output, where a failure can still be reported; return the exit code."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        return _output_lost(error, code, prog)
+    return code
+
+
+def _output_lost(problem: OSError, reader_gone: int, prog: str) -> int:
+    """Return the exit code of a command whose output is lost, and report why.
+
+    reader_gone: the code if the reader has closed the pipe, as `| head` does, which is no error.
+    """
+    discard_output(sys.stdout)
+    if isinstance(problem, BrokenPipeError):
+        return reader_gone
+    print(f"{prog}: the output cannot be written: {problem.strerror or problem}", file=sys.stderr)
+    return FAILED
 
 
 def message_with_flags(error: UsageError) -> str:

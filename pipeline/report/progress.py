@@ -11,10 +11,11 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 from pipeline.report.costs import cost_table
+from pipeline.standard_output import discard_output
 
 PLAIN_EVERY_S = 10.0
 TERMINAL_EVERY_S = 0.2
@@ -27,6 +28,9 @@ class Log:
 
     A signal handler may log while the same thread is writing. Its text is queued and the current
     writer writes it next, since reentering a stream raises RuntimeError.
+
+    A stream that cannot be written, such as a full disk or a pipe whose reader is gone, does not
+    end the work: one warning goes to stderr, and later events are dropped.
     """
 
     def __init__(
@@ -39,6 +43,7 @@ class Log:
         self.stream = stream or sys.stdout
         self.clock = clock
         self.live = not self.json and self.stream.isatty()
+        self._is_lost = False
         self._waiting: deque[str] = deque()
         self._writes = threading.Lock()
 
@@ -61,10 +66,21 @@ class Log:
         while self._waiting and self._writes.acquire(blocking=False):
             try:
                 while self._waiting:
-                    self.stream.write(self._waiting.popleft())
-                    self.stream.flush()
+                    text = self._waiting.popleft()
+                    if not self._is_lost:
+                        self.stream.write(text)
+                        self.stream.flush()
+            except OSError as error:
+                self._lose(error)
             finally:
                 self._writes.release()
+
+    def _lose(self, error: OSError) -> None:
+        self._is_lost = True
+        discard_output(self.stream)
+        with suppress(OSError):
+            why = error.strerror or error
+            print(f"WARNING: the log ends here, it cannot be written: {why}", file=sys.stderr)
 
 
 class Progress:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.errors import UsageError
 from pipeline.options import option
+from pipeline.standard_output import discard_output
 from pipeline.storage.addresses import local_path, scheme_of
 from pipeline.storage.store import Store, check_reachable, open_store
 
@@ -57,7 +58,7 @@ class Command:
                 print(json.dumps(record, ensure_ascii=False) if self.json else in_words(record))
             sys.stdout.flush()
         except BrokenPipeError:
-            discard_output()
+            discard_output(sys.stdout)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,11 +78,6 @@ def _check_folder(output: str) -> None:
         raise UsageError(f"there is no folder {local_path(output)}") from error
     except OSError:  # it can't be checked: the first request will report the problem
         return
-
-
-def discard_output() -> None:
-    """Discard all further standard output, since its reader has closed the pipe."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def block(record: Mapping[str, Any]) -> str:

@@ -6,13 +6,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.cli.runs.command import Command, discard_output
+from pipeline.cli.runs.command import Command
 from pipeline.errors import SettingError
 from pipeline.export.crops import export_decisions
 from pipeline.export.formats import ExportSummary, FormatName, write_lines
 from pipeline.ledger.reader import Run, open_run
 from pipeline.options import check, option
 from pipeline.report.words import counted
+from pipeline.standard_output import discard_output
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +43,7 @@ class Export(Command):
         try:
             done = self._write(run)
         except BrokenPipeError:  # `| head` has read enough
-            discard_output()
+            discard_output(sys.stdout)
             return 0
         summary = counted(done.crops, "crop")
         if done.without:
