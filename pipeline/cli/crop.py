@@ -20,7 +20,7 @@ from typing import NoReturn
 
 from pipeline import warm_up
 from pipeline.command_line import FAILED, parser_of, run
-from pipeline.errors import LedgerError, NothingToDoError
+from pipeline.errors import LedgerError, NothingToDoError, UsageError
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
 from pipeline.stop import Drained, Stop
@@ -77,8 +77,8 @@ def run_with_signals(work: Callable[[Log, Stop], str], log_format: str, drain_s:
     except Exception as error:  # a process boundary: Ray turns `Stopped` into its own exceptions
         if stop.is_over:
             return _report_stopped(received[0], log)
-        if not isinstance(error, LedgerError):
-            raise
+        if isinstance(error, UsageError) or not isinstance(error, LedgerError):
+            raise  # an UnknownRunError is both
         log.say("failed", f"failed: {error}")
         return FAILED
     if received:  # during the commit: the exit code still reports that the signal arrived
@@ -122,9 +122,9 @@ def stop_on_signals(drain_s: float, log: Log, stop: Stop | None = None) -> list[
         if len(received) > 1 or drain_s == 0:
             end()
         signal.setitimer(signal.ITIMER_REAL, drain_s)
-        # The log's reader may be gone, or the signal may interrupt a write of another line: a
-        # failed log line must not prevent the drain of the tasks in flight.
-        with suppress(OSError, RuntimeError):
+        # The signal may interrupt a write of another line to the same stream: a failed log line
+        # must not prevent the drain of the tasks in flight.
+        with suppress(RuntimeError):
             log.say("stopping", f"{signal.Signals(signum).name}: stopping within {drain_s:g} s")
 
     # Registered before Ray's exit handler, so called after it. Python then drops its signal

@@ -230,3 +230,14 @@ def test_the_command_line_is_the_settings() -> None:
     text = parser().format_help()
     assert "default: 512 px" in text
     assert "default: 10.0 s" in text
+
+
+@pytest.mark.usefixtures("_own_handlers")
+@pytest.mark.parametrize("option", ["resume", "retry"])
+def test_a_run_that_does_not_exist_is_wrong_usage(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = write_scenes(tmp_path / "in", 1)
+    arguments = ["--input", photos, "--output", str(tmp_path / "out"), "--local"]
+    assert main([*arguments, f"--{option}", "nope"]) == 2
+    assert "there is no run nope" in capsys.readouterr().err

@@ -20,7 +20,7 @@ def commit(
     failed: dict[int, str] | None = None, images: dict[str, list[Any]] | None = None,
     **changes: Any,
 ) -> Manifest:  # fmt: skip
-    """A run of one task whose crops and images say what is given. old: columns left out, as once."""
+    """A run of one task whose tables say what is given. old: columns left out, as once."""
     ledger = open_ledger(store, inputs, task_images=inputs.num_rows, **changes)
     tables = done(ledger.task_inputs(0), failed)
     for kind, columns in (("crops", crops), ("images", images or {})):
