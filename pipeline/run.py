@@ -17,7 +17,14 @@ from typing import Protocol
 from pipeline.errors import SettingError
 from pipeline.estimate.formatting import document, lines
 from pipeline.estimate.trial import Work, estimate
-from pipeline.job import PlannedRun, commit, ending_of, plan, skip_recorded_elsewhere, verdict_of
+from pipeline.job import (
+    PlannedRun,
+    commit,
+    earlier_verdict,
+    ending_of,
+    plan,
+    skip_recorded_elsewhere,
+)
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.totals import RunTotals
 from pipeline.live_table import Ending, go_live
@@ -98,7 +105,7 @@ def carry_out(planned: PlannedRun, log: Log, stop: Stop | None = None) -> Ending
     if manifest := ledger.manifest:  # by another job, since the plan was made
         log.say("nothing_to_do", f"nothing to do: run {job.run_id} is committed")
         return ending_of(
-            verdict_of(settings, manifest.metrics), go_live(settings, ledger.store, log)
+            earlier_verdict(settings, manifest, log), go_live(settings, ledger.store, log)
         )
     with lineage(settings.running.openlineage, settings.input.input, ledger, log):
         return work_and_commit(job, ledger, log, stop)

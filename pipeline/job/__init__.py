@@ -10,7 +10,7 @@ ending           commits it, reports the result and makes it live
 
 from pipeline.job.concurrent_jobs import skip_recorded_elsewhere
 from pipeline.job.cutting import cut_for, task_photos
-from pipeline.job.ending import commit, ending_of, failures, verdict_of
+from pipeline.job.ending import commit, earlier_verdict, ending_of, failures
 from pipeline.job.planned import PlannedRun
 from pipeline.job.planning import check_crop_names, plan
 
@@ -19,10 +19,10 @@ __all__ = [
     "check_crop_names",
     "commit",
     "cut_for",
+    "earlier_verdict",
     "ending_of",
     "failures",
     "plan",
     "skip_recorded_elsewhere",
     "task_photos",
-    "verdict_of",
 ]

@@ -58,14 +58,7 @@ def commit(
         was = ", ".join(f"{kind} in run {who['latest']}" for kind, who in one.was.items())
         log.say("column", f"column {name} is {one.type} in the current table: {was}")
     if verdict == "over_error_rate":
-        failed = failures(metrics)
-        log.say(
-            "over_error_rate",
-            f"{sum(failed.values()):,} of {ledger.rows:,} photos failed, more than "
-            f"max_error_rate {job.settings.running.max_error_rate:g} allows: "
-            + ", ".join(f"{count:,} {status}" for status, count in list(failed.items())[:5]),
-            failed=failed,
-        )
+        log_error_rate(job.settings, metrics, log)
     log.say("committed", f"run {ledger.run_id} is committed: {verdict}", **figures)
     is_live = go_live(job.settings, ledger.store, log, manifest)
     _write_extras(ledger.store, manifest, log)
@@ -116,6 +109,26 @@ def verdict_of(settings: Settings, metrics: Figures) -> Verdict:
     failed = metrics.failed
     allowed = settings.running.max_error_rate * metrics.photos
     return "over_error_rate" if failed > allowed else "done"
+
+
+def earlier_verdict(settings: Settings, manifest: Manifest, log: Log) -> Verdict:
+    """Return the verdict on an earlier run, and log why if too many of its photos failed."""
+    verdict = verdict_of(settings, manifest.metrics)
+    if verdict == "over_error_rate":
+        log_error_rate(settings, manifest.metrics, log, of=f"in run {manifest.run_id} ")
+    return verdict
+
+
+def log_error_rate(settings: Settings, metrics: Figures, log: Log, of: str = "") -> None:
+    """Log that more photos failed than `max_error_rate` allows. of: an earlier run, in words."""
+    failed = failures(metrics)
+    log.say(
+        "over_error_rate",
+        f"{of}{sum(failed.values()):,} of {metrics.photos:,} photos failed, more than "
+        f"max_error_rate {settings.running.max_error_rate:g} allows: "
+        + ", ".join(f"{count:,} {status}" for status, count in list(failed.items())[:5]),
+        failed=failed,
+    )
 
 
 def failures(metrics: Figures) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from pipeline.cropping.weights import Weights
-from pipeline.job.ending import ending_of, verdict_of
+from pipeline.job.ending import earlier_verdict, ending_of
 from pipeline.ledger.channels.live import stored_runs
 from pipeline.ledger.coverage.incremental import REPEATS, Todo
 from pipeline.ledger.ledger import Ledger
@@ -40,7 +40,8 @@ class PlannedRun:
         if not left:
             return "; ".join([f"nothing to do: {self._done_before}", *self._override_notes])
         why = ", ".join(f"{count:,} {reason}" for reason, count in reasons)
-        size = f"{counted(left, 'photo')} in {counted(self.tasks.task_count, 'task')} ({why})"
+        tasks = self.todo.begun or self.tasks.task_count
+        size = f"{counted(left, 'photo')} in {counted(tasks, 'task')} ({why})"
         if self.seen:
             size += f", {self.seen:,} of which look like bytes that are done"
         before = [self._done_before] if self.todo.covered else []
@@ -107,7 +108,7 @@ class PlannedRun:
         verdict: Verdict = "done"
         for manifest in stored_runs(self.store).committed:
             if manifest.settings == settings:
-                verdict = verdict_of(self.settings, manifest.metrics)
+                verdict = earlier_verdict(self.settings, manifest, log)
                 break
         if self.settings.running.dry_run or self.settings.estimating.estimate:
             return verdict

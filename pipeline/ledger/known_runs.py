@@ -20,7 +20,7 @@ def committed_run(store: Store, run_id: str) -> Manifest:
         done = ledger.task_count - len(ledger.pending())
         raise LedgerError(
             f"run {run_id} is not committed: {done} of {ledger.task_count} tasks are done. Start "
-            "the same command again, which does the others and commits it"
+            "its job again, which does the others and commits it"
         )
     return manifest
 

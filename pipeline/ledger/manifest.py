@@ -79,7 +79,8 @@ def read_unless_abandoned(store: Store, run_id: str) -> Manifest | None:
     manifest = read_manifest(store, run_id)
     if isinstance(manifest, Abandoned):
         raise LedgerError(
-            f"run {run_id} was given up (runs.py gc). Start the same command again: it starts over"
+            f"run {run_id} was given up (runs.py gc) and has no results. A job over the same "
+            "input, without --resume, does its photos in a new run"
         )
     return manifest
 

@@ -242,8 +242,11 @@ def test_too_many_failures_exit_with_3_and_say_why(
     reasons = next(event for event in log if event["event"] == "over_error_rate")
     assert reasons["failed"] == {"empty": 1, "unsupported_format": 1}
     assert open_run(str(tmp_path / "out")).manifest["verdict"] == "over_error_rate"
-    code, _ = finish(start(tree, None, *arguments, "--max-error-rate", "0.5"))
+    code, log = finish(start(tree, None, *arguments, "--max-error-rate", "0.5"))
     assert code == 3, "a committed run keeps its verdict"
+    again = next(event for event in log if event["event"] == "over_error_rate")
+    assert again["failed"] == reasons["failed"]
+    assert again["message"].startswith("in run ")
 
 
 def scrape(text: str) -> dict[str, float]:

@@ -119,6 +119,8 @@ def test_cores_cut_a_run_but_are_no_part_of_it(photos: Path, log: Log) -> None:
     assert few.todo.spec.run_id == many.todo.spec.run_id
     assert few.begin()[1].pending() == [0, 1]
     assert many.begin()[1].pending() == [0, 1]
+    assert "12 photos in 6 tasks" in many.message
+    assert "12 photos in 2 tasks" in plan(given, log, cores=lambda: 3).message
     assert plan(settings(photos, task_images=3), log, cores=lambda: 1).tasks.task_count == 4
 
 

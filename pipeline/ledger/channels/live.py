@@ -40,11 +40,13 @@ class StoredRuns:
     committed: the committed runs, the latest first
     damaged:   errors of the manifests that cannot be read, by run id
     open_ids:  ids of runs without a manifest, so neither committed nor given up
+    given_up:  ids of runs that `runs.py gc` gave up
     """
 
     committed: list[Manifest]
     damaged: Mapping[str, RecordError]
     open_ids: tuple[str, ...] = ()
+    given_up: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -232,11 +234,11 @@ def _stored(store: Store, run_ids: Iterable[str]) -> StoredRuns:
         found = list(pool.map(read, names))
     committed = [one for one in found if isinstance(one, Manifest)]
     committed.sort(key=lambda m: (m.committed_at, m.run_id), reverse=True)
-    damaged = {
-        name: one for name, one in zip(names, found, strict=True) if isinstance(one, RecordError)
-    }
-    open_ids = tuple(name for name, one in zip(names, found, strict=True) if one is None)
-    return StoredRuns(committed, damaged, open_ids)
+    by_name = dict(zip(names, found, strict=True))
+    damaged = {name: one for name, one in by_name.items() if isinstance(one, RecordError)}
+    open_ids = tuple(name for name, one in by_name.items() if one is None)
+    given_up = tuple(name for name, one in by_name.items() if isinstance(one, Abandoned))
+    return StoredRuns(committed, damaged, open_ids, given_up)
 
 
 def _read(store: Store, run_id: str, copies: Mapping[str, bytes]) -> Manifest | Abandoned | None:

@@ -54,7 +54,7 @@ from pipeline.ledger.forgetting import read_forgotten
 from pipeline.ledger.identity import RunSpec, input_sha256
 from pipeline.ledger.known_runs import started_run
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.pinned import whole_list
+from pipeline.ledger.pinned import read_spec, whole_list
 from pipeline.storage.spool import filtered, numbered_pieces
 from pipeline.storage.store import Store
 
@@ -93,6 +93,7 @@ class Todo:
     postponed: covered photos that failed by circumstances; a later night does them
     given_up:  covered photos that failed for good under another version of the code
     unfinished: similar runs that were started but not committed, and are not resumed
+    begun:     tasks of the run if it was begun before, which keeps its plan; else 0
     ahead_s:   by how much the latest committed run is ahead of this machine's clock, seconds
     """
 
@@ -108,6 +109,7 @@ class Todo:
     postponed: int = 0
     given_up: int = 0
     unfinished: tuple[UnfinishedRun, ...] = ()
+    begun: int = 0
     ahead_s: float = 0.0
 
 
@@ -124,9 +126,10 @@ def uncovered(
     spec: of the job; its `input_sha256` may be empty.
     channel: the channel that photos are done for; None: named after the settings
 
-    The spec returned has the hash of the rows to do. Its generation is one that no committed run
-    has, since the same photos may be left over, or forced, more than once. Raises RecordError where
-    the channel's last version, or the list of forgotten photos, cannot be used.
+    The spec returned has the hash of the rows to do. Its generation is one of which no run was
+    committed or given up, since the same photos may be left over, or forced, more than once.
+    Raises RecordError where the channel's last version, or the list of forgotten photos, cannot be
+    used.
     """
     channel = channel or channel_name(spec.settings)
     stored = standing(store)  # once: `Ledger.open` sees a run that is committed later
@@ -142,7 +145,7 @@ def uncovered(
     names = {**REASONS, COVERED: FORCED, POSTPONED: FORCED}
     rows = filtered(inputs, wanted)
     spec = replace(spec, input_sha256=input_sha256(rows), generation=0)
-    taken = {manifest.run_id for manifest in runs.committed} | runs.damaged.keys()
+    taken = {manifest.run_id for manifest in runs.committed} | {*runs.damaged, *runs.given_up}
     while spec.run_id in taken:
         spec = spec.next_generation()
     if mode == "incremental":  # after the id, which depends on the list, not on other runs
@@ -167,6 +170,7 @@ def uncovered(
         postponed=int((nearness == POSTPONED).sum()) if mode == "incremental" else 0,
         given_up=found.given_up(spec.code_version) if mode == "incremental" else 0,
         unfinished=similar_unfinished(store, spec, rows, runs.open_ids),
+        begun=_begun_tasks(store, spec.run_id) if spec.run_id in runs.open_ids else 0,
         ahead_s=max(0.0, latest_commit_s(runs.committed) - time.time()),
     )
 
@@ -180,7 +184,16 @@ def resumed(store: Store, spec: RunSpec, run_id: str) -> Todo:
     started_run(store, run_id)
     old = Ledger.resume(store, run_id, spec).spec
     rows = whole_list(store, old)
-    return Todo(rows, RunSpec.of(old), {RESUMED: rows.num_rows}, covered=0)
+    reasons = {RESUMED: rows.num_rows}
+    return Todo(rows, RunSpec.of(old), reasons, covered=0, begun=old.plan.tasks)
+
+
+def _begun_tasks(store: Store, run_id: str) -> int:
+    """Return how many tasks the plan of an open run has; 0 if it cannot be read, as yet."""
+    try:
+        return read_spec(store, run_id).plan.tasks
+    except RecordError:  # `Ledger.open` reports it
+        return 0
 
 
 def _are_among(inputs: pa.Table, ids: Sequence[str]) -> NDArray[np.bool_]:

@@ -21,12 +21,12 @@ def test_each_state_of_a_run_has_its_own_words(memory: Store) -> None:
     begun = open_ledger(memory, make_inputs(7))  # three tasks
     begun.commit_task(1, done(begun.task_inputs(1)))
     assert started_run(memory, begun.run_id) is None
-    told = f"run {begun.run_id} is not committed: 1 of 3 tasks are done. Start the same command"
+    told = f"run {begun.run_id} is not committed: 1 of 3 tasks are done. Start its job again"
     with pytest.raises(LedgerError, match=told):
         committed_run(memory, begun.run_id)
     remove_garbage(memory, look_for_garbage(memory, 0, time.time() + 60).garbage)
     for call in (committed_run, started_run):
-        with pytest.raises(LedgerError, match=r"was given up \(runs.py gc\). Start the same"):
+        with pytest.raises(LedgerError, match=r"was given up \(runs.py gc\) and has no results"):
             call(memory, begun.run_id)
     check_known(memory, begun.run_id)
     memory.delete(spec_key(run.run_id))

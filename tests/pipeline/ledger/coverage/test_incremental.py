@@ -1,5 +1,7 @@
 """What is covered, what is done again, and the reported reason for each."""
 
+import time
+
 import pyarrow as pa
 import pytest
 from msgspec.structs import replace
@@ -7,6 +9,7 @@ from msgspec.structs import replace
 import pipeline.ledger.pinned
 from pipeline.errors import LedgerError
 from pipeline.ledger.coverage.incremental import Todo, resumed, uncovered
+from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plan import cut_tasks
 from pipeline.schema import INPUT_OVERRIDE
@@ -56,6 +59,17 @@ def test_an_uncommitted_run_covers_nothing_and_is_gone_on_with(store: Store) -> 
     again = todo(store, make_inputs(5))
     assert again.reasons == {"new": 5}
     assert again.spec.run_id == begun.run_id
+    assert (left.begun, again.begun) == (0, 2)  # tasks of at most three photos
+
+
+def test_a_plan_names_the_run_that_will_be_done_after_one_was_given_up(store: Store) -> None:
+    first = todo(store, make_inputs(5))
+    Ledger.open(store, first.spec, first.inputs, cut_tasks(first.inputs, 3))
+    remove_garbage(store, look_for_garbage(store, 0, time.time() + 60).garbage)
+    left = todo(store, make_inputs(5))
+    assert left.begun == 0
+    assert left.spec.run_id != first.spec.run_id
+    assert do(store, left) == left.spec.run_id
 
 
 def test_a_run_is_gone_on_with_by_name_though_the_input_is_another(store: Store) -> None:
@@ -67,6 +81,7 @@ def test_a_run_is_gone_on_with_by_name_though_the_input_is_another(store: Store)
     assert again.spec == left.spec
     assert again.inputs.equals(left.inputs)
     assert again.reasons == {"resumed": 5}
+    assert again.begun == 2
     assert Ledger.open(store, again.spec, again.inputs, cut_tasks(again.inputs)).pending() == [1]
     with pytest.raises(LedgerError, match="the weights was"):
         resumed(store, replace(SPEC, weights_sha256="x"), begun.run_id)
