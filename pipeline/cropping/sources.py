@@ -156,12 +156,12 @@ def to_source(objects_view: Detections, photo: Photo) -> Detections:
 
 
 def clipped_to_photo(objects: Detections, photo: Photo) -> Detections:
-    """Clip objects to the photo and drop those below LEAST_SIDE_PX or not finite.
+    """Clip objects to the photo; drop those below LEAST_SIDE_PX, and those that are not finite.
 
     Boxes are in source pixels. Everything else from the source stays as it is.
     """
     limit = np.array([photo.width_px, photo.height_px] * 2, np.float32)
-    finite = np.asarray(np.isfinite(objects.boxes).all(axis=1))
+    finite = np.isfinite(objects.boxes).all(axis=1) & np.isfinite(objects.scores)
     boxes = np.clip(np.where(finite[:, None], objects.boxes, 0), 0, limit).astype(np.float32)
     keep = np.all(boxes[:, 2:] - boxes[:, :2] >= LEAST_SIDE_PX, axis=1)
     labels = [label for label, good in zip(objects.labels, keep, strict=True) if good]

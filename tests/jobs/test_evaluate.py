@@ -66,6 +66,16 @@ def test_local_run_writes_both_files(
     assert "anchor prior" in capsys.readouterr().out
 
 
+def test_a_folder_in_the_place_of_the_report_is_refused_before_the_work(
+    gaic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "report.html").mkdir()
+    assert run(gaic, tmp_path, "--baselines", "centre") == 2
+    assert "--output" in (told := capsys.readouterr().err)
+    assert "report.html is a folder" in told
+    assert not (tmp_path / "evaluation.json").exists()
+
+
 def test_ray_gives_the_same_rows(gaic: Path, tmp_path: Path) -> None:
     """In a process of its own, as a person runs it: Ray's import warns about itself."""
     arguments = ["--dataset", "gaicv1", "--data", str(gaic), *COMMON, "--baselines", "centre"]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipeline.errors import CropError, UsageError
+from pipeline.photo.colour import plain_mode
 from pipeline.photo.decode import Photo, decode
 from pipeline.photo.files.strip import ORIENTATION
 from pipeline.report.words import counted
@@ -55,8 +56,9 @@ def first_folder(root: Path, *names: str) -> Path:
 
 
 def photos(folder: Path) -> list[Path]:
-    """List the photo files directly in a folder, by name."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PHOTO_SUFFIXES)
+    """List the photo files directly in a folder, by name; hidden files are none, as for a job."""
+    names = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(path for path in names if path.suffix.lower() in PHOTO_SUFFIXES)
 
 
 def photos_of_set(folder: Path) -> list[Path]:
@@ -85,7 +87,7 @@ def read_upright_pixels(path: Path) -> NDArray[np.uint8]:
     """Read a photo as it is shown, upright, [h, w, 3] RGB. Raises UsageError."""
     try:
         with Image.open(path) as photo:
-            return np.asarray(ImageOps.exif_transpose(photo).convert("RGB"))
+            return np.asarray(plain_mode(ImageOps.exif_transpose(photo)).convert("RGB"))
     except _UNREADABLE as error:
         raise UsageError(f"{path} cannot be read: {error}") from None
 

@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.cropping.build import GIVEN
 from pipeline.cropping.weights import Weights, choose_weights
 from pipeline.errors import SettingError, UsageError
-from pipeline.lab.atomic_files import make_folder
+from pipeline.lab.atomic_files import make_parent_folder
 from pipeline.lab.datasets import Dataset, Example, load_dataset, log_notes
 from pipeline.lab.datasets.layout import missing_note
 from pipeline.lab.evaluation import baselines
@@ -18,7 +18,7 @@ from pipeline.lab.evaluation.baselines.prior import fit_prior
 from pipeline.lab.evaluation.frame import FollowedBoxes
 from pipeline.lab.evaluation.groups import read_groups
 from pipeline.lab.evaluation.photo import Row
-from pipeline.lab.evaluation.report import write_report
+from pipeline.lab.evaluation.report import report_files, write_report
 from pipeline.lab.evaluation.settings import EvaluationJob
 from pipeline.lab.evaluation.setup import EvaluationSetup, evaluate_here
 from pipeline.lab.evaluation.summary import summarise
@@ -39,7 +39,8 @@ def evaluate_dataset(job: EvaluationJob, log: Log) -> float:
     Raises UsageError or WeightsError before the first photo.
     """
     dataset, setup = prepare(job, log)
-    make_folder(job.output, "output")
+    for path in report_files(job.output):
+        make_parent_folder(path, "output")
     rows = collect(dataset, setup, job, log)
     report = {
         "dataset": dataset.name,

@@ -26,6 +26,11 @@ COLOURS = {
 }
 
 
+def report_files(folder: Path) -> tuple[Path, Path]:
+    """Return the paths of the figures and of the page in an output folder."""
+    return folder / "evaluation.json", folder / "report.html"
+
+
 def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
     """Write evaluation.json and report.html into `folder`; return their paths.
 
@@ -34,7 +39,7 @@ def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
     report: `summarise`'s figures with `rows`, `dataset`, `split`, `notes` and `run` (facts).
     """
     folder.mkdir(parents=True, exist_ok=True)
-    figures, page = folder / "evaluation.json", folder / "report.html"
+    figures, page = report_files(folder)
     published = [vars(row) for row in published_for(report["dataset"])]
     write_text_atomic(figures, json_text({**report, "published": published}, 1))
     write_text_atomic(page, render_report(report))

@@ -106,9 +106,11 @@ def test_each_photo_has_its_own_boxes_and_one_without_any_is_an_error() -> None:
 
 
 def test_objects_are_clipped_and_nonsense_is_dropped() -> None:
-    given = objects((-5, -5, 10, 10), (np.nan, 0, 5, 5), (310, 0, 320, 10), (7, 7, 7, 9))
+    given = objects(
+        (-5, -5, 10, 10), (np.nan, 0, 5, 5), (310, 0, 320, 10), (7, 7, 7, 9), (9, 9, 20, 20)
+    )
     kept = clipped_to_photo(
-        replace(given, scores=np.array([4, 3, 2, 1], np.float32)), photo(300, 200)
+        replace(given, scores=np.array([4, 3, 2, 1, np.nan], np.float32)), photo(300, 200)
     )
     assert kept.boxes.tolist() == [[0, 0, 10, 10]]
     assert (kept.scores.tolist(), kept.labels) == ([4], ["thing"])

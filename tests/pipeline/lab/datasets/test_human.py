@@ -9,6 +9,7 @@ from PIL import Image
 
 from pipeline.errors import UsageError
 from pipeline.lab.datasets import load_dataset
+from pipeline.lab.datasets.layout import photos_of_set, read_upright_pixels
 
 
 def photo(path: Path, size: tuple[int, int] = (60, 40)) -> None:
@@ -240,6 +241,22 @@ def test_gnmc(tmp_path: Path) -> None:
     write(tmp_path / "json/val.json", json.dumps([{"filename": "b.jpg", "crop_bboxes": [1]}]))
     with pytest.raises(UsageError, match="entry 0: expected"):
         load_dataset("gnmc", tmp_path, "val")
+
+
+def test_hidden_files_are_no_photos(tmp_path: Path) -> None:
+    """macOS writes `._a.jpg` beside `a.jpg` on other file systems, with attributes of it."""
+    photo(tmp_path / "a.jpg")
+    write(tmp_path / "._a.jpg", "Mac OS X")
+    (example,) = load_dataset("photos", tmp_path).examples
+    assert example.id == "a"
+    assert photos_of_set(tmp_path) == [tmp_path / "a.jpg"]
+
+
+def test_sixteen_bits_are_scaled_to_eight(tmp_path: Path) -> None:
+    """By 257: black, a grey of 100 and white."""
+    deep = np.array([[0, 100 * 257, 65535]], np.uint16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    assert read_upright_pixels(tmp_path / "deep.png")[0, :, 0].tolist() == [0, 100, 255]
 
 
 def test_an_open_quotation_mark_is_told(tmp_path: Path) -> None:
