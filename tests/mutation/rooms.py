@@ -31,8 +31,10 @@ def _files(root: Path, patterns: Sequence[str]) -> list[Path]:
 
 # Cropping's parts that need no network.
 PURE = (
-    "candidates", "chosen", "confidence", "derive", "features", "guards", "kind_policy", "maps",
-    "overrides", "parts", "penalties", "protected", "refine", "results", "rule", "visible",
+    "candidates", "choose", "chosen", "confidence", "crop_value", "derive", "ends", "evidence",
+    "extents", "features", "framed", "guards", "kind_policy", "maps", "override_boxes",
+    "overrides", "parts", "penalties", "protected", "refine", "results", "rule", "sights",
+    "values", "visible",
 )  # fmt: skip
 ROOMS = {
     room.name: room
@@ -50,14 +52,20 @@ ROOMS = {
             "settings",
             ["pipeline/settings/*.py", "pipeline/shapes.py", "pipeline/boxes.py",
              "pipeline/gate.py", "pipeline/options.py", "pipeline/command_line.py",
-             "pipeline/shown_options.py"],
+             "pipeline/shown_options.py", "pipeline/standard_output.py"],
             [f"tests/pipeline/test_{name}.py"
              for name in ("settings", "setting_defaults", "setting_texts", "chosen_format",
-                          "shapes", "boxes", "gate", "command_line", "job")]
+                          "shapes", "boxes", "gate", "command_line", "standard_output", "job")]
             + ["tests/pipeline/settings/test_*.py",
                "tests/pipeline/ledger/promotion/test_crop_files.py"],
         ),
         Room("export", ["pipeline/export/*.py"], ["tests/pipeline/export/test_*.py"]),
         Room("s2cnet", ["s2cnet/inputs.py"], ["tests/s2cnet/test_inputs.py"]),
+        Room(
+            "evaluation",
+            ["pipeline/lab/evaluation/*.py", "pipeline/lab/datasets/*.py"],
+            ["tests/pipeline/lab/evaluation/test_*.py", "tests/pipeline/lab/datasets/test_*.py",
+             "tests/jobs/test_evaluate.py"],
+        ),
     )
 }  # fmt: skip

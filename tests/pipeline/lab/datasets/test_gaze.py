@@ -51,6 +51,8 @@ def test_osie(tmp_path: Path) -> None:
     # MATLAB's pixel (1, 1) is the first one; its centre is half a pixel from the corner.
     assert example.fixations_px is not None
     assert example.fixations_px.tolist() == [[0.5, 0.5], [30, 20], [7.5, 8.5]]
+    assert example.first_fixations is not None
+    assert example.first_fixations.tolist() == [True, False, True]
     assert example.heads_px is None
     folder = tmp_path / "data/stimuli"
     assert dataset.notes == [
@@ -75,6 +77,8 @@ def test_eyecrowd(tmp_path: Path) -> None:
     assert second.heads_px.shape == (0, 4)
     assert second.fixations_px is not None
     assert second.fixations_px.tolist() == [[-3.5, 1.5], [4.5, 5.5]]
+    assert second.first_fixations is not None
+    assert second.first_fixations.tolist() == [True, False]
     photo(tmp_path / "stimuli/c.jpg")
     with pytest.raises(UsageError, match=r"3 photos and labels\.mat describes 2"):
         load_dataset("eyecrowd", tmp_path)
@@ -165,6 +169,8 @@ def test_labels(tmp_path: Path) -> None:
     assert first.fixations_px is None
     assert second.fixations_px is not None
     assert second.fixations_px.tolist() == [[1, 2], [3, 4], [5, 6]]
+    assert second.first_fixations is not None
+    assert second.first_fixations.tolist() == [True, False, True]
     assert second.heads_px is not None
     assert second.heads_px.tolist() == [[5, 6, 15, 20]]
     assert len(second.human_px) == 0

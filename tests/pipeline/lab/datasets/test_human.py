@@ -176,6 +176,8 @@ def test_crops_of_ones_own(tmp_path: Path) -> None:
     write(tmp_path / "crops.csv", "photo, x0 , y0, x1, y1\n\na.jpg, 0, 0, 30, 40 \n")
     (example,) = load_dataset("crops", tmp_path).examples
     assert example.human_px.tolist() == [[0, 0, 30, 40]]
+    with pytest.raises(UsageError, match="crops is one split, test: there is no 'train'"):
+        load_dataset("crops", tmp_path, "train")
     write(tmp_path / "crops.csv", "photo,x0,y0,x1,y1\na.jpg,0,0,30\n")
     with pytest.raises(UsageError, match=r"crops\.csv:2: no y1$"):
         load_dataset("crops", tmp_path)

@@ -69,6 +69,9 @@ def test_gaic_errors_name_the_place(gaic: Path) -> None:
     write(gaic / "annotations/7.txt", "1 2 30 50 3.5\n1 2 30 50\n")
     with pytest.raises(UsageError, match=r"7\.txt:2: expected `y1 x1 y2 x2 MOS`, got `1 2 30 50`"):
         load_dataset("gaicv1", gaic)
+    write(gaic / "annotations/7.txt", "1 2 30 50 nan\n")
+    with pytest.raises(UsageError, match=r"7\.txt:1: .* got `1 2 30 50 nan`"):
+        load_dataset("gaicv1", gaic)
     write(gaic / "annotations/7.txt", "30 2 1 50 3.5\n")
     with pytest.raises(UsageError, match="has no area; is the order another"):
         load_dataset("gaicv1", gaic)

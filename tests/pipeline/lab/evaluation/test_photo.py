@@ -107,6 +107,14 @@ def test_shapes_are_judged_by_gaze_and_heads(evaluator: Evaluator, photo: Path) 
     assert row["evidence"] == {"heads": "people", "subject": "gaze"}
 
 
+def test_baselines_show_the_whole_photo_for_a_free_shape(photo: Path) -> None:
+    """They have no shape of their own: 192 × 128."""
+    weights = choose_weights("untrained")
+    evaluator = EvaluationSetup(weights, "embedded", ["centre"], ["free"]).evaluator("cpu")
+    row = evaluator.evaluate(Example("a", photo, heads_px=boxes([24, 0, 40, 16])))
+    assert row["shapes"]["centre"]["free"]["box"] == [0, 0, 192, 128]
+
+
 def test_crops_for_a_shape_that_was_asked_for(evaluator: Evaluator, photo: Path) -> None:
     human = boxes([20, 0, 148, 127], [0, 10, 192, 118])  # the square is one pixel too low
     row = evaluator.evaluate(Example("a", photo, human_px=human, asked=("1:1", "16:9")))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.detectors import Detections
-from pipeline.lab.evaluation.catalogue import BEST, OURS
+from pipeline.lab.evaluation.catalogue import BEST, MEASURES, OURS
 from pipeline.lab.evaluation.slices import ORDER, tags
 from pipeline.lab.evaluation.summary import bootstrap, keys_of, sort_measure, summarise, verdicts
 from pipeline.photo.decode import Photo
@@ -94,6 +94,14 @@ def test_measures_of_shapes_and_their_means() -> None:
         "head cut": "level",  # one photo of two: the interval of the difference begins at 0
     }  # fmt: skip
     assert figures["verdicts"][BEST]["gaze_kept"] == "worse"
+
+
+def test_measures_of_loss_are_better_where_they_are_lower() -> None:
+    lower = {name for name, measure in MEASURES.items() if measure.lower}
+    assert {name for name in MEASURES if name.endswith(("bde", "out", "cut", "lost"))} <= lower
+    assert {name for name, one in MEASURES.items() if one.unit == "per 100 photos"} <= lower
+    gains = ("iou", "free_iou", "srcc", "pcc", "acc5", "accw10", "mos_of_best", "gaze_kept")
+    assert not lower & {*gains}
 
 
 def test_verdicts_know_what_is_better() -> None:

@@ -89,6 +89,7 @@ def test_the_wrong_subject_by_people_s_crops_and_by_objects() -> None:
     assert found(subject=np.float32([101, 50])) == ["wrong subject"]
     # Of the object of 40 × 50, a tenth is inside; of the huge one, a crop's area and more.
     assert found(objects=boxes([96, 0, 136, 50])) == ["wrong subject"]
+    assert found(objects=boxes([90, 0, 130, 50])) == ["subject halved"]  # a quarter is inside
     assert found(objects=boxes([0, 0, 200, 100])) == []
 
 
