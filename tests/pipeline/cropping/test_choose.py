@@ -83,6 +83,18 @@ def test_by_score_only_scored_candidates_are_taken() -> None:
     assert chosen.choice == pytest.approx([0.3, 0.2])
 
 
+def test_a_crop_of_other_boxes_is_compared_with_all_candidates() -> None:
+    """The worst of them, chosen because guards leave no other, is behind the best."""
+    asked, objects = parse_shape("9:16"), seen([], gaze_at((0.2, 0.5, 1)))
+    candidates = for_shape(*SIZE, asked)
+    (found,) = exhaustive([candidates], lambda some: np.zeros(len(some), np.float32))
+    chooser, searched = OverlapChooser(objects, SIZE), ShapeSearch(asked, candidates, found)
+    worst = candidates[chooser.values(searched).argmin()][None]
+    other = chooser.best_other(searched, worst, lambda some: np.zeros(len(some), np.float32), 1)
+    (features,) = chooser.confidence_features(searched, other)
+    assert features.lead < 0
+
+
 def test_choosers_differ_where_a_face_is_cut() -> None:
     """Of two squares the network prefers the left one, which cuts the face on the right."""
     face = Detections(boxes((110, 40, 150, 80)), np.ones(1, np.float32), ["face"])

@@ -75,6 +75,15 @@ def test_a_side_counts_smoothly_by_its_share_of_the_gaze(right: float, counts: f
     assert costs(photo(DOG, gaze=gaze), (0, 0, 0.5, 1)) == pytest.approx([2 * counts], abs=1e-5)
 
 
+def test_each_thing_has_the_side_that_people_look_at_of_itself() -> None:
+    """A dog on the left that looks left, one on the right that looks right; each counts half."""
+    gaze = EVEN * 1e-9
+    gaze[1, 1], gaze[6, 8] = 1, 1
+    dogs = photo(("thing", (0.1, 0.1, 0.5, 0.3)), ("thing", (0.5, 0.6, 0.9, 0.8)), gaze=gaze)
+    boxes = (0.3, 0, 1, 1), (0, 0, 0.7, 1), (0.3, 0, 0.7, 1), (0, 0, 0.3, 1)
+    assert costs(dogs, *boxes) == pytest.approx([1, 1, 2, 0], abs=1e-5)
+
+
 def test_tops_and_sides_have_weights_of_their_own() -> None:
     gaze = EVEN * 1e-9
     gaze[5, 6] = 1  # in the right half

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.cropping.evidence import centre_of_mass, evidence_of, heads_from
+from pipeline.cropping.evidence import attention_from, centre_of_mass, evidence_of, heads_from
 from pipeline.cropping.maps import CellMaps
 from pipeline.detectors import Attention, Detections
 from pipeline.detectors.attention import ramp
@@ -42,6 +42,19 @@ def test_objects_alone_give_a_gaze_map_and_heads() -> None:
     assert photo.maps.inside(lower_left)[0, 0] < 0.1
     # a face of .2 grown by .3 of that on each side
     assert photo.heads[0] == pytest.approx([0.54, 0.14, 0.86, 0.46])
+
+
+def test_people_keep_an_object_with_half_of_the_gap_to_each_edge() -> None:
+    """An object in the lower right quarter counts .8, the centre of the photo .2.
+
+    Of 16 cells a side, the object's part begins at .25, cell 4; the centre's is .125 to .875.
+    """
+    kept = attention_from(np.array([[0.5, 0.5, 1, 1]]), np.array([0.6]), ["thing"]).kept
+    expected = {(0, 0): 0, (2, 2): 0.2, (3, 13): 0.2, (4, 4): 1, (13, 13): 1, (15, 14): 0.8}
+    expected |= {(2, 5): 0.2, (4, 15): 0.8, (15, 3): 0, (14, 0): 0}
+    assert {cell: kept[cell] for cell in expected} == pytest.approx(expected)
+    alone = attention_from(np.zeros((0, 4)), np.zeros(0), []).kept  # only the centre
+    assert (alone[8, 8], alone[0, 8]) == (1, 0)
 
 
 def test_without_anything_the_gaze_is_central() -> None:

@@ -117,6 +117,9 @@ def test_penalties_are_taken_off() -> None:
     ):
         value = CropValue.of(rule_of(**changes), evidence, known, 0.5)(half)
         assert value == pytest.approx([expected], abs=1e-6), changes
+    for changes, expected in (({"heads": 2.0, "head_fade": 0.5}, -3.0), ({"objects": 2.0}, -2.0)):
+        free = CropValue.of(rule_of(**changes), evidence, known, None)(half)
+        assert free == pytest.approx([expected], abs=1e-6), "a free crop is near the photo's ratio"
     near = CropValue.of(rule_of(objects=2.0), evidence, known, 0.8)(half)
     assert near == pytest.approx([-2.0 * (1 - np.log(1.25) / (2 / 3))], abs=1e-6)
 
