@@ -53,11 +53,16 @@ def seen(
     return Detections(rows, np.ones(len(rows), np.float32), labels, attention)
 
 
+def zeros(candidates: np.ndarray) -> np.ndarray:
+    """Scores of a network that likes all alike."""
+    return np.zeros(len(candidates), np.float32)
+
+
 def crop_of(objects: Detections, shape: str, count: int = 1) -> np.ndarray:
     """The best crops where the network likes all candidates alike."""
     asked = parse_shape(shape)
     candidates = for_shape(*SIZE, asked)
-    (found,) = exhaustive([candidates], lambda some: np.zeros(len(some), np.float32))
+    (found,) = exhaustive([candidates], zeros)
     (chosen,) = OverlapChooser(objects, SIZE).best([ShapeSearch(asked, candidates, found)], count)
     return chosen.boxes
 
@@ -87,12 +92,15 @@ def test_a_crop_of_other_boxes_is_compared_with_all_candidates() -> None:
     """The worst of them, chosen because guards leave no other, is behind the best."""
     asked, objects = parse_shape("9:16"), seen([], gaze_at((0.2, 0.5, 1)))
     candidates = for_shape(*SIZE, asked)
-    (found,) = exhaustive([candidates], lambda some: np.zeros(len(some), np.float32))
+    (found,) = exhaustive([candidates], zeros)
     chooser, searched = OverlapChooser(objects, SIZE), ShapeSearch(asked, candidates, found)
     worst = candidates[chooser.values(searched).argmin()][None]
-    other = chooser.best_other(searched, worst, lambda some: np.zeros(len(some), np.float32), 1)
+    other = chooser.best_other(searched, worst, zeros, 1)
     (features,) = chooser.confidence_features(searched, other)
-    assert features.lead < 0
+    assert features.lead < -0.1
+    (best,) = chooser.best([searched], 1)
+    again = chooser.best_other(searched, candidates, zeros, 1)
+    assert np.array_equal(again.boxes, best.boxes)
 
 
 def test_choosers_differ_where_a_face_is_cut() -> None:
@@ -187,7 +195,7 @@ def test_no_crop_is_behind_the_next(size: tuple[int, int]) -> None:
     for number in range(6):
         gaze = np.random.default_rng(number).uniform(0.9, 1.0, (16, 16))
         attention = Attention(gaze / gaze.sum(), gaze, np.zeros((0, 4)), np.zeros(0))
-        (found,) = exhaustive([candidates], lambda some: np.zeros(len(some), np.float32))
+        (found,) = exhaustive([candidates], zeros)
         chooser = OverlapChooser(Detections(attention=attention), size)
         choice = chooser.best([ShapeSearch(asked, candidates, found)], 4)[0].choice
         assert (np.diff(choice) <= 0).all()

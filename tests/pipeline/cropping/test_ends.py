@@ -104,6 +104,9 @@ def test_heads_have_a_weight_of_their_own_and_no_sides() -> None:
     crops = np.array([[0, 0.3, 1, 1], [0, 0.25, 1, 1], [0, 0, 0.5, 1.0], [0, 0, 1, 0.3]])
     lost = end_cuts(evidence, 1.0, 0.0, 0.0, 3.0).of_extents(Extents.of(crops))
     assert lost == pytest.approx([3, 2.25, 0, 0], abs=1e-6)
+    pair = photo(heads=[(0.4, 0.2, 0.6, 0.4), (0.1, 0.5, 0.3, 0.7)])  # each counts half
+    lost = end_cuts(pair, 1.0, 0.0, 0.0, 3.0).of_extents(Extents.of(crops))
+    assert lost == pytest.approx([1.5, 1.125, 0, 0], abs=1e-6)
 
 
 @pytest.mark.parametrize(("head", "ratio", "counts"), [
