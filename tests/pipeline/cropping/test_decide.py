@@ -154,6 +154,10 @@ def test_a_locked_box_is_clipped_to_the_photo() -> None:
     # 160 of 320 columns are left: 16:9 in their middle has 90 of 180 rows.
     assert locked_box((440, 0, 760, 180), sixteen_nine, SIZE).tolist() == [440, 45, 600, 135]
     assert locked_box((440, 0, 760, 180), parse_shape("free"), SIZE).tolist() == [440, 0, 600, 180]
+    # Two pixels less than the other side are within the slack, four are not.
+    square = parse_shape("1:1")
+    assert locked_box((-2, 0, 98, 100), square, SIZE).tolist() == [0, 0, 98, 100]
+    assert locked_box((-4, 0, 96, 100), square, SIZE).tolist() == [0, 2, 96, 98]
 
 
 @pytest.mark.parametrize(
