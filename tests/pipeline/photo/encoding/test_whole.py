@@ -55,6 +55,10 @@ def test_it_keeps_clear_of_what_lies_over_the_crop() -> None:
     x0, y0, x1, y1 = place_whole((0, 0, 100, 100), parse_shape("1:1"), covered=badge).box_rel
     assert (x1 - x0, y1 - y0) == pytest.approx((0.75, 0.75))
     assert x1 <= 0.75 + 1e-9 or y1 <= 0.75 + 1e-9
+    # In a circle the free square of .7071 begins at .1464; left of the edge at .6 it has .4536.
+    right = [(0.6, 0.0, 1.0, 1.0)]
+    placed = place_whole((0, 0, 100, 100), parse_shape("circle"), covered=right)
+    assert placed.box_rel == pytest.approx((0.1464, 0.2732, 0.6, 0.7268), abs=1e-4)
     everywhere = [(0.0, 0.0, 1.0, 0.5), (0.0, 0.5, 1.0, 1.0)]
     placed = place_whole((0, 0, 100, 100), parse_shape("1:1"), covered=everywhere)
     assert placed.box_rel == pytest.approx((0, 0, 1, 1))

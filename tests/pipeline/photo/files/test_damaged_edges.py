@@ -22,7 +22,7 @@ from pipeline.photo.files.damaged import (
 )
 from pipeline.photo.files.damaged_png import _PngShape, pixels_are_sound, recover_png
 from pipeline.photo.limits import DecodeLimits
-from tests.support.odd_photos import raw_png, scene
+from tests.support.odd_photos import png_chunk, raw_png, scene
 
 
 @pytest.mark.parametrize(
@@ -168,6 +168,26 @@ def test_a_png_damaged_behind_its_last_row_has_its_rows_and_no_more() -> None:
     photo = decode(bytes(data))
     assert (photo.complete, photo.there_px) == (1.0, None)
     assert np.array_equal(photo.pixels[..., 1], rows[:40, 1:])
+
+
+def test_rows_before_the_damage_in_a_later_block_count() -> None:
+    """A hundred rows are in the first block; the second is wrong from about its row 126 on."""
+    pixels = scene()
+    packer, blocks = zlib.compressobj(), []
+    for part in (pixels[:100], pixels[100:]):
+        rows = b"".join(b"\0" + row.tobytes() for row in part)
+        blocks.append(packer.compress(rows) + packer.flush(zlib.Z_FULL_FLUSH))
+    bad = bytearray(png_chunk(b"IDAT", blocks[1]))
+    at = int(len(bad) * 0.9)
+    bad[at] ^= 0x55
+    bad[at + 40] ^= 0x55
+    head = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 320, 240, 8, 2, 0, 0, 0))
+    tail = png_chunk(b"IDAT", packer.flush()) + png_chunk(b"IEND", b"")
+    start = b"\x89PNG\r\n\x1a\n" + head + png_chunk(b"IDAT", blocks[0])
+    photo = decode(start + bytes(bad) + tail)
+    rows_there = len(photo.content.pixels)
+    assert 200 <= rows_there <= 226
+    np.testing.assert_array_equal(photo.content.pixels, pixels[:rows_there])
 
 
 def test_pixels_of_a_png_are_sound_by_one_sum_or_the_other() -> None:
