@@ -88,8 +88,8 @@ def test_properties_of_items(version: int, flags: int) -> None:
     assert associations(body + struct.pack(number, largest), 0) == {7: {largest: False}}
 
 
-def turned(*properties: bytes, count: int | None = None) -> bytes:
-    numbers = bytes(range(1, 1 + (len(properties) if count is None else count)))
+def turned(*properties: bytes, count: int | None = None, first: int = 1) -> bytes:
+    numbers = bytes(range(first, 1 + (len(properties) if count is None else count)))
     listed = bytes(4) + struct.pack(">IH", 1, 1) + bytes([len(numbers)]) + numbers
     groups = box(b"iprp", box(b"ipco", b"".join(properties)) + box(b"ipma", listed))
     return meta(primary(1), groups)
@@ -108,6 +108,7 @@ def test_boxes_that_turn(quarters: int, mirror: int | None, orientation: int) ->
     assert media_facts(turned(*boxes)) == (orientation, None)
     assert media_facts(turned(*boxes, count=0)) == (1, None)  # not of the primary picture
     assert media_facts(turned(*boxes, count=99))[0] == orientation  # numbers of no property
+    assert media_facts(turned(*boxes, count=0, first=0)) == (1, None)  # 0 is no property
 
 
 def test_light_that_boxes_tell() -> None:
