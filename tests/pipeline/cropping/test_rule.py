@@ -133,6 +133,15 @@ def test_a_lost_end_is_taken_off_of_shapes_with_a_ratio() -> None:
         assert value == pytest.approx([expected], abs=1e-6)
 
 
+def test_framing_has_its_own_weights_of_ends() -> None:
+    found = Detections(np.array([[40, 0, 60, 60]], np.float32), np.ones(1, np.float32), ["thing"])
+    evidence, known = evidence_of(found, (100, 100)), Preferred(WHOLE, np.ones(1))
+    rule = rule_of(framing=rule_of(tops=3.0).penalties)
+    value, lower = CropValue.of(rule, evidence, known, 2.0), np.array([[0, 0.3, 1.0, 0.8]])
+    assert value(lower) == pytest.approx([0.0], abs=1e-6)
+    assert value.framing(rule)(lower) == pytest.approx([-3.0], abs=1e-6)
+
+
 def test_a_split_sight_is_taken_off() -> None:
     gaze = np.zeros((24, 24))
     gaze[12, 11] = 1.0
