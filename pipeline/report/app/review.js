@@ -16,26 +16,38 @@
     "note",
   ];
   let decisions = new Map(); // uri -> {accept, wrong, focus: [x, y], boxes: {ratio: box}, never_crop, forget}
+  let isStored = true; // whether the browser took the last change
   const listeners = new Set(); // called after every change
 
   const key = () => `s2cnet-review/${S2.run.run_id}`;
+  // Read what is stored. Other tabs change it too, so this comes before each change.
+  function load() {
+    if (!isStored) return;
+    try {
+      decisions = new Map(JSON.parse(localStorage.getItem(key()) || "[]"));
+    } catch {
+      isStored = false;
+    }
+  }
   function save() {
     try {
       localStorage.setItem(key(), JSON.stringify([...decisions]));
+      isStored = true;
     } catch {
+      isStored = false;
       S2.notify("This browser stores nothing: download the table before you close the page");
     }
-    for (const notify of listeners) notify();
+    tell();
   }
+  const tell = () => listeners.forEach((notify) => notify());
+  window.addEventListener("storage", ({ key: changed }) => {
+    if (!S2.run || (changed !== null && changed !== key())) return;
+    load();
+    tell();
+  });
 
   S2.review = {
-    load() {
-      try {
-        decisions = new Map(JSON.parse(localStorage.getItem(key()) || "[]"));
-      } catch {
-        decisions = new Map();
-      }
-    },
+    load,
     onChange: (notify) => listeners.add(notify),
     of: (uri) => decisions.get(uri),
     size: () => decisions.size,
@@ -47,11 +59,13 @@
     undo: (uri) => S2.review.put(uri),
     // one: the decision to store; undefined removes it.
     put(uri, one) {
+      load();
       if (one) decisions.set(uri, one);
       else decisions.delete(uri);
       save();
     },
-    accept: (uri) => set(uri, () => ({ accept: true })),
+    // A locked box is a crop that is shown, so accepting the photo keeps it.
+    accept: (uri) => set(uri, ({ boxes }) => ({ accept: true, ...(boxes && { boxes }) })),
     wrong: (uri) => set(uri, (one) => ({ ...without(one, "accept"), wrong: true })),
     focus: (uri, x, y) =>
       set(uri, (one) => ({ ...without(one, "accept", "never_crop", "forget"), wrong: true, focus: [x, y] })),
@@ -80,6 +94,7 @@
     csv,
   };
   function set(uri, change) {
+    load();
     decisions.set(uri, change(decisions.get(uri) || {}));
     save();
   }
@@ -122,7 +137,7 @@
       S2.el(
         "p",
         { className: "dim" },
-        "Stored in this browser for this run. Pass the table to the next run: ",
+        "Stored in this browser for this run. Append the table to an earlier one, if there is one, and pass it to the next run: ",
         S2.el("code", {}, "--overrides overrides.csv"),
         ".",
       ),

@@ -1,0 +1,101 @@
+"""Decisions in the gallery: kept with those of other tabs, and with each other."""
+
+import csv
+import functools
+import io
+import json
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from pipeline.report.gallery.build import write_gallery
+from pipeline.storage.store import open_store
+from tests.support.browser import Tab, browse
+from tests.support.row_runs import commit_rows, crop_row, image_row, preview_row
+from tests.support.serving import serving
+
+GREEN = (40, 160, 60)
+NAMES = ["s3://x/a.jpg", "s3://x/b.jpg"]
+PHOTO_READY = "document.querySelector('.crops figure')"
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """A web server for files that logs nothing."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a gallery of two photos."""
+    made = tmp_path_factory.mktemp("decisions")
+    images = [image_row(name) for name in NAMES]
+    crops = [crop_row(name, "1:1", (0, 0, 200, 200), verdict="ok") for name in NAMES]
+    run = commit_rows(made / "out", images, crops, [preview_row(name, GREEN) for name in NAMES])
+    write_gallery(run, open_store(str(made / "page")))
+    return made / "page"
+
+
+@pytest.fixture
+def served(folder: Path) -> Iterator[str]:
+    """The address of the gallery on a web server."""
+    handler = functools.partial(QuietHandler, directory=str(folder))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    with serving(server):
+        yield f"http://127.0.0.1:{server.server_port}/index.html"
+
+
+def test_two_tabs_of_a_gallery_keep_each_others_decisions(folder: Path, served: str) -> None:
+    """Two frames of one site have scripts and decisions of their own, as two tabs have."""
+    frames = "".join(f"<iframe src='index.html#/photo/{place}'></iframe>" for place in (0, 1))
+    (folder / "two.html").write_text(frames)
+
+    async def decide(tab: Tab) -> None:
+        await tab.open(served.replace("index", "two"), "frames.length === 2")
+        for place in (0, 1):
+            await tab.until(f"frames[{place}].{PHOTO_READY}")
+        for place, key, tabs in ((0, "n", "Decisions 1"), (1, "x", "Decisions 2")):
+            event = f"new KeyboardEvent('keydown', {{key: '{key}', bubbles: true}})"
+            await tab.run(f"frames[{place}].document.body.dispatchEvent({event})")
+            for each in (0, 1):
+                text = f"frames[{each}].document.querySelector('.bar nav').textContent"
+                await tab.until(f"{text}.includes('{tabs}')")
+        await tab.open(served + "#/decisions", "document.querySelector('.plainlist')")
+        assert await rows(tab) == [f"{NAMES[0]},never_crop", f"{NAMES[1]},forget"]
+
+    browse(decide)
+
+
+def test_a_browser_that_stores_nothing_keeps_decisions_while_the_page_is_open(served: str) -> None:
+    async def decide(tab: Tab) -> None:
+        await tab.open(served + "#/photo/0", PHOTO_READY)
+        await tab.run("Storage.prototype.setItem = () => { throw new Error('full'); }")
+        await tab.press("n")
+        await tab.run("location.hash = '#/photo/1'")
+        await tab.until(f"S2.photoView().record?.uri === {json.dumps(NAMES[1])}")
+        await tab.press("x")
+        assert await rows(tab) == [f"{NAMES[0]},never_crop", f"{NAMES[1]},forget"]
+
+    browse(decide)
+
+
+def test_accepting_keeps_a_locked_box_and_no_focus(folder: Path) -> None:
+    async def decide(tab: Tab) -> None:
+        await tab.open((folder / "index.html").as_uri() + "#/photo/0", PHOTO_READY)
+        await tab.run("S2.review.focus(S2.photoView().record.uri, 0.25, 0.5)")
+        await tab.press("1")
+        await tab.press("l")
+        await tab.press("a")
+        assert await rows(tab) == [f"{NAMES[0]},ratio,x0,y0,x1,y1"]
+        assert "accepted · 1:1 locked" in await tab.run("document.body.innerText")
+
+    browse(decide)
+
+
+async def rows(tab: Tab) -> list[str]:
+    """Return the rows of overrides.csv, sorted: the address and the names of the filled columns."""
+    table = csv.DictReader(io.StringIO(await tab.run("S2.review.csv()")))
+    return sorted(",".join([row.pop("uri"), *(n for n in row if row[n])]) for row in table)
