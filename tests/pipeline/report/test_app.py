@@ -74,3 +74,23 @@ def test_the_cards_of_the_landing_page_show_all_shapes(tmp_path: Path) -> None:
         assert await tab.run(cut) == 0
 
     browse(look)
+
+
+def test_on_paper_no_crop_is_cut_off(tmp_path: Path) -> None:
+    """A row of crops that scrolls in a window takes several lines, and no buttons are printed."""
+    name = "s3://x/one.jpg"
+    ratios = ("1:1", "4:3", "16:9", "9:16", "3:4", "circle", "3:2", "2:1")
+    crops = [crop_row(name, ratio, (0, 0, 200, 200), verdict="ok") for ratio in ratios]
+    run = commit_rows(tmp_path / "out", [image_row(name)], crops, [preview_row(name, (9, 9, 9))])
+    gallery.write_gallery(run, open_store(str(tmp_path / "page")))
+    strip = "document.querySelector('article .strip')"
+
+    async def look(tab: Tab) -> None:
+        await tab.window(760, 900)  # as wide as a sheet of A4 between its margins
+        await tab.open((tmp_path / "page" / "index.html").as_uri() + "#/photos", strip)
+        assert await tab.run(f"{strip}.scrollWidth > {strip}.clientWidth")
+        await tab.send("Emulation.setEmulatedMedia", media="print")
+        assert await tab.run(f"{strip}.scrollWidth <= {strip}.clientWidth")
+        assert await tab.run("document.querySelector('.filters').offsetHeight") == 0
+
+    browse(look)
