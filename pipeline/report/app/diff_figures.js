@@ -35,7 +35,7 @@
     );
   }
   function reviewFigure([was, now]) {
-    return S2.figure(`${S2.count(was)} → ${S2.count(now)}`, "crops to review", now > was ? "review" : "");
+    return S2.figure(`${S2.count(was)} → ${S2.count(now)}`, "crops to review, of all in each run", now > was ? "review" : "");
   }
   function settings(lines) {
     return S2.el(
@@ -90,7 +90,7 @@
     const rows = S2.run.slices[chosen].map((row) => [
       row.name,
       S2.count(row.crops),
-      S2.percent(row.moved / row.crops),
+      row.compared ? S2.percent(row.moved / row.compared) : "",
       row.overlap === null ? "" : row.overlap.toFixed(3),
       row.confidence_delta === null ? "" : signed(row.confidence_delta),
       `${S2.count(row.review_old)} → ${S2.count(row.review_new)}`,

@@ -68,7 +68,7 @@
   function pairFigure(pair, before, after, whole) {
     const tile = (record, crop, words) =>
       crop
-        ? S2.tile(record, crop, S2.TALL, `${pair.ratio} ${words}`)
+        ? S2.tile(record, crop, S2.TALL, `${S2.cropName(pair)} ${words}`)
         : S2.noPicture(`none ${words}`);
     const show = () => {
       S2.showOnly(whole, after, pair.new || pair.old);
@@ -102,7 +102,7 @@
     return S2.el(
       "figcaption",
       {},
-      S2.el("span", { className: "shape" }, pair.ratio),
+      S2.el("span", { className: "shape" }, S2.cropName(pair)),
       pair.iou === undefined || pair.change !== "moved"
         ? S2.chip(S2.changeWords[pair.change])
         : S2.el("span", { title: "intersection over union" }, `IoU ${pair.iou.toFixed(2)}`),

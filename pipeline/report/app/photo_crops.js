@@ -12,7 +12,7 @@
         S2.el(
           "div",
           {},
-          S2.el("b", { className: "shape" }, crop.ratio + (crop.rank ? ` #${crop.rank + 1}` : "")),
+          S2.el("b", { className: "shape" }, S2.cropName(crop)),
           crop.confidence === undefined
             ? null
             : S2.el("span", { title: S2.CONFIDENCE_TITLE }, `${S2.percent(crop.confidence)} sure`),

@@ -33,6 +33,8 @@
     animated: "animated pictures",
   };
   S2.words = (name) => WORDS[name] || String(name ?? "").replaceAll("_", " ");
+  // The shape and, if it is not the best of its shape, the place of a crop: 1:1, 1:1 #2.
+  S2.cropName = ({ ratio, rank }) => ratio + (rank ? ` #${rank + 1}` : "");
   S2.fileName = (uri) => uri.slice(uri.lastIndexOf("/") + 1) || uri;
   S2.folder = (uri) => uri.slice(0, uri.lastIndexOf("/") + 1);
 })();

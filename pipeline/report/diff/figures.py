@@ -45,11 +45,12 @@ def diff_figures(compared: ComparedRuns) -> dict[str, Any]:
 
 
 def slice_figures(name: str, part: pd.DataFrame) -> dict[str, Any]:
-    """Compute the figures of one slice's crops."""
+    """Compute the figures of one slice's crops. compared: those that have an overlap."""
     overlap = part["iou"].dropna()
     return {
         "name": name,
         "crops": len(part),
+        "compared": len(overlap),
         "moved": int((part["change"] == MOVED).sum()),
         "overlap": _mean(overlap),
         "confidence_delta": _mean(part["confidence_new"] - part["confidence_old"]),

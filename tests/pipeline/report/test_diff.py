@@ -105,7 +105,7 @@ def test_the_figures_are_those_counted_by_hand(compared: ComparedRuns) -> None:
     assert figures["errors"] == {"new": {"truncated": 1}, "gone": {}, "other": {}}
     folders = {part["name"]: part for part in figures["slices"]["folder"]}
     assert folders["u"] == {
-        "name": "u", "crops": 3, "moved": 2, "review_old": 0, "review_new": 1,
+        "name": "u", "crops": 3, "compared": 3, "moved": 2, "review_old": 0, "review_new": 1,
         "overlap": pytest.approx((1 + 1 / 3 + 180 / 220) / 3, abs=1e-4),
         "confidence_delta": pytest.approx(-0.1, abs=1e-4),
     }  # fmt: skip
@@ -151,8 +151,15 @@ def test_the_pages_show_before_and_after(
             assert await tab.run("document.documentElement.scrollWidth - innerWidth") <= 0
         text = await tab.run("document.body.innerText")
         assert "-0.060\nmean change of confidence, 5 crops with one in both runs" in text
-        for words in ("2\ncrops moved", "0 → 1\ncrops to review", "IoU 0.33", "ends early"):
+        for words in (
+            "2\ncrops moved",
+            "0 → 1\ncrops to review, of all in each run",
+            "IoU 0.33",
+            "ends early",
+        ):
             assert words in text
+        table = await tab.run("document.querySelector('.slicecard tbody').innerText")
+        assert table.split("\t")[:3] == ["1:1", "8", "50 %"]  # 2 of the 4 that have an overlap
         assert "onerror" in text  # the hostile name, as text
         assert "owned" not in await tab.run("document.title")
         pairs = "document.querySelector('article:nth-of-type(2) .both').querySelectorAll('.tile')"
@@ -176,6 +183,22 @@ def test_the_pages_show_before_and_after(
         await tab.until("location.hash.includes('change=moved') && document.activeElement.name")
         assert await tab.run("document.activeElement.name") == "change"
         assert tab.problems == []
+
+    browse(look)
+
+
+def test_further_crops_of_a_shape_are_numbered(tmp_path: Path) -> None:
+    rows = [photo("u/a.jpg", "one")]
+    ranks = [crop("u/a.jpg", 100 * rank, rank=rank) for rank in (0, 1)]
+    old = commit_rows(tmp_path / "out", rows, ranks, settings={"top_k": 2})
+    new = commit_rows(tmp_path / "out", rows, [crop("u/a.jpg", 50)], settings={"top_k": 1})
+    page, ids = tmp_path / "page", [run.manifest["run_id"] for run in (old, new)]
+    assert main(["diff", str(tmp_path / "out"), *ids, "--html", str(page)]) == 0
+
+    async def look(tab: Tab) -> None:
+        await tab.open((page / "index.html").as_uri(), "document.querySelector('.pair')")
+        names = "[...document.querySelectorAll('.pair .shape')].map((name) => name.textContent)"
+        assert await tab.run(names) == ["1:1", "1:1 #2"]
 
     browse(look)
 
