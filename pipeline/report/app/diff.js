@@ -10,7 +10,7 @@
     const target = S2.el(
       "div",
       { className: "results", "aria-live": "polite" },
-      S2.el("p", { className: "note" }, "Loading…"),
+      S2.note("Loading…"),
     );
     main.replaceChildren(
       S2.el(
@@ -25,7 +25,7 @@
     const isHeld = S2.holdFocus(main, held);
     S2.diffList(target, state)
       .then(() => isHeld || S2.holdFocus(main, held, true))
-      .catch((error) => target.replaceChildren(error.message));
+      .catch((error) => target.replaceChildren(S2.note(error.message)));
   }
 
   function turn(by) {
@@ -65,5 +65,5 @@
     window.addEventListener("hashchange", show);
     show();
   }
-  start().catch((error) => main.replaceChildren(S2.el("p", { className: "note" }, error.message)));
+  start().catch((error) => main.replaceChildren(S2.note(error.message)));
 })();

@@ -46,7 +46,7 @@
         pager(),
       ),
       ...records.map((record) => S2.pairRow(record, state.ratio)),
-      records.length ? "" : S2.el("p", { className: "note" }, "No photo matches."),
+      records.length ? "" : S2.note("No photo matches."),
       S2.el("div", { className: "counted" }, S2.el("span"), pager()),
     );
     S2.mark("list");

@@ -194,7 +194,7 @@
     });
     window.addEventListener("hashchange", show);
     show();
-    (window.requestIdleCallback || setTimeout)(() => S2.loadIndex());
+    (window.requestIdleCallback || setTimeout)(() => S2.loadIndex().catch(() => {})); // filters report it
   }
   function mark(row) {
     const old = row.querySelector(".chip.decided"),
@@ -202,5 +202,5 @@
     if (old) old.remove();
     if (one) row.querySelector("header").append(S2.chip(S2.review.words(one), "decided"));
   }
-  start().catch((error) => main.replaceChildren(S2.el("p", { className: "note" }, error.message)));
+  start().catch((error) => main.replaceChildren(S2.note(error.message)));
 })();

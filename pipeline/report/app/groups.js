@@ -12,10 +12,13 @@
   function groupCard(group) {
     const { title, about, filter } = describe(group);
     const waiting = S2.el("div", { className: "strip waiting" });
-    strip(group).then((made) => {
-      waiting.replaceWith(made);
-      S2.mark("picture");
-    });
+    strip(group).then(
+      (made) => {
+        waiting.replaceWith(made);
+        S2.mark("picture");
+      },
+      (error) => waiting.replaceWith(S2.note(error.message)),
+    );
     return S2.el(
       "section",
       { className: `group ${group.kind}` },
@@ -59,9 +62,14 @@
   }
   function errorLine(group) {
     const example = S2.el("span", { className: "dim grow" });
-    S2.photo(group.first[0]).then((record) => {
-      example.textContent = `${S2.fileName(record.uri)}: ${record.error_message || ""}`;
-    });
+    S2.photo(group.first[0]).then(
+      (record) => {
+        example.textContent = `${S2.fileName(record.uri)}: ${record.error_message || ""}`;
+      },
+      (error) => {
+        example.textContent = error.message;
+      },
+    );
     return S2.el(
       "li",
       {},

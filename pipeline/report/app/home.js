@@ -18,7 +18,7 @@
       S2.el("h2", {}, "Needs attention"),
       groups.length
         ? S2.groupCards(groups)
-        : S2.el("p", { className: "note" }, "Nothing: no guard is broken, no photo failed."),
+        : S2.note("Nothing: no guard is broken, no photo failed."),
       special.length ? [S2.el("h2", {}, "Special treatment"), S2.groupCards(special)] : "",
       S2.el("h2", {}, "Overview"),
       S2.el("div", { className: "plots" }, S2.homePlots(overview, verdicts)),

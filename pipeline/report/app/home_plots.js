@@ -3,14 +3,14 @@
 (() => {
   S2.homePlots = (overview, verdicts) => {
     const best = S2.countedCrops(overview);
+    const hasCrops = S2.run.shapes.length > 0;
     return [
-      byShape(best, verdicts),
+      hasCrops ? byShape(best, verdicts) : null,
       confidencePlot(best, overview),
       photosBy("status", overview.statuses, (name) => (name === "ok" ? "plain" : "error"), S2.words),
       photosBy("kind", overview.kinds, () => "plain"),
       work(S2.run.work),
-      places(best, overview),
-      areas(best, overview),
+      ...(hasCrops ? [places(best, overview), areas(best, overview)] : []),
     ];
   };
   const ofShape = (ratio) => S2.route("photos", { ratio });

@@ -5,21 +5,25 @@
   const MARKS = { overridden: 1, skipped: 2, borders: 4, damaged: 8 };
   const ROWS = 24,
     GRID = 60; // photos on a page
-  const index = { prefix: [], uris: [], status: [], kind: [], needs: [], marks: [], crops: [] };
   let whole; // promise of the whole index
 
   S2.loadIndex = () => {
-    whole ||= (async () => {
-      for (let n = 0; n < S2.run.index_files; n++) {
-        const part = await S2.need(`index/${S2.pad(n, 3)}`);
-        for (const uri of part.uris) index.uris.push(part.prefix + uri);
-        for (const name of ["status", "kind", "needs", "marks", "crops"])
-          for (const value of part[name]) index[name].push(value);
-      }
-      return index;
-    })();
+    whole ||= readIndex().catch((error) => {
+      whole = null; // so that the next filter tries again
+      throw error;
+    });
     return whole;
   };
+  async function readIndex() {
+    const index = { uris: [], status: [], kind: [], needs: [], marks: [], crops: [] };
+    for (let n = 0; n < S2.run.index_files; n++) {
+      const part = await S2.need(`index/${S2.pad(n, 3)}`);
+      for (const uri of part.uris) index.uris.push(part.prefix + uri);
+      for (const name of ["status", "kind", "needs", "marks", "crops"])
+        for (const value of part[name]) index[name].push(value);
+    }
+    return index;
+  }
 
   // The places of the photos that match the filters in a state, in the gallery's order.
   S2.matching = async (state) => {
@@ -68,7 +72,7 @@
   S2.photosPage = (state) => {
     const results = S2.el("div", { className: "results", "aria-live": "polite" });
     const page = S2.el("section", { className: "page photos" }, filterBar(state), results);
-    fill(results, state);
+    fill(results, state).catch((error) => results.replaceChildren(S2.note(error.message)));
     return page;
   };
 
@@ -139,7 +143,7 @@
   }
 
   async function fill(results, state) {
-    results.replaceChildren(S2.el("p", { className: "note" }, "Loading…"));
+    results.replaceChildren(S2.note("Loading…"));
     const found = await S2.matching(state);
     const isGrid = state.mode === "grid";
     const size = isGrid ? GRID : ROWS;
@@ -161,7 +165,7 @@
             { className: isGrid ? "grid" : "rows" },
             records.map((record, n) => draw(record, places[n], state)),
           )
-        : S2.el("p", { className: "note" }, "No photo matches. ", S2.link("Show all", "#/photos")),
+        : S2.note("No photo matches. ", S2.link("Show all", "#/photos")),
       ...(at.pages > 1 ? [S2.el("div", { className: "counted" }, S2.el("span"), pager(at, state))] : []),
     );
     S2.pages = { ...at, state };

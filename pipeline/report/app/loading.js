@@ -34,7 +34,7 @@
         script.remove();
         waiting.delete(name);
         kept.delete(name);
-        reject(new Error(`data/${name}.js cannot be read`));
+        reject(new Error(`data/${name}.js cannot be read: reload the page, or write the pages again`));
       };
       document.head.append(script);
     });
@@ -46,7 +46,7 @@
 
   S2.pad = (number, digits) => String(number).padStart(digits, "0");
   S2.photo = async (place) => {
-    if (S2.run.overview && !(place >= 0 && place < S2.run.overview.photos))
+    if (S2.run.overview && !(Number.isInteger(place) && place >= 0 && place < S2.run.overview.photos))
       throw new Error("This gallery has no such photo: the link belongs to another or an older gallery");
     const file = Math.floor(place / S2.run.photos_a_file);
     const records = await S2.need(`photos/${S2.pad(file, 5)}`);

@@ -4,11 +4,7 @@
   let view = null; // {record, place, selected, pinned, layers, aiming, before, redraw, redrawSide}
 
   S2.photoPage = (place, ratio) => {
-    const page = S2.el(
-      "section",
-      { className: "page onephoto" },
-      S2.el("p", { className: "note" }, "Loading…"),
-    );
+    const page = S2.el("section", { className: "page onephoto" }, S2.note("Loading…"));
     view = {
       place,
       selected: null,
@@ -25,7 +21,7 @@
         S2.drawn();
         S2.mark("photo");
       },
-      (error) => page.replaceChildren(S2.el("p", { className: "note" }, error.message)),
+      (error) => page.replaceChildren(S2.note(error.message)),
     );
     return page;
   };

@@ -12,8 +12,12 @@
       if (!record.crops.length) return S2.notify("This photo has no crops, so it has no candidates");
       if (record.candidates_at === null)
         return S2.notify("The run kept no candidates; run it with --candidates");
-      const file = await S2.need(`candidates/${S2.pad(record.candidates_at, 5)}`);
-      record.candidates = file[record.id];
+      try {
+        const file = await S2.need(`candidates/${S2.pad(record.candidates_at, 5)}`);
+        record.candidates = file[record.id];
+      } catch (error) {
+        return S2.notify(error.message);
+      }
     }
     layers[name] = !layers[name];
     S2.redrawPhoto();

@@ -58,12 +58,7 @@
     },
     undo: (uri) => S2.review.put(uri),
     // one: the decision to store; undefined removes it.
-    put(uri, one) {
-      load();
-      if (one) decisions.set(uri, one);
-      else decisions.delete(uri);
-      save();
-    },
+    put: (uri, one) => set(uri, () => one),
     // A locked box is a crop that is shown, so accepting the photo keeps it.
     accept: (uri) => set(uri, ({ boxes }) => ({ accept: true, ...(boxes && { boxes }) })),
     wrong: (uri) => set(uri, (one) => ({ ...without(one, "accept"), wrong: true })),
@@ -76,7 +71,8 @@
         const boxes = new Map(one.boxes || []);
         if (box) boxes.set(ratio, box);
         else boxes.delete(ratio);
-        return { ...without(one, "forget"), boxes: [...boxes] };
+        const others = without(one, "forget", "boxes");
+        return boxes.size ? { ...others, boxes: [...boxes] } : others;
       });
     },
     words(one) {
@@ -95,7 +91,9 @@
   };
   function set(uri, change) {
     load();
-    decisions.set(uri, change(decisions.get(uri) || {}));
+    const one = change(decisions.get(uri) || {});
+    if (one && Object.keys(one).length) decisions.set(uri, one);
+    else decisions.delete(uri);
     save();
   }
   function without(one, ...names) {
@@ -152,11 +150,7 @@
       ),
       all.length
         ? S2.el("ul", { className: "plainlist" }, all.map(decisionLine))
-        : S2.el(
-            "p",
-            { className: "note" },
-            "None yet. Keys on a photo: a accepts, w sets the focus, n never crops.",
-          ),
+        : S2.note("None yet. Keys on a photo: a accepts, w sets the focus, n never crops."),
     ];
   }
   function decisionLine([uri, one]) {

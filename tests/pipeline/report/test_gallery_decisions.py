@@ -95,6 +95,21 @@ def test_accepting_keeps_a_locked_box_and_no_focus(folder: Path) -> None:
     browse(decide)
 
 
+def test_unlocking_the_only_box_leaves_no_decision(folder: Path) -> None:
+    async def decide(tab: Tab) -> None:
+        await tab.open((folder / "index.html").as_uri() + "#/photo/0", PHOTO_READY)
+        await tab.press("1")
+        for size in (1, 0):
+            await tab.press("l")
+            assert await tab.run("S2.review.size()") == size
+        await tab.press("a")
+        for words in ("accepted · 1:1 locked", "accepted"):
+            await tab.press("l")
+            assert await tab.run("document.querySelector('p.decided').textContent") == words
+
+    browse(decide)
+
+
 async def rows(tab: Tab) -> list[str]:
     """Return the rows of overrides.csv, sorted: the address and the names of the filled columns."""
     table = csv.DictReader(io.StringIO(await tab.run("S2.review.csv()")))

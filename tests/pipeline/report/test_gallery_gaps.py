@@ -1,0 +1,87 @@
+"""The gallery without some of its data: files that cannot be read, a run without crops."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.report.gallery.build import write_gallery
+from pipeline.storage.store import open_store
+from tests.support.browser import Tab, browse
+from tests.support.row_runs import commit_rows, crop_row, image_row, preview_row
+
+GREEN = (40, 160, 60)
+TEXT = "document.body.innerText"
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    """The folder of a gallery of one photo whose crop is to be reviewed, and of one that failed."""
+    name = "s3://x/a.jpg"
+    failed = image_row("s3://x/torn.jpg", None, status="corrupt", error_message="ends early")
+    bad = {"verdict": "review", "reason": "head_cut"}
+    crops = [crop_row(name, "1:1", (0, 0, 200, 200), **bad)]
+    box = {"x0": 0.0, "y0": 0.0, "x1": 200.0, "y1": 200.0}
+    image = image_row(name)
+    candidates = [{"image_id": image["image_id"], "ratio": "1:1", **box, "score": 0.5}]
+    previews = [preview_row(name, GREEN)]
+    run = commit_rows(tmp_path / "out", [image, failed], crops, previews, candidates)
+    write_gallery(run, open_store(str(tmp_path / "page")))
+    return tmp_path / "page"
+
+
+@pytest.mark.parametrize(
+    ("route", "missing"),
+    [
+        ("", "photos/00000"),
+        ("#/photos", "photos/00000"),
+        ("#/photos?status=corrupt", "index/000"),
+        ("#/photo/0", "photos/00000"),
+        ("#/photo/0", "candidates/00000"),
+    ],
+)
+def test_a_data_file_that_is_missing_is_named(page: Path, route: str, missing: str) -> None:
+    file = page / "data" / f"{missing}.js"
+    kept = file.rename(file.with_suffix(".kept"))
+
+    async def look(tab: Tab) -> None:
+        await tab.open((page / "index.html").as_uri() + route, "S2.run")
+        if missing.startswith("candidates"):
+            await tab.until("document.querySelector('.crops figure')")
+            await tab.press("c")
+        await tab.until(f"{TEXT}.includes('data/{missing}.js cannot be read')")
+        assert "Loading…" not in await tab.run(TEXT)
+        assert not [problem for problem in tab.problems if "Uncaught" in problem]
+
+    browse(look)
+    kept.rename(file)
+
+
+def test_filters_work_once_the_index_can_be_read(page: Path) -> None:
+    file = page / "data" / "index" / "000.js"
+    kept = file.rename(file.with_suffix(".kept"))
+
+    async def look(tab: Tab) -> None:
+        await tab.open((page / "index.html").as_uri() + "#/photos?status=corrupt", "S2.run")
+        await tab.until(f"{TEXT}.includes('cannot be read')")
+        kept.rename(file)
+        await tab.run("location.hash = '#/photos?q=torn'")
+        await tab.until(f"{TEXT}.includes('1 of 2 photos')")
+
+    browse(look)
+
+
+def test_a_run_without_crops_has_no_empty_plots(tmp_path: Path) -> None:
+    names = ("s3://x/a.jpg", "s3://x/b.jpg")
+    images = [
+        image_row(name, None, status=status)
+        for name, status in zip(names, ("corrupt", "empty"), strict=True)
+    ]
+    write_gallery(commit_rows(tmp_path / "out", images, []), open_store(str(tmp_path / "page")))
+
+    async def look(tab: Tab) -> None:
+        address = (tmp_path / "page" / "index.html").as_uri()
+        await tab.open(address, "document.querySelector('.plots')")
+        titles = "[...document.querySelectorAll('.plotcard b')].map((title) => title.textContent)"
+        assert await tab.run(titles) == ["Photos by status"]
+
+    browse(look)
