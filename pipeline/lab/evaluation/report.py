@@ -60,6 +60,7 @@ def render_report(report: Report) -> str:
         glance=glance(report),
         tables=tables(report),
         methods=METHODS,
+        counted=counted,
         ours=OURS,
         shown_by=shown_by,
         measures=MEASURES,

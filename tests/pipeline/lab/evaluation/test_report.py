@@ -17,6 +17,7 @@ from pipeline.lab.evaluation.plots import Bar, bars, scatter
 from pipeline.lab.evaluation.report import render_report, write_report
 from pipeline.lab.evaluation.summary import summarise
 from pipeline.report.progress import Log
+from tests.support.browser import Tab, browse
 
 
 def human_row(name: str, file: str, ours: float) -> dict[str, Any]:
@@ -76,7 +77,7 @@ def test_a_figure_that_is_not_defined_is_null(report: dict[str, Any], tmp_path: 
 
 def test_page_holds_all_and_loads_nothing(report: dict[str, Any]) -> None:
     page = render_report(report)
-    for text in ("6 of 7 photos judged", "3 photos were left out", "1 photos: corrupt",
+    for text in ("6 of 7 photos judged", "3 photos were left out", "1 photo: corrupt",
                  "published: Hong et al., CVPR 2021", "0.854", "0.625", "centre crop"):  # fmt: skip
         assert text in page, text
     assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", page)
@@ -176,3 +177,23 @@ def test_bars_are_as_long_as_their_values() -> None:
     assert widths[1] == pytest.approx(2 * widths[0], rel=0.01)
     assert "a &lt;b&gt;" in svg
     assert bars([("a <b>", made)], "title") == svg  # equal figures, equal files
+
+
+def test_the_page_fits_a_telephone_and_paper(report: dict[str, Any], tmp_path: Path) -> None:
+    _, page = write_report(report, tmp_path)
+    cut = (
+        "[...document.querySelectorAll('.scroll')]"
+        ".filter((part) => part.scrollWidth > part.clientWidth).length"
+    )
+
+    async def look(tab: Tab) -> None:
+        await tab.window(390, 844)
+        await tab.open(page.as_uri(), "document.querySelector('.plots svg')")
+        assert await tab.run("document.documentElement.scrollWidth") == 390
+        await tab.window(720, 1000)  # a sheet of A4 between its margins
+        assert await tab.run(cut) > 0
+        await tab.send("Emulation.setEmulatedMedia", media="print")
+        assert await tab.run(cut) == 0
+        assert tab.problems == []
+
+    browse(look)
