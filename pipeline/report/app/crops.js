@@ -72,7 +72,10 @@
     return ground;
   }
 
-  S2.noPicture = (words) => S2.el("span", { className: "nopicture" }, words);
+  S2.noPicture = (words, kind = "") => S2.el("span", { className: `nopicture ${kind}` }, words);
+  // In place of a photo that failed, or of which the run kept no picture.
+  S2.noPhoto = ({ status }) =>
+    status === "ok" ? S2.noPicture("no picture") : S2.noPicture(S2.words(status), "error");
   // A small picture of the whole photo.
   S2.whole = (record) => {
     const [width, height] = [record.width_px, record.height_px];

@@ -91,7 +91,7 @@
     );
   }
   function wholeFigure(record, place) {
-    const picture = record.preview ? S2.whole(record) : S2.noPicture(S2.words(record.status));
+    const picture = record.preview ? S2.whole(record) : S2.noPhoto(record);
     return S2.el("figure", { className: "hero" }, linked(record, picture, place, S2.fileName(record.uri)));
   }
   function cropFigure(record, place, group) {

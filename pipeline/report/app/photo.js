@@ -99,7 +99,7 @@
     return S2.el(
       "div",
       { className: "nophoto" },
-      S2.chip(S2.words(record.status), "error"),
+      record.status === "ok" ? null : S2.chip(S2.words(record.status), "error"),
       S2.el("p", {}, record.error_message || "No picture of this photo was kept."),
     );
   }

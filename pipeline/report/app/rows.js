@@ -25,7 +25,7 @@
       "data-uri": record.uri,
     });
     if (!record.preview) {
-      article.append(head(record), trouble(record));
+      article.append(head(record), record.status === "ok" ? captions(record) : trouble(record));
       article.classList.add("bare");
     } else {
       const whole = S2.whole(record);
@@ -68,6 +68,13 @@
       S2.verdictChip(crop),
     );
   }
+  // Of a photo without a picture.
+  const captions = (record) =>
+    S2.el(
+      "div",
+      { className: "strip" },
+      S2.bestCrops(record).map((crop) => S2.el("figure", { className: crop.verdict || "" }, caption(crop))),
+    );
   function trouble(record) {
     return S2.el(
       "p",
@@ -85,7 +92,7 @@
     const worst =
       best.find((one) => one.verdict === "review") || best.find((one) => one.verdict === "fallback");
     const picture = !record.preview
-      ? S2.noPicture(S2.words(record.status))
+      ? S2.noPhoto(record)
       : crop
         ? S2.tile(record, crop)
         : S2.whole(record);

@@ -85,3 +85,31 @@ def test_a_run_without_crops_has_no_empty_plots(tmp_path: Path) -> None:
         assert await tab.run(titles) == ["Photos by status"]
 
     browse(look)
+
+
+def test_a_photo_without_a_picture_does_not_look_like_an_error(tmp_path: Path) -> None:
+    """As in runs with --boxes-only --preview 0: the list has the verdicts of its crops."""
+    name, box = "s3://x/a.jpg", (0, 0, 200, 200)
+    bad = {"verdict": "review", "reason": "head_cut"}
+    crops = [
+        crop_row(name, "1:1", box, **bad, image=None),
+        crop_row(name, "16:9", box, verdict="ok", confidence=0.9, image=None),
+    ]
+    run = commit_rows(tmp_path / "out", [image_row(name, kind="long")], crops)
+    write_gallery(run, open_store(str(tmp_path / "page")))
+
+    async def look(tab: Tab) -> None:
+        address = (tmp_path / "page" / "index.html").as_uri()
+        for route, shown, words in (
+            ("", ".group .nopicture", "no picture"),
+            ("#/photos", "article.row", "head cut"),
+            ("#/photos", "article.row", "90 %"),
+            ("#/photos?mode=grid", ".cell", "no picture"),
+            ("#/photo/0", ".nophoto", "No picture of this photo was kept."),
+        ):
+            await tab.open("about:blank", "true")
+            await tab.open(address + route, f"document.querySelector('{shown}')")
+            assert words in await tab.run(TEXT)
+            assert await tab.run("document.querySelectorAll('main .error').length") == 0
+
+    browse(look)
