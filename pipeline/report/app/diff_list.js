@@ -34,6 +34,7 @@
     const found = matching(await S2.need("index"), state);
     const at = S2.pageOf(state, found.length, ROWS);
     const records = await Promise.all(found.slice((at.page - 1) * ROWS, at.page * ROWS).map(S2.photo));
+    if (!target.isConnected) return; // another list is shown by now
     const more = S2.run.changed > S2.run.shown ? `, the most changed of ${S2.count(S2.run.changed)}` : "";
     const pager = () =>
       S2.pager(at, (page) => S2.go("", { ...state, page }), `${at.page} of ${at.pages}`);

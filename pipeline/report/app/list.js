@@ -145,6 +145,7 @@
   async function fill(results, state) {
     results.replaceChildren(S2.note("Loading…"));
     const found = await S2.matching(state);
+    if (!results.isConnected) return; // another page is shown by now
     const isGrid = state.mode === "grid";
     const size = isGrid ? GRID : ROWS;
     const at = S2.pageOf(state, found.length, size);
@@ -153,6 +154,7 @@
     for (let n = first; n < Math.min(found.length, first + size); n++) places.push(found.at(n));
     S2.shown = { found, state, first };
     const records = await Promise.all(places.map(S2.photo));
+    if (!results.isConnected) return;
     const draw = isGrid ? S2.photoCell : S2.photoRow;
     const total = S2.run.overview.photos;
     const all = S2.plural(total, "photo");

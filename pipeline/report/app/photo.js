@@ -14,8 +14,10 @@
     };
     S2.photo(place).then(
       async (record) => {
+        if (!page.isConnected) return; // another page is shown by now, and `view` is of that one
         view.record = record;
         await loadCrops(record);
+        if (!page.isConnected) return;
         page.replaceChildren(titlebar(record), columns(record));
         S2.redrawStage();
         S2.drawn();
