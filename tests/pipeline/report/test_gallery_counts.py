@@ -12,7 +12,7 @@ from tests.support.row_runs import commit_rows, crop_row, image_row, preview_row
 OK: dict[str, Any] = {"verdict": "ok", "confidence": 0.9}
 CUT: dict[str, Any] = {"verdict": "review", "reason": "head_cut", "confidence": 0.8}
 FIGURES = "[...document.querySelectorAll('.figure')].map((f) => f.innerText.split('\\n'))"
-ROWS = "[...document.querySelectorAll('article.row .name')].map((name) => name.innerText)"
+ROWS = "[...document.querySelectorAll('article.row .name')].map((name) => name.textContent)"
 COUNTED = "document.querySelector('.counted')"
 
 
