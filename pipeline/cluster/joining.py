@@ -30,13 +30,14 @@ workers' output to the driver."""
 LOOPBACK = ("127.0.0.1", "localhost")
 
 
-def join_or_start(shows_workers: bool = False) -> None:
+def join_or_start(shows_workers: bool = False) -> bool:
     """Join the cluster that RAY_ADDRESS names or that `ray start` started here, else start one.
 
     Another job's own Ray is not joined, since this job would have to wait for it.
 
     shows_workers: whether the workers' output is shown here.
 
+    Returns whether a cluster was joined, which may grow; one started here has this machine only.
     Raises LedgerError, and Drained if a signal interrupted it.
     """
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -46,16 +47,19 @@ def join_or_start(shows_workers: bool = False) -> None:
         "logging_level": logging.ERROR,
     }
     try:
+        joins = True
         if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:  # `ray job submit` ships the packages
             ray.init(**quiet)
         elif address := cluster_address():
             _join(address, quiet)
         else:
+            joins = False
             with _without_processes(() if shows_workers else UNUSED_PROCESSES):
                 _start(quiet)
         if not shows_workers:  # else Ray's own exit handler waits half a second for their output
             atexit.register(gc.freeze)  # spares a collection of everything that was loaded
             atexit.register(ray.shutdown)
+        return joins
     except SystemExit as error:  # Ray's handler of SIGTERM, until it is replaced below
         if callable(handle := handlers[signal.SIGTERM]):
             handle(signal.SIGTERM, None)

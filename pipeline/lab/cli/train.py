@@ -8,9 +8,10 @@ r"""Train S2CNet, or the GAIC baseline, on photos with scored crops.
 --data has the GAIC layout: images/<split>/, annotations/, optionally bbox/ (pipeline/lab/datasets).
 Writes best.safetensors with its card (best.json, best.md), curves.png, epochs.json and last.pt into
 --output. Called again with the same settings and photos, it resumes from last.pt; Ctrl-C and
-SIGTERM save every completed step there. The epoch is chosen on photos held out of the training
-split (or on the split `val`), never on the test split, which is measured at the end. Exit codes:
-0 done; 1 failed; 2 wrong usage; 130/143 stopped by Ctrl-C or SIGTERM.
+SIGTERM save every completed step there (with --workers only whole epochs). The epoch is chosen on
+photos held out of the training split (or on the split `val`), never on the test split, which is
+measured at the end. Exit codes: 0 done; 1 failed; 2 wrong usage; 130/143 stopped by Ctrl-C or
+SIGTERM.
 """
 
 import signal
@@ -54,8 +55,10 @@ def train(job: TrainJob) -> int:
     except WeightsError as error:
         raise UsageError(str(error)) from error
     except Drained:
-        log.say("stopped", f"stopped; the same command goes on from here: {job.output / 'last.pt'}")
-        return 128 + received[0]
+        saved = job.output / "last.pt"
+        begin = f"goes on from here: {saved}" if saved.exists() else "starts again"
+        log.say("stopped", f"stopped; the same command {begin}")
+        return 128 + (received[0] if received else signal.SIGTERM)  # which stops a start of Ray
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

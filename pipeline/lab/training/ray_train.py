@@ -1,5 +1,6 @@
 """Training in several processes with Ray Train; each takes its share of every step's photos."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from ray.train import RunConfig, ScalingConfig
 
 from pipeline.cluster.joining import join_or_start
 from pipeline.detectors import make_detector
+from pipeline.errors import SettingError
 from pipeline.lab.training.fit import fit
 from pipeline.lab.training.history import Epoch
 from pipeline.lab.training.loop import Workers
@@ -35,18 +37,37 @@ def train_with_ray(run: SharedRun, workers: int, use_gpu: bool) -> None:
     """Train in `workers` processes, one GPU each if `use_gpu`; gradients are averaged every step.
 
     Results are those of `fit` in one process with photos_per_step × workers photos a step. A second
-    call resumes from the checkpoint in the folder. Raises LedgerError where Ray does not start,
-    Drained where a signal interrupts the start, and Ray's error for a process that failed.
+    call resumes from the checkpoint in the folder. Raises SettingError where this machine
+    is too small, LedgerError where Ray does not start, Drained where a signal interrupts the start,
+    and Ray's error for a process that failed.
     """
-    if not ray.is_initialized():
-        join_or_start(shows_workers=True)
+    may_grow = True if ray.is_initialized() else join_or_start(shows_workers=True)
+    check_room(ray.cluster_resources(), workers, use_gpu, may_grow)
     trainer = ray.train.torch.TorchTrainer(
         _one_process,
         train_loop_config={"run": run},
         scaling_config=ScalingConfig(num_workers=workers, use_gpu=use_gpu),
         run_config=RunConfig(storage_path=str(run.folder.resolve() / "ray")),
     )
-    trainer.fit()
+    try:
+        trainer.fit()
+    except SystemExit as error:  # raised by Ray Train's own handler of Ctrl-C
+        raise KeyboardInterrupt from error
+
+
+def check_room(resources: Mapping[str, float], workers: int, use_gpu: bool, may_grow: bool) -> None:
+    """Say that training waits if Ray lacks a GPU, or else a core, for a process.
+
+    resources: as Ray reports them. Raises SettingError where the cluster cannot grow either.
+    """
+    unit, name = ("GPU", "GPUs") if use_gpu else ("CPU", "cores")
+    has = resources.get(unit, 0.0)
+    if has >= workers:
+        return
+    needs = f"needs {workers} {name}, one for each process; Ray has {has:g}"
+    if not may_grow:
+        raise SettingError("workers", f"{needs}, so training would never start")
+    Log().say("waiting", f"--workers {needs}: it starts once nodes with the rest join")
 
 
 def _one_process(config: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from pipeline.errors import SettingError
 from pipeline.options import check, option
 
 MOS_MEAN, MOS_SPREAD = 2.95, 0.8
@@ -122,3 +123,5 @@ class TrainJob:
 
     def __post_init__(self) -> None:
         check(self)
+        if self.gpu and not self.workers:
+            raise SettingError("gpu", "is for the processes of --workers: give their number")

@@ -1,12 +1,17 @@
-"""Two processes train together; slow, because Ray has to start."""
+"""Training in processes of Ray: those that start it are slow."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from pipeline.errors import SettingError
 from pipeline.lab.cli.train import main
 from s2cnet.checkpoints.published import load_gaic
 from tests.pipeline.lab.training.scored_photos import write_data_set
@@ -28,3 +33,82 @@ def test_two_processes_leave_one_set_of_weights(tmp_path: Path) -> None:
     assert len(checkpoint["epochs"]) == 2
     assert len(epochs) == 2
     load_gaic(load_file(tmp_path / "out" / "best.safetensors"))
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_processes_with_its_exit_code(tmp_path: Path) -> None:
+    """130, as `--help` promises: Ray Train's own handler would exit with 1."""
+    pytest.importorskip("ray")
+    write_data_set(tmp_path / "data", train=6, test=0)
+    command = [sys.executable, "-m", "pipeline.lab.cli.train", "--data", str(tmp_path / "data")]
+    few = ["--network", "gaic", "--epochs", "5000", "--detector", "boxes", "--workers", "1"]
+    with (
+        (tmp_path / "log").open("wb") as log,
+        subprocess.Popen(
+            [*command, "--output", str(tmp_path / "out"), *few],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        ) as job,
+    ):
+        deadline = time.monotonic() + 120
+        while b"epoch 1:" not in (tmp_path / "log").read_bytes():
+            assert job.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        job.send_signal(signal.SIGINT)
+        assert job.wait(60) == 130
+    assert "train.py: stopped" in (tmp_path / "log").read_text()
+
+
+def test_a_stop_while_ray_starts_has_the_exit_code_of_sigterm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray's handler of SIGTERM, which holds while it starts, raises SystemExit."""
+
+    def stopped(**_: object) -> None:
+        raise SystemExit
+
+    pytest.importorskip("ray")
+    monkeypatch.setattr("ray.init", stopped)
+    write_data_set(tmp_path / "data", train=2, test=0)
+    folders = ["--data", str(tmp_path / "data"), "--output", str(tmp_path / "out")]
+    assert main([*folders, "--network", "gaic", "--workers", "1"]) == 143
+
+
+@pytest.mark.parametrize(
+    ("resources", "workers", "use_gpu", "missing"),
+    [
+        ({"CPU": 2.0}, 3, False, "needs 3 cores, one for each process; Ray has 2"),
+        ({"CPU": 8.0}, 1, True, "needs 1 GPUs, one for each process; Ray has 0"),
+        ({"CPU": 8.0, "GPU": 1.0}, 2, True, "needs 2 GPUs, one for each process; Ray has 1"),
+        ({"CPU": 2.0}, 2, False, None),
+        ({"CPU": 1.0, "GPU": 2.0}, 2, True, None),
+    ],
+)
+def test_training_does_not_wait_without_a_word(
+    resources: dict[str, float],
+    workers: int,
+    use_gpu: bool,
+    missing: str | None,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("ray")
+    from pipeline.lab.training.ray_train import check_room
+
+    check_room(resources, workers, use_gpu, may_grow=True)
+    said = "".join(capsys.readouterr())
+    if missing is None:
+        assert said == ""
+        check_room(resources, workers, use_gpu, may_grow=False)
+        return
+    assert missing in said
+    with pytest.raises(SettingError, match=missing):
+        check_room(resources, workers, use_gpu, may_grow=False)
+
+
+def test_a_gpu_for_each_of_no_processes_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--data", str(tmp_path), "--output", str(tmp_path / "out"), "--gpu"]) == 2
+    assert "--gpu is for the processes of --workers" in capsys.readouterr().err
