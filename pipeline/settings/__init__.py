@@ -62,7 +62,8 @@ class Settings:
         """Long side of the view that is decoded, pixels.
 
         The smallest candidates have sides of about half the photo's, so in a view of twice the
-        thumbnail's side no crop has to be enlarged.
+        thumbnail's side hardly any has to be enlarged; smaller boxes, which a person locked or
+        which lie within wide borders, may be.
         """
         return max(self.decoding.view_side, 2 * self.thumbnails.thumbnail_size)
 

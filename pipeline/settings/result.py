@@ -142,7 +142,7 @@ class ThumbnailSettings:
     """How crops are encoded."""
 
     thumbnail_size: int = option(
-        512, "longest side of an encoded crop; crops are never enlarged", "px", least=1
+        512, "longest side of an encoded crop; smaller crops keep their size", "px", least=1
     )
     format: Literal["auto", "webp", "jpeg", "png", "avif"] = option(
         AUTO,
