@@ -67,7 +67,7 @@ def measure(
 
 def wilson_lower_bound(hits: float, count: float) -> float:
     """Return the lower end of Wilson's 99 % interval (1927) of the share hits / count."""
-    if count == 0:
+    if count == 0 or hits == 0:  # rounding could leave a little above 0
         return 0.0
     share, square = hits / count, Z99 * Z99
     spread = Z99 * math.sqrt(share * (1 - share) / count + square / (4 * count * count))

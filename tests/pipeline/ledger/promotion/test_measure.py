@@ -206,3 +206,8 @@ def test_tasks_are_spread_evenly() -> None:
     assert spread(range(5), 10) == {0, 1, 2, 3, 4}
     assert spread(range(100), 4) == {0, 25, 50, 75}
     assert len(spread(range(1000), 128)) == 128
+
+
+def test_no_hits_leave_exactly_nothing() -> None:
+    """The gate `review_rate_low<=0` would not hold for a rounding error above 0."""
+    assert {wilson_lower_bound(0, count) for count in range(300)} == {0.0}
