@@ -331,7 +331,7 @@ def test_a_misspelt_run_is_wrong_usage_and_an_open_one_is_not(
     if not command.startswith("show"):
         assert main(words(command, OUT=output, RUN=begun.run_id, OTHER=other)) == 1
         errors = capsys.readouterr().err
-        assert f"run {begun.run_id} is not committed: 1 of 3 tasks are done. Start the" in errors
+        assert f"run {begun.run_id} is not committed: 1 of 3 tasks are done. Start its" in errors
 
 
 @pytest.mark.parametrize(

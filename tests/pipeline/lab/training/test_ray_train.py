@@ -73,7 +73,11 @@ def test_a_stop_while_ray_starts_has_the_exit_code_of_sigterm(
     monkeypatch.setattr("ray.init", stopped)
     write_data_set(tmp_path / "data", train=2, test=0)
     folders = ["--data", str(tmp_path / "data"), "--output", str(tmp_path / "out")]
-    assert main([*folders, "--network", "gaic", "--workers", "1"]) == 143
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)  # may be that of an earlier test's Ray
+    try:
+        assert main([*folders, "--network", "gaic", "--workers", "1"]) == 143
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.mark.parametrize(
