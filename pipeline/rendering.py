@@ -15,9 +15,10 @@ from pipeline.cropping.weights import Weights
 from pipeline.errors import SettingError, UsageError
 from pipeline.job import PlannedRun, check_crop_names, cut_for
 from pipeline.ledger.channels.channel import channel_name, channel_of
-from pipeline.ledger.coverage.incremental import Todo
+from pipeline.ledger.coverage.incremental import Todo, begun_tasks
 from pipeline.ledger.forgetting import read_forgotten, without
 from pipeline.ledger.identity import RunSpec, input_sha256
+from pipeline.ledger.manifest import first_not_abandoned
 from pipeline.ledger.pinned import read_spec, whole_list
 from pipeline.ledger.reader import repair_chain
 from pipeline.ledger.records import Manifest
@@ -81,7 +82,10 @@ def plan_rendering(asked: RenderRequest, cores: Callable[[], int] | None = None)
     )
     check_crop_names(settings, rows)
     channel = settings.running.channel or channel_name(identity)
-    todo = Todo(rows, spec, {RENDERED: rows.num_rows}, covered=0, channel=channel)
+    spec = first_not_abandoned(store, spec)
+    begun = begun_tasks(store, spec.run_id)
+    reasons = {RENDERED: rows.num_rows}
+    todo = Todo(rows, spec, reasons, covered=0, channel=channel, begun_tasks=begun)
     tasks = cut_for(rows, settings.running, cores)
     weights = {"kind": "untrained", "sha256": old.weights_sha256, **old.weights}
     return PlannedRun(settings, Weights(**weights), store, todo, tasks)

@@ -40,7 +40,7 @@ class PlannedRun:
         if not left:
             return "; ".join([f"nothing to do: {self._done_before}", *self._override_notes])
         why = ", ".join(f"{count:,} {reason}" for reason, count in reasons)
-        tasks = self.todo.begun or self.tasks.task_count
+        tasks = self.todo.begun_tasks or self.tasks.task_count
         size = f"{counted(left, 'photo')} in {counted(tasks, 'task')} ({why})"
         if self.seen:
             size += f", {self.seen:,} of which look like bytes that are done"

@@ -35,13 +35,12 @@ from pipeline.ledger.layout import (
     spec_key,
     task_key,
 )
-from pipeline.ledger.manifest import read_committed, read_manifest, read_unless_abandoned
+from pipeline.ledger.manifest import first_not_abandoned, read_committed, read_unless_abandoned
 from pipeline.ledger.pictures import as_struct
 from pipeline.ledger.pinned import pin, read_spec, task_rows
 from pipeline.ledger.plan import TaskCuts
 from pipeline.ledger.records import (
     FORMAT,
-    Abandoned,
     DataFile,
     FailedPhoto,
     Manifest,
@@ -77,8 +76,7 @@ class Ledger:
         A run that was started keeps its plan, whatever `cuts` is. Raises LedgerError where the
         store cannot create once.
         """
-        while isinstance(read_manifest(store, spec.run_id), Abandoned):
-            spec = spec.next_generation()
+        spec = first_not_abandoned(store, spec)
         ledger = cls(store, spec.run_id)
         if store.exists(spec_key(spec.run_id)):
             ledger._spec = read_spec(store, spec.run_id)

@@ -11,6 +11,7 @@ import pyarrow as pa
 from msgspec import structs
 
 from pipeline.errors import LedgerError, RecordError
+from pipeline.ledger.identity import RunSpec
 from pipeline.ledger.layout import manifest_key, run_key
 from pipeline.ledger.records import (
     ABANDONED,
@@ -51,6 +52,13 @@ def read_manifest(store: Store, run_id: str) -> Manifest | Abandoned | None:
     except FileNotFoundError:
         return None
     return manifest_of(data, run_id)
+
+
+def first_not_abandoned(store: Store, spec: RunSpec) -> RunSpec:
+    """Return the spec of the first generation from this one on that was not given up."""
+    while isinstance(read_manifest(store, spec.run_id), Abandoned):
+        spec = spec.next_generation()
+    return spec
 
 
 def manifest_of(data: bytes, run_id: str) -> Manifest | Abandoned:

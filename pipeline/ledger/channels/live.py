@@ -40,13 +40,13 @@ class StoredRuns:
     committed: the committed runs, the latest first
     damaged:   errors of the manifests that cannot be read, by run id
     open_ids:  ids of runs without a manifest, so neither committed nor given up
-    given_up:  ids of runs that `runs.py gc` gave up
+    abandoned_ids: ids of runs that `runs.py gc` gave up
     """
 
     committed: list[Manifest]
     damaged: Mapping[str, RecordError]
     open_ids: tuple[str, ...] = ()
-    given_up: tuple[str, ...] = ()
+    abandoned_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -237,8 +237,8 @@ def _stored(store: Store, run_ids: Iterable[str]) -> StoredRuns:
     by_name = dict(zip(names, found, strict=True))
     damaged = {name: one for name, one in by_name.items() if isinstance(one, RecordError)}
     open_ids = tuple(name for name, one in by_name.items() if one is None)
-    given_up = tuple(name for name, one in by_name.items() if isinstance(one, Abandoned))
-    return StoredRuns(committed, damaged, open_ids, given_up)
+    abandoned_ids = tuple(name for name, one in by_name.items() if isinstance(one, Abandoned))
+    return StoredRuns(committed, damaged, open_ids, abandoned_ids)
 
 
 def _read(store: Store, run_id: str, copies: Mapping[str, bytes]) -> Manifest | Abandoned | None:

@@ -93,7 +93,7 @@ class Todo:
     postponed: covered photos that failed by circumstances; a later night does them
     given_up:  covered photos that failed for good under another version of the code
     unfinished: similar runs that were started but not committed, and are not resumed
-    begun:     tasks of the run if it was begun before, which keeps its plan; else 0
+    begun_tasks: tasks of the run if it was begun before, which keeps its plan; else 0
     ahead_s:   by how much the latest committed run is ahead of this machine's clock, seconds
     """
 
@@ -109,7 +109,7 @@ class Todo:
     postponed: int = 0
     given_up: int = 0
     unfinished: tuple[UnfinishedRun, ...] = ()
-    begun: int = 0
+    begun_tasks: int = 0
     ahead_s: float = 0.0
 
 
@@ -145,7 +145,7 @@ def uncovered(
     names = {**REASONS, COVERED: FORCED, POSTPONED: FORCED}
     rows = filtered(inputs, wanted)
     spec = replace(spec, input_sha256=input_sha256(rows), generation=0)
-    taken = {manifest.run_id for manifest in runs.committed} | {*runs.damaged, *runs.given_up}
+    taken = {manifest.run_id for manifest in runs.committed} | {*runs.damaged, *runs.abandoned_ids}
     while spec.run_id in taken:
         spec = spec.next_generation()
     if mode == "incremental":  # after the id, which depends on the list, not on other runs
@@ -170,7 +170,7 @@ def uncovered(
         postponed=int((nearness == POSTPONED).sum()) if mode == "incremental" else 0,
         given_up=found.given_up(spec.code_version) if mode == "incremental" else 0,
         unfinished=similar_unfinished(store, spec, rows, runs.open_ids),
-        begun=_begun_tasks(store, spec.run_id) if spec.run_id in runs.open_ids else 0,
+        begun_tasks=begun_tasks(store, spec.run_id) if spec.run_id in runs.open_ids else 0,
         ahead_s=max(0.0, latest_commit_s(runs.committed) - time.time()),
     )
 
@@ -185,11 +185,11 @@ def resumed(store: Store, spec: RunSpec, run_id: str) -> Todo:
     old = Ledger.resume(store, run_id, spec).spec
     rows = whole_list(store, old)
     reasons = {RESUMED: rows.num_rows}
-    return Todo(rows, RunSpec.of(old), reasons, covered=0, begun=old.plan.tasks)
+    return Todo(rows, RunSpec.of(old), reasons, covered=0, begun_tasks=old.plan.tasks)
 
 
-def _begun_tasks(store: Store, run_id: str) -> int:
-    """Return how many tasks the plan of an open run has; 0 if it cannot be read, as yet."""
+def begun_tasks(store: Store, run_id: str) -> int:
+    """Return how many tasks the plan of a begun run has; 0 if there is none, or none to read."""
     try:
         return read_spec(store, run_id).plan.tasks
     except RecordError:  # `Ledger.open` reports it

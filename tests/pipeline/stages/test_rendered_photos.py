@@ -1,6 +1,7 @@
 """Rendering photos with people's decisions, forgotten photos, and similar ratios."""
 
 import io
+import time
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,23 @@ def test_a_persons_word_is_in_the_render_and_a_forgotten_photo_is_not(
         assert images["0"]["focus_source"] == "override"
         assert images["0"]["focus_x"] == pytest.approx(0.05)
         remove_garbage(store, look_for_garbage(store, 0).garbage)
+
+
+def test_a_plan_tells_of_the_run_that_was_begun_and_of_the_next_where_it_was_given_up(
+    job: Settings, tmp_path: Path
+) -> None:
+    """Five photos: in few tasks where there is one core, in more where there are many."""
+    output = str(tmp_path / "out")
+    request = RenderRequest(output, do(planned(job)).run_id, {"thumbnail_size": 40})
+    many, few = (plan_rendering(request, lambda n=n: n) for n in (8, 1))
+    assert many.tasks.task_count != few.tasks.task_count
+    _, begun = many.begin()
+    assert plan_rendering(request, lambda: 1).message == many.message
+    store = open_store(output)
+    remove_garbage(store, look_for_garbage(store, 0, time.time() + 60).garbage)
+    again = plan_rendering(request, lambda: 1)
+    assert begun.run_id not in again.message
+    assert f"run {again.begin()[1].run_id}: 5 photos in" in again.message
 
 
 def test_a_circle_is_round_and_a_near_ratio_holds_the_stored_crop(

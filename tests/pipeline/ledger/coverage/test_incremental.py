@@ -59,7 +59,7 @@ def test_an_uncommitted_run_covers_nothing_and_is_gone_on_with(store: Store) -> 
     again = todo(store, make_inputs(5))
     assert again.reasons == {"new": 5}
     assert again.spec.run_id == begun.run_id
-    assert (left.begun, again.begun) == (0, 2)  # tasks of at most three photos
+    assert (left.begun_tasks, again.begun_tasks) == (0, 2)  # tasks of at most three photos
 
 
 def test_a_plan_names_the_run_that_will_be_done_after_one_was_given_up(store: Store) -> None:
@@ -67,7 +67,7 @@ def test_a_plan_names_the_run_that_will_be_done_after_one_was_given_up(store: St
     Ledger.open(store, first.spec, first.inputs, cut_tasks(first.inputs, 3))
     remove_garbage(store, look_for_garbage(store, 0, time.time() + 60).garbage)
     left = todo(store, make_inputs(5))
-    assert left.begun == 0
+    assert left.begun_tasks == 0
     assert left.spec.run_id != first.spec.run_id
     assert do(store, left) == left.spec.run_id
 
@@ -81,7 +81,7 @@ def test_a_run_is_gone_on_with_by_name_though_the_input_is_another(store: Store)
     assert again.spec == left.spec
     assert again.inputs.equals(left.inputs)
     assert again.reasons == {"resumed": 5}
-    assert again.begun == 2
+    assert again.begun_tasks == 2
     assert Ledger.open(store, again.spec, again.inputs, cut_tasks(again.inputs)).pending() == [1]
     with pytest.raises(LedgerError, match="the weights was"):
         resumed(store, replace(SPEC, weights_sha256="x"), begun.run_id)
