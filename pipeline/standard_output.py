@@ -1,11 +1,10 @@
 """Handle a standard output that takes no more text: a reader that is gone, or a full disk."""
 
 import os
-import signal
 from contextlib import suppress
 from typing import TextIO
 
-READER_GONE = 128 + signal.SIGPIPE  # exit code, as in shells
+READER_GONE = 141  # exit code, as in shells: 128 + SIGPIPE
 
 
 def output_problem(error: OSError) -> OSError | None:
@@ -28,6 +27,7 @@ def discard_output(stream: TextIO) -> None:
     Otherwise Python's own flush at exit fails, and the process ends with 120.
     """
     with suppress(OSError, ValueError):  # ValueError: closed
+        descriptor = stream.fileno()
         null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, stream.fileno())
+        os.dup2(null, descriptor)
         os.close(null)

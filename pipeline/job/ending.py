@@ -58,7 +58,7 @@ def commit(
         was = ", ".join(f"{kind} in run {who['latest']}" for kind, who in one.was.items())
         log.say("column", f"column {name} is {one.type} in the current table: {was}")
     if verdict == "over_error_rate":
-        log_error_rate(job.settings, metrics, log)
+        _log_error_rate(job.settings, metrics, log)
     log.say("committed", f"run {ledger.run_id} is committed: {verdict}", **figures)
     is_live = go_live(job.settings, ledger.store, log, manifest)
     _write_extras(ledger.store, manifest, log)
@@ -115,11 +115,11 @@ def earlier_verdict(settings: Settings, manifest: Manifest, log: Log) -> Verdict
     """Return the verdict on an earlier run, and log why if too many of its photos failed."""
     verdict = verdict_of(settings, manifest.metrics)
     if verdict == "over_error_rate":
-        log_error_rate(settings, manifest.metrics, log, of=f"in run {manifest.run_id} ")
+        _log_error_rate(settings, manifest.metrics, log, of=f"in run {manifest.run_id} ")
     return verdict
 
 
-def log_error_rate(settings: Settings, metrics: Figures, log: Log, of: str = "") -> None:
+def _log_error_rate(settings: Settings, metrics: Figures, log: Log, of: str = "") -> None:
     """Log that more photos failed than `max_error_rate` allows. of: an earlier run, in words."""
     failed = failures(metrics)
     log.say(

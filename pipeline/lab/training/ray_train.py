@@ -41,7 +41,7 @@ def train_with_ray(run: SharedRun, workers: int, use_gpu: bool) -> None:
     is too small, LedgerError where Ray does not start, Drained where a signal interrupts the start,
     and Ray's error for a process that failed.
     """
-    may_grow = True if ray.is_initialized() else join_or_start(shows_workers=True)
+    may_grow = ray.is_initialized() or join_or_start(shows_workers=True)
     check_room(ray.cluster_resources(), workers, use_gpu, may_grow)
     trainer = ray.train.torch.TorchTrainer(
         _one_process,

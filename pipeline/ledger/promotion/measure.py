@@ -24,7 +24,7 @@ MEANS = {"mean_confidence": "confidence", "mean_subject_share": "subject_share"}
 MOVED_BELOW = 0.9  # IoU
 Z99 = 2.5758  # of the normal distribution, two-sided 99 %
 OVERLAP = ("mean_overlap_with_current", "moved_rate")
-DECIDED = ("etag", "override", "focus_source", "focus_x", "focus_y")  # columns for `_causes`
+CAUSES = ("etag", "override", "focus_source", "focus_x", "focus_y")  # of crops, see `_causes`
 
 
 def measure(
@@ -45,7 +45,7 @@ def measure(
     wanted = ["verdict", *CUTS.values(), *MEANS.values()]
     given = ["objects"] if manifests[0].takes_boxes else []
     columns = {
-        "images": ["image_id", "uri", "status", *DECIDED, *given],
+        "images": ["image_id", "uri", "status", *CAUSES, *given],
         "crops": [*KEYS, *EDGES, *wanted],
     }
     tables, whole = sampled_rows(store, manifests, read_forgotten(store).hidden, columns)
@@ -131,7 +131,7 @@ def _overlap(
         runs = [manifest for manifest in live if manifest.takes_boxes == given]
         objects = ["objects"] if given and "objects" in images.column_names else []
         known = _causes(images, objects)
-        names = [*DECIDED, *objects]
+        names = [*CAUSES, *objects]
         found = live_crops(store, runs, places, [*KEYS, *EDGES], damaged, names)
         for their_images, their_crops in found:
             causes = _causes(their_images, objects).items()
@@ -180,7 +180,7 @@ def _causes(images: pa.Table, objects: Sequence[str]) -> Mapping[str, tuple[Any,
     left out.
     """
     columns = []
-    for name in ("image_id", *DECIDED, *objects):
+    for name in ("image_id", *CAUSES, *objects):
         known = name in images.column_names  # runs of early versions lack some
         columns.append(images[name].to_pylist() if known else [None] * images.num_rows)
     found = {}
