@@ -42,6 +42,16 @@ def view_size(
     return math.ceil(width * scale - _ROUNDING), math.ceil(height * scale - _ROUNDING)
 
 
+def view_side_for(size_wh: tuple[int, int], scale: float) -> int:
+    """Return a view_side for which the view has at least `scale` of the photo's sides.
+
+    scale: view pixels per source pixel, 0 to 1. The views of photos beyond 1:34 may be smaller.
+    """
+    long, short = max(size_wh), min(size_wh)
+    side = scale * (long / VIEW_SLACK if long <= LONG * short else short / FINE)
+    return max(1, math.ceil(side))
+
+
 def size_within(size_wh: tuple[int, int], side: int) -> tuple[int, int]:
     """Return width and height of a copy whose long side is at most `side`; nothing is enlarged."""
     scale = min(1.0, side / max(size_wh))

@@ -62,8 +62,8 @@ class Settings:
         """Long side of the view that is decoded, pixels.
 
         The smallest candidates have sides of about half the photo's, so in a view of twice the
-        thumbnail's side hardly any has to be enlarged; smaller boxes, which a person locked or
-        which lie within wide borders, may be.
+        thumbnail's side hardly any has to be enlarged. Photos with smaller boxes, which a person
+        locked or which lie within wide borders, are decoded finer (`stages.fine_view`).
         """
         return max(self.decoding.view_side, 2 * self.thumbnails.thumbnail_size)
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from pipeline.cropping.build import engine_of
 from pipeline.cropping.kind_policy import kind_with_objects
-from pipeline.cropping.overrides import Override
 from pipeline.detectors.given_boxes import ListedPhoto
 from pipeline.errors import CropError
 from pipeline.photo.decode import Photo
@@ -91,7 +90,7 @@ class DetectScore:
         """Choose one photo's crops from scored candidates."""
         top_k, keep = self.settings.cropping.top_k, self.settings.cropping.candidates
         photo = seen.pop(row.image_id)
-        found = self.engine.choose(photo, self.shapes, top_k, keep, _override(row))
+        found = self.engine.choose(photo, self.shapes, top_k, keep, row.override_there)
         row.crops, row.candidates, row.skipped = found.crops, found.candidates, found.skipped
         if self.settings.thumbnails.boxes_only and not self.settings.running.preview:
             row.photo = None  # its pixels are no longer needed
@@ -100,14 +99,6 @@ class DetectScore:
 def _photo(row: PhotoRow) -> Photo:
     """Return the photo to crop, with its borders if it has an override, which may refer to them."""
     return row.decoded if row.override is None else row.decoded.with_borders()
-
-
-def _override(row: PhotoRow) -> Override | None:
-    """Return the photo's override; for a damaged photo, in the frame of the part that exists."""
-    there_px, override = row.decoded.there_px, row.override
-    if override is None or there_px is None:
-        return override
-    return override.within(there_px, (row.decoded.width_px, row.decoded.height_px))
 
 
 def _listed(row: PhotoRow) -> ListedPhoto:

@@ -25,11 +25,9 @@ from pipeline.photo.encoding.whole import Placed, draw_whole, place_whole
 from pipeline.settings import ThumbnailSettings
 from pipeline.settings.safe_areas import SafeArea, safe_area_of
 from pipeline.shapes import Shape, parse_shape
-from pipeline.stages.task import EncodedCrop, PhotoRow
+from pipeline.stages.task import CutCache, EncodedCrop, PhotoRow
 
 DecodeFrames = Callable[[bytes], Animation]
-# Crops that were cut from a still photo, by box and size: a circle often has the box of 1:1.
-CutCache = dict[tuple[float, ...], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -57,11 +55,11 @@ def encoded_crops(
     """
     if settings.boxes_only:
         return [sized_crop(row, chosen, settings, areas) for chosen in row.crops]
-    motion, moving = None, _moving(row, settings)
+    motion, moving = None, moving_file(row, settings)
     if moving is not None and row.crops:
         found = decode_frames(moving.tobytes())
         motion = Motion(found.photos(row.decoded), found.durations_ms, found.plays)
-    cuts: CutCache = {}
+    cuts = dict(row.fine_cuts)
     return [encode_crop(row, chosen, settings, areas, motion, cuts) for chosen in row.crops]
 
 
@@ -76,7 +74,7 @@ def sized_crop(
     if chosen.fit != "crop":
         shown = _placed(chosen, shape, areas or {}).canvas_px
     size_wh = thumbnail_size(shape, shown, settings.thumbnail_size)
-    frames = 1 if _moving(row, settings) is None else (row.frames or 1)
+    frames = 1 if moving_file(row, settings) is None else (row.frames or 1)
     return EncodedCrop(row.image_id, row.uri, chosen, *size_wh, None, None, None, frames)
 
 
@@ -133,7 +131,7 @@ def encoded_still(
     return encode(pixels, format, quality, circle, background, profile, jpegli), format
 
 
-def _moving(row: PhotoRow, settings: ThumbnailSettings) -> NDArray[np.uint8] | None:
+def moving_file(row: PhotoRow, settings: ThumbnailSettings) -> NDArray[np.uint8] | None:
     """Return the file of a photo whose crops are to move; None if they are still."""
     return row.moving if settings.format in (AUTO, *MOVING_FORMATS) else None
 
@@ -154,17 +152,31 @@ def drawn_crop(
     """
     background = photo.colour_of(settings.background_rgb)
     if chosen.fit == "crop":
-        size_wh = thumbnail_size(shape, chosen.box_px, settings.thumbnail_size)
-        place = (*chosen.box_px, *size_wh)
-        if place not in cuts:
-            if settings.format == "jpeg":
-                photo = on_colour(photo, background)
-            cuts[place] = cut_with_opacity(photo, chosen.box_px, size_wh)
-        return cuts[place]
+        return cut_crop(photo, chosen.box_px, shape, settings, cuts)
     photo = on_colour(photo, background)
     placed = _placed(chosen, shape, areas)
     size_wh = thumbnail_size(shape, placed.canvas_px, settings.thumbnail_size)
     return draw_whole(photo, placed, size_wh, chosen.fit, background)
+
+
+def cut_crop(
+    photo: Photo,
+    box_px: tuple[float, ...],
+    shape: Shape,
+    settings: ThumbnailSettings,
+    cuts: CutCache,
+) -> NDArray[np.uint8]:
+    """Return the pixels of a box as `drawn_crop` does.
+
+    cuts: earlier cuts from this photo; a new one is added. Raises EncodeError.
+    """
+    size_wh = thumbnail_size(shape, box_px, settings.thumbnail_size)
+    place = (*box_px, *size_wh)
+    if place not in cuts:
+        if settings.format == "jpeg":
+            photo = on_colour(photo, photo.colour_of(settings.background_rgb))
+        cuts[place] = cut_with_opacity(photo, box_px, size_wh)
+    return cuts[place]
 
 
 def _placed(chosen: ScoredCrop, shape: Shape, areas: Mapping[str, SafeArea]) -> Placed:

@@ -19,6 +19,7 @@ from pipeline.schema import ANIMATED_SKIPPED
 from pipeline.settings import DecodingSettings, Settings
 from pipeline.stages.attempt import attempt
 from pipeline.stages.encode import encoded_crops
+from pipeline.stages.fine_view import cut_locked_boxes, view_within_borders
 from pipeline.stages.heap import give_back_when_idle, keep_freed_memory
 from pipeline.stages.meter import RECALL, Meter
 from pipeline.stages.preview import preview_of
@@ -50,14 +51,13 @@ def read_task(number: int, job: Job) -> Task:
     settings = job.settings
     meter, before = Meter(), requests_so_far()
     task = new_task(number, ledger_of(job).task_inputs(number))
-    stored, side = None, settings.decoded_side
+    stored = None
     if job.decisions_of is not None:
         with meter.on(RECALL):
             stored = StoredDecisions.read(task, job, job.decisions_of)
-        side = stored.view_side()
         for row in task.rows:
             stored.end_failed(row)
-    decoder = decoder_for(settings.decoding.limits, side, settings.thumbnails.colour)
+    decoder = decoder_for(settings.decoding.limits, settings.thumbnails.colour)
     decoder.start()
     photos = PhotoReader(task, job, decoder, stored)
     with meter.on("read"), ThreadPoolExecutor(settings.running.read_threads) as pool:
@@ -127,11 +127,24 @@ class PhotoReader:
             row.content_sha256 = found.sha256
             copy_rows(row, found.rows, self._settings)
             return
-        photo = self._decoder.decode(found.data)
+        photo = self._decoded(row, found.data)
         set_decoded(row, found.data, photo, self._settings.decoding)
         row.content_sha256 = found.sha256
-        if self._stored is not None and not row.has_ended:
+        if row.has_ended:
+            return
+        if self._stored is not None:
             self._stored.apply_to(row)
+        else:
+            cut_locked_boxes(row, found.data, self._decoder, self._settings)
+
+    def _decoded(self, row: PhotoRow, data: bytes) -> Photo:
+        settings, decoder = self._settings, self._decoder
+        if self._stored is not None:
+            return decoder.decode(data, self._stored.view_side(row.image_id))
+        photo = decoder.decode(data, settings.decoded_side)
+        if trims_borders(row, settings.decoding):
+            return view_within_borders(photo, data, decoder, settings)
+        return photo
 
 
 def read_ahead(
@@ -165,7 +178,7 @@ def _no_frames(_: bytes) -> Animation:
 
 def set_decoded(row: PhotoRow, data: bytes, photo: Photo, settings: DecodingSettings) -> None:
     """Give the row its decoded photo and the facts from it; leave it out if it is to be skipped."""
-    if settings.borders == "keep" or row.override is not None:  # overrides refer to the whole photo
+    if not trims_borders(row, settings):
         photo = photo.with_borders()
     row.width_px, row.height_px, row.content_px = photo.width_px, photo.height_px, photo.content_px
     row.format, row.orientation = photo.format, photo.orientation
@@ -176,6 +189,11 @@ def set_decoded(row: PhotoRow, data: bytes, photo: Photo, settings: DecodingSett
         row.moving = np.frombuffer(data, np.uint8)
     if photo.frames > 1 and settings.animated == "skip":
         row.leave_out(ANIMATED_SKIPPED)
+
+
+def trims_borders(row: PhotoRow, settings: DecodingSettings) -> bool:
+    """Return whether a photo is cropped within its borders. Overrides refer to the whole photo."""
+    return settings.borders == "trim" and row.override is None
 
 
 def was_read(row: PhotoRow) -> bool:

@@ -13,10 +13,12 @@ from pipeline.cropping.derive import derived_crop, nearest_shape
 from pipeline.cropping.results import ScoredCandidates, ScoredCrop, SkippedShape
 from pipeline.detectors import Detections
 from pipeline.ledger.stored_rows import RowsByPhoto, StoredRow, StoredTables
+from pipeline.photo.view import VIEW_SLACK, view_side_for
 from pipeline.schema import EDGES
 from pipeline.settings import Settings
 from pipeline.settings.safe_areas import SafeArea, stored_safe_areas
 from pipeline.shapes import parse_shape, parse_shapes
+from pipeline.stages.fine_view import finest_side
 from pipeline.stages.task import PhotoRow, Preview, Task
 from pipeline.stages.worker import Job
 from pipeline.storage.store import open_store
@@ -27,7 +29,6 @@ VIEW_HASHES = ("thumbhash", "phash")  # hashes of the view, which differs here; 
 CHOSEN_FIELDS = [item.name for item in fields(ScoredCrop) if item.name != "box_px"]
 # The smaller view has this many thumbnail sides, so a crop of a third of the photo is not enlarged.
 VIEW_SIDES = 3
-VIEW_SLACK = 0.95  # a view may be smaller than requested by this factor
 
 
 @dataclass(frozen=True)
@@ -59,16 +60,18 @@ class StoredDecisions:
         areas = stored_safe_areas(str(asked.get("safe_areas", "")))
         return cls(images, crops, candidates, previews, job.settings, shapes, areas)
 
-    def view_side(self) -> int:
-        """Return the long side of the view that the thumbnails need, pixels: one of two sizes."""
-        most, side = self.settings.decoded_side, self.settings.thumbnails.thumbnail_size
-        little = min(most, VIEW_SIDES * side)
-        if self.settings.decoding.animated == "all" and any(
-            (photo.get("frames") or 1) > 1 for photo in self.images.values()
-        ):
-            return most  # every frame is decoded at the full view size of the job
-        needed = max((_needed(row, self.images, side) for row in self._all_crops()), default=0.0)
-        return little if needed <= VIEW_SLACK * little else most
+    def view_side(self, image_id: str) -> int:
+        """Return the view_side that the thumbnails of a photo need, pixels."""
+        usual, side = self.settings.decoded_side, self.settings.thumbnails.thumbnail_size
+        photo = self.images.get(image_id, {})
+        if self.settings.decoding.animated == "all" and (photo.get("frames") or 1) > 1:
+            return usual  # every frame is decoded at the usual view size of the job
+        scale = max((_scale(crop, side) for crop in self.crops.get(image_id, ())), default=0.0)
+        size_wh = (photo.get("width_px") or 1, photo.get("height_px") or 1)
+        for enough in (min(usual, VIEW_SIDES * side), usual):
+            if scale * max(size_wh) <= VIEW_SLACK * enough:
+                return enough
+        return min(view_side_for(size_wh, scale), finest_side(self.settings))
 
     def end_failed(self, row: PhotoRow) -> None:
         """End a photo that has no crops in the run, with the status that it has there."""
@@ -123,9 +126,6 @@ class StoredDecisions:
             row.candidates = _candidates(self.candidates.get(row.image_id, []), names)
         row.preview = next((Preview(**one) for one in self.previews.get(row.image_id, ())), None)
 
-    def _all_crops(self) -> list[StoredRow]:
-        return [crop for rows in self.crops.values() for crop in rows]
-
 
 @lru_cache(maxsize=1)
 def _tables_at(output: str, run_id: str) -> StoredTables:
@@ -133,12 +133,10 @@ def _tables_at(output: str, run_id: str) -> StoredTables:
     return StoredTables.of(open_store(output), run_id)
 
 
-def _needed(crop: StoredRow, images: dict[str, StoredRow], side: int) -> float:
-    """Return the long side of a view in which a crop has as many pixels as its thumbnail."""
-    photo = images[crop["image_id"]]
+def _scale(crop: StoredRow, side: int) -> float:
+    """Return the view pixels per source pixel with which a crop has those of its thumbnail."""
     box_side: float = max(crop["x1"] - crop["x0"], crop["y1"] - crop["y0"])
-    photo_side: float = max(photo["width_px"], photo["height_px"])
-    return min(1.0, side / box_side) * photo_side
+    return min(1.0, side / box_side)
 
 
 def scored_crop(crop: StoredRow) -> ScoredCrop:

@@ -20,6 +20,8 @@ from pipeline.schema import OK
 
 Stage = Literal["read", "decode", "detect", "score", "encode"]
 STAGES: tuple[Stage, ...] = ("read", "decode", "detect", "score", "encode")
+# Pixels of boxes cut from a photo, uint8 [h, w, 3 or 4], by box (xyxy, source pixels) and size.
+CutCache = dict[tuple[float, ...], NDArray[np.uint8]]
 LONGEST_MESSAGE = 500  # characters; a message may contain text from an untrusted file
 
 
@@ -59,6 +61,8 @@ class PhotoRow:
     photo: the decoded photo, as long as a stage still needs its pixels.
     moving: the file's bytes, uint8, of a moving picture if every frame is needed; else None.
     override: what a person has specified for this photo; None for nothing.
+    fine_cuts: boxes that a person locked, if they are too small for the view of `photo`, cut from a
+        finer one.
     objects, crops, candidates, skipped: results of the stage that detects and scores. Boxes are in
         source pixels.
     gaze_focus_rel, preview: if the decisions are from an earlier run, its most looked-at point
@@ -93,6 +97,7 @@ class PhotoRow:
     photo: Photo | None = None
     moving: NDArray[np.uint8] | None = None
     override: Override | None = None
+    fine_cuts: CutCache = field(default_factory=dict)
     objects: Detections | None = None
     crops: list[ScoredCrop] = field(default_factory=list)
     candidates: list[ScoredCandidates] = field(default_factory=list)
@@ -114,13 +119,17 @@ class PhotoRow:
 
     def leave_out(self, status: str) -> None:
         """End the photo without crops and without failure. status: one of `schema.LEFT_OUT`."""
-        self.left_out, self.photo, self.moving = status, None, None
+        self.left_out = status
+        self._drop_pixels()
 
     def fail(self, stage: str, status: str, kind: FailureKind, message: str) -> None:
         """Record why the photo failed; its pixels and crops are dropped."""
         self.failure = Failure(stage, status, kind, message[:LONGEST_MESSAGE])
-        self.photo, self.moving = None, None
+        self._drop_pixels()
         self.crops, self.candidates, self.skipped = [], [], []
+
+    def _drop_pixels(self) -> None:
+        self.photo, self.moving, self.fine_cuts = None, None, {}
 
     @property
     def decoded(self) -> Photo:
@@ -128,6 +137,14 @@ class PhotoRow:
         if self.photo is None:
             raise ValueError(f"{self.uri} is not decoded")
         return self.photo
+
+    @property
+    def override_there(self) -> Override | None:
+        """The override; for a damaged photo, in the frame of the part that exists."""
+        there_px, override = self.decoded.there_px, self.override
+        if override is None or there_px is None:
+            return override
+        return override.within(there_px, (self.decoded.width_px, self.decoded.height_px))
 
 
 @dataclass(slots=True)
@@ -151,13 +168,15 @@ class Task:
 
     def without_pixels(self) -> "Task":
         """Return the task without its photos: the output of a stage that only decides."""
-        rows = [replace(row, photo=None, moving=None) for row in self.rows]
+        rows = [replace(row, photo=None, moving=None, fine_cuts={}) for row in self.rows]
         return replace(self, rows=rows)
 
     def with_pixels_of(self, decoded: "Task") -> "Task":
         """Return the task with the photos of `decoded`, the same task right after decoding."""
         rows = [
-            row if row.has_ended else replace(row, photo=of.photo, moving=of.moving)
+            row
+            if row.has_ended
+            else replace(row, photo=of.photo, moving=of.moving, fine_cuts=of.fine_cuts)
             for row, of in zip(self.rows, decoded.rows, strict=True)
         ]
         return replace(self, rows=rows)

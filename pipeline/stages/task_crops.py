@@ -57,10 +57,8 @@ class TaskCrops:
 
 def frames_of(data: bytes, settings: Settings) -> Animation:
     """Decode every frame of a file in the decoding child. Raises DecodeError."""
-    decoder = decoder_for(
-        settings.decoding.limits, settings.decoded_side, settings.thumbnails.colour
-    )
-    return decoder.decode_frames(data)
+    decoder = decoder_for(settings.decoding.limits, settings.thumbnails.colour)
+    return decoder.decode_frames(data, settings.decoded_side)
 
 
 def with_key(job: Job, row: PhotoRow, crop: EncodedCrop) -> EncodedCrop:

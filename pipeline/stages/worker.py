@@ -34,15 +34,15 @@ class Job:
 
 
 _SAMPLES: dict[str, Ledger] = {}  # of this process
-_DECODERS: dict[tuple[DecodeLimits, int, Colour], Decoder] = {}  # of this process: at most one
+_DECODERS: dict[tuple[DecodeLimits, Colour], Decoder] = {}  # of this process: at most one
 
 
-def decoder_for(limits: DecodeLimits, view_side: int, colour: Colour = "srgb") -> Decoder:
+def decoder_for(limits: DecodeLimits, colour: Colour = "srgb") -> Decoder:
     """Return the decoding child of this process, which is replaced when an argument changes."""
-    given = (limits, view_side, colour)
+    given = (limits, colour)
     if given not in _DECODERS:
         end_worker()
-        _DECODERS[given] = Decoder(*given)
+        _DECODERS[given] = Decoder(limits, colour=colour)
     return _DECODERS[given]
 
 

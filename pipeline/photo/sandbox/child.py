@@ -1,7 +1,7 @@
 """Decode photos in the child process that `pipeline.photo.sandbox.decoder` starts.
 
-    request:  8 bytes number, 8 bytes length, 1 byte that is 1 if every frame is wanted, the photo
-              file's bytes
+    request:  8 bytes number, 8 bytes length, 4 bytes `view_side` of `decode.decode`, 1 byte that is
+              1 if every frame is wanted, the photo file's bytes
     answer:   8 bytes number of its request, 4 bytes length of a JSON header, 8 bytes length of the
               pixels, header, RGB pixels, then, if the header has `alpha`, a plane of opacity, and
               if it names a `wide_space`, RGB pixels in that space; if every frame was requested,
@@ -32,7 +32,7 @@ from pipeline.photo.allocator import keep_freed
 from pipeline.photo.animations.animation import render_frames
 from pipeline.photo.decode import render
 from pipeline.photo.files.strip import ORIENTATION
-from pipeline.photo.limits import DecodeLimits
+from pipeline.photo.limits import VIEW_SIDE, DecodeLimits
 from pipeline.photo.planes import Colour
 from pipeline.photo.sandbox.isolation import enter_sandbox
 
@@ -41,7 +41,7 @@ LATE_IMPORTS = (MpoImagePlugin, TiffImagePlugin)
 
 OutgoingAnswer: TypeAlias = tuple[dict[str, object], bytes]  # header and pixels of an answer
 
-REQUEST = struct.Struct("<QQ?")
+REQUEST = struct.Struct("<QQI?")
 ANSWER = struct.Struct("<QIQ")
 READY = struct.Struct("<cH")  # the byte "r" and the length of the text that follows
 
@@ -62,9 +62,9 @@ MAX_OPEN_FILES = 32
 KEPT_BYTES = 32 << 20  # of free memory: for most photos, the view and its copy
 
 
-def settings(limits: DecodeLimits, view_side: int, colour: Colour = "srgb") -> str:
+def settings(limits: DecodeLimits, colour: Colour = "srgb") -> str:
     """Encode the child's one command-line argument as JSON."""
-    return json.dumps({"limits": asdict(limits), "view_side": view_side, "colour": colour})
+    return json.dumps({"limits": asdict(limits), "colour": colour})
 
 
 def main() -> None:
@@ -75,16 +75,16 @@ def main() -> None:
     keep_freed(KEPT_BYTES)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     confine(limits)
-    warm_up(limits, given["view_side"])
+    warm_up(limits)
     missing = "; ".join(enter_sandbox()).encode()
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     sink.write(READY.pack(b"r", len(missing)) + missing)
     sink.flush()
     while asked := source.read(REQUEST.size):
-        number, length, every_frame = REQUEST.unpack(asked)
+        number, length, view_side, every_frame = REQUEST.unpack(asked)
         data = source.read(length)
         bound_time(limits.timeout_s)
-        header, pixels = answer(data, limits, given["view_side"], every_frame, given["colour"])
+        header, pixels = answer(data, limits, view_side, every_frame, given["colour"])
         write_answer(sink, number, header, pixels)
         signal.setitimer(signal.ITIMER_REAL, 0)
         del data, header, pixels  # up to 200 MB, else kept until the next photo is decoded
@@ -103,7 +103,7 @@ def use_one_thread() -> None:
     options.DECODE_THREADS = 1
 
 
-def warm_up(limits: DecodeLimits, view_side: int) -> None:
+def warm_up(limits: DecodeLimits) -> None:
     """Decode a small picture of each format, so that everything that decoding needs is imported.
 
     After `enter_sandbox` no file can be opened any more.
@@ -122,20 +122,20 @@ def warm_up(limits: DecodeLimits, view_side: int) -> None:
     ):
         file = BytesIO()
         small.save(file, name, **options)
-        render(file.getvalue(), limits, view_side)
+        render(file.getvalue(), limits, VIEW_SIDE)
         if name in MOVING:
-            render_frames(file.getvalue(), limits, view_side)
+            render_frames(file.getvalue(), limits, VIEW_SIDE)
     for mode in ("1", "L", "LA", "P", "I;16", "RGBA"):
         file = BytesIO()
         Image.new(mode, (16, 8)).save(file, "PNG")
-        render(file.getvalue(), limits, view_side)
+        render(file.getvalue(), limits, VIEW_SIDE)
     for codec in ("ascii", "latin-1", "utf-16", "utf-16-le", "utf-16-be"):  # for texts in a file
         codecs.lookup(codec)
     for name in ("PNG", "JPEG", "GIF"):  # and the code for damaged files
         file = BytesIO()
         small.save(file, name)
         with suppress(DecodeError):
-            render(file.getvalue()[:-20], limits, view_side)
+            render(file.getvalue()[:-20], limits, VIEW_SIDE)
 
 
 def answer(

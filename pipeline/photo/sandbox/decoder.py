@@ -32,7 +32,6 @@ from pipeline.photo.sandbox.pipes import (
     DiedError,
     LateError,
     exchange,
-    most_pixel_bytes,
     receive,
     widen,
 )
@@ -51,8 +50,9 @@ ReadAnswer: TypeAlias = Callable[[dict[str, object], bytearray], T]
 class Decoder:
     """Decodes photos one after another in a long-lived child process.
 
-    limits, view_side, colour: as for `decode.decode`; here all limits hold. Threads may share a
-    Decoder; their calls are serialised. Use it in a `with` statement, or call `close`.
+    limits, view_side, colour: as for `decode.decode`; here all limits hold. view_side is that of
+    calls which name none. Threads may share a Decoder; their calls are serialised. Use it in a
+    `with` statement, or call `close`.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Decoder:
         self._asked = 0  # requests so far: the number of the last one
         self._lock = threading.Lock()
 
-    def decode(self, data: bytes) -> Photo:
+    def decode(self, data: bytes, view_side: int | None = None) -> Photo:
         """Decode one photo. Raises DecodeError as `decode.decode` does, and with two more statuses.
 
         timeout:      the photo took longer than limits.timeout_s; the child was killed.
@@ -76,24 +76,27 @@ class Decoder:
                       is not blamed on the photo: the kernel may have killed the child to free
                       memory for others.
         """
-        return self._decoded(data, False, partial(photo_from, self.limits))
+        return self._decoded(data, view_side, False, partial(photo_from, self.limits))
 
-    def decode_frames(self, data: bytes) -> Animation:
+    def decode_frames(self, data: bytes, view_side: int | None = None) -> Animation:
         """Decode every frame of a moving picture. Raises DecodeError as `decode`, and one more.
 
         too_many_frames: it has more frames, or more pixels in all frames, than the limits allow.
         """
-        return self._decoded(data, True, partial(animation_from, self.limits))
+        return self._decoded(data, view_side, True, partial(animation_from, self.limits))
 
-    def _decoded(self, data: bytes, every_frame: bool, read: ReadAnswer[T]) -> T:
+    def _decoded(
+        self, data: bytes, view_side: int | None, every_frame: bool, read: ReadAnswer[T]
+    ) -> T:
         check_bytes(data, self.limits)
+        asked = (data, view_side or self.view_side, every_frame)
         with self._lock:
             try:
-                return read(*self._answer(data, every_frame))
+                return read(*self._answer(*asked))
             except DiedError:
                 self._stop()
             try:
-                return read(*self._answer(data, every_frame))
+                return read(*self._answer(*asked))
             except DiedError as error:
                 self._stop()
                 message = str(error) or "the decoder ended on this picture"
@@ -129,12 +132,12 @@ class Decoder:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _answer(self, data: bytes, every_frame: bool) -> Answer:
+    def _answer(self, data: bytes, view_side: int, every_frame: bool) -> Answer:
         child, deadline = self._running(), time.monotonic() + self.limits.timeout_s
         self._asked += 1
-        request = DecodeRequest(self._asked, data, every_frame)
+        request = DecodeRequest(self._asked, data, view_side, every_frame)
         try:
-            return exchange(child, request, deadline, most_pixel_bytes(self.view_side))
+            return exchange(child, request, deadline)
         except LateError as error:
             self._stop()
             message = f"not decoded within {self.limits.timeout_s:g} s"
@@ -146,7 +149,7 @@ class Decoder:
     def _running(self) -> subprocess.Popen[bytes]:
         if self._child is None or self._child.poll() is not None:
             self._stop()
-            argument = settings(self.limits, self.view_side, self.colour)
+            argument = settings(self.limits, self.colour)
             self._child, self.missing_protections = _start(argument)
             if FILTER in self.missing_protections and os.geteuid() != 0:
                 # Without the filter a child of the same user could read this process's memory

@@ -30,6 +30,7 @@ class DecodeRequest(NamedTuple):
 
     number: int
     data: bytes
+    view_side: int
     every_frame: bool
 
 
@@ -57,18 +58,18 @@ def exchange(
     child: subprocess.Popen[bytes],
     request: DecodeRequest,
     deadline: float,
-    most_pixel_bytes: int,
 ) -> Answer:
     """Send one photo and receive the answer; its header is not checked yet.
 
     Raises LateError, or DiedError, also for another request's answer or one with more than
-    `most_pixel_bytes`. After any exception, even an interrupt, the pipes can't be used any more.
+    `most_pixel_bytes` of its view_side. After any exception, even an interrupt, the pipes can't be
+    used any more.
     """
-    number, data, every_frame = request
-    _send(child, REQUEST.pack(number, len(data), every_frame), deadline)
+    number, data, view_side, every_frame = request
+    _send(child, REQUEST.pack(number, len(data), view_side, every_frame), deadline)
     _send(child, data, deadline)
     of_number, header_bytes, pixel_bytes = ANSWER.unpack(receive(child, ANSWER.size, deadline))
-    is_too_large = header_bytes > MAX_HEADER_BYTES or pixel_bytes > most_pixel_bytes
+    is_too_large = header_bytes > MAX_HEADER_BYTES or pixel_bytes > most_pixel_bytes(view_side)
     if of_number != number or is_too_large:
         raise DiedError
     text = receive(child, header_bytes, deadline)

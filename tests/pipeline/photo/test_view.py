@@ -12,7 +12,7 @@ from pipeline.photo.decode import decode
 from pipeline.photo.encoding.thumbnail import cut, thumbnail_size
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.sandbox.decoder import Decoder
-from pipeline.photo.view import jpeg_scale, reduced, view_size
+from pipeline.photo.view import jpeg_scale, reduced, view_side_for, view_size
 from pipeline.shapes import parse_shape
 from tests.support.odd_photos import exif, saved, scene, turned
 
@@ -208,3 +208,20 @@ def peak_kib(decoder: Decoder) -> int:
         pytest.skip("no /proc on this machine")
     line = next(one for one in status.read_text().splitlines() if one.startswith("VmHWM"))
     return int(line.split()[1])
+
+
+@pytest.mark.parametrize(
+    ("size_wh", "scale", "side"),
+    [
+        ((4000, 3000), 0.25, 1053),  # 1,000 / .95: then a third of the sides is decoded
+        ((3000, 4000), 1.0, 4211),
+        ((2000, 500), 0.5, 315),  # of a long photo the short side counts: 250 / .794
+        ((10, 10), 0.001, 1),
+    ],
+)
+def test_a_view_can_be_asked_for_by_its_scale(
+    size_wh: tuple[int, int], scale: float, side: int
+) -> None:
+    assert view_side_for(size_wh, scale) == side
+    for whole, view in zip(size_wh, view_size(size_wh, side), strict=True):
+        assert view >= scale * whole

@@ -170,11 +170,12 @@ def test_a_view_is_as_large_as_its_smallest_crop_needs() -> None:
     for side, view in ((1500, 600), (1404, 600), (1300, 1600)):
         crop = {"image_id": "p", "x0": 0, "y0": 0, "x1": side, "y1": side}
         decisions = StoredDecisions({"p": photo}, {"p": [crop]}, {}, {}, asked, ["1:1"])
-        assert decisions.view_side() == view, side
+        assert decisions.view_side("p") == view, side
     every_frame = Settings.of(thumbnail_size=200, view_side=1600, animated="all")
     for frames, view in ((3, 1600), (1, 600), (None, 600)):
         one = {"p": {**photo, "frames": frames}}
-        assert StoredDecisions(one, {}, {}, {}, every_frame, ["1:1"]).view_side() == view, frames
+        decisions = StoredDecisions(one, {}, {}, {}, every_frame, ["1:1"])
+        assert decisions.view_side("p") == view, frames
 
 
 def test_a_near_ratio_is_derived_and_a_far_one_refused(tmp_path: Path) -> None:

@@ -53,9 +53,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
     plain = Decoder.decode
 
-    def noted(self: Decoder, data: bytes) -> Any:
+    def noted(self: Decoder, data: bytes, *more: Any) -> Any:
         sizes.append(len(data))
-        return plain(self, data)
+        return plain(self, data, *more)
 
     monkeypatch.setattr(Decoder, "decode", noted)
     return sizes

@@ -53,9 +53,9 @@ def worked(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     counts = {"decoded": 0, "scored": 0}
     decode, score = Decoder.decode, DetectScore.score
 
-    def noted_decode(self: Decoder, data: bytes) -> Any:
+    def noted_decode(self: Decoder, data: bytes, *more: Any) -> Any:
         counts["decoded"] += 1
-        return decode(self, data)
+        return decode(self, data, *more)
 
     def noted_score(self: DetectScore, *given: Any) -> None:
         counts["scored"] += 1

@@ -118,10 +118,10 @@ def test_an_answer_is_packed_as_it_is_said() -> None:
 
 def test_what_a_child_is_told() -> None:
     limits = DecodeLimits(max_bytes=5, timeout_s=2.5)
-    told = json.loads(settings(limits, 77, "keep"))
+    told = json.loads(settings(limits, "keep"))
     assert DecodeLimits(**told["limits"]) == limits
-    assert (told["view_side"], told["colour"]) == (77, "keep")
-    assert json.loads(settings(limits, 77))["colour"] == "srgb"
+    assert told["colour"] == "keep"
+    assert json.loads(settings(limits))["colour"] == "srgb"
 
 
 def test_decoders_have_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +158,7 @@ def test_a_child_decodes_every_format_without_opening_a_file() -> None:
 
 def start(limits: DecodeLimits) -> subprocess.Popen[bytes]:
     made = subprocess.Popen(
-        [sys.executable, "-P", "-m", "pipeline.photo.sandbox.child", settings(limits, 64)],
+        [sys.executable, "-P", "-m", "pipeline.photo.sandbox.child", settings(limits)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment(),
     )  # fmt: skip
     assert made.stdout is not None
@@ -174,7 +174,7 @@ def test_a_child_outlives_ctrl_c_and_ends_with_its_input() -> None:
     assert made.stdin is not None
     assert made.stdout is not None
     data = GOOD["good.png"]
-    made.stdin.write(struct.pack("<QQ?", 8, len(data), False) + data)
+    made.stdin.write(struct.pack("<QQI?", 8, len(data), 64, False) + data)
     made.stdin.flush()
     number, header_bytes, pixel_bytes = struct.unpack("<QIQ", made.stdout.read(20))
     assert number == 8
@@ -195,14 +195,14 @@ def test_the_kernel_ends_a_late_child_whose_parent_is_gone() -> None:
         "child.main()"
     )
     made = subprocess.Popen(
-        [sys.executable, "-c", program, settings(DecodeLimits(timeout_s=0.2), 64)],
+        [sys.executable, "-c", program, settings(DecodeLimits(timeout_s=0.2))],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment(),
     )  # fmt: skip
     assert made.stdin is not None
     assert made.stdout is not None
     made.stdout.read(3)
     began = time.monotonic()
-    made.stdin.write(struct.pack("<QQ?", 1, 1, False) + b"x")
+    made.stdin.write(struct.pack("<QQI?", 1, 1, 64, False) + b"x")
     made.stdin.flush()
     assert made.wait(30) == -signal.SIGALRM
     assert 1 < time.monotonic() - began < 20  # a second more than the parent gives it

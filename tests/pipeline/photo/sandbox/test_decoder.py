@@ -69,7 +69,9 @@ def test_same_answers_as_in_process_with_one_child() -> None:
 
 def test_view_side_and_limits_reach_the_child() -> None:
     with Decoder(DecodeLimits(max_side=1500), view_side=300) as decoder:
-        assert decoder.decode(saved(scene(1200, 900), "JPEG")).pixels.shape == (225, 300, 3)
+        photo = saved(scene(1200, 900), "JPEG")
+        for side, shape in ((None, (225, 300, 3)), (600, (450, 600, 3)), (None, (225, 300, 3))):
+            assert decoder.decode(photo, side).pixels.shape == shape
         with pytest.raises(DecodeError, match="longer than 1500"):
             decoder.decode(saved(scene(1501, 10), "PNG"))
 
@@ -113,7 +115,7 @@ import json, os, signal, struct, sys, time
 number = 0
 def read():
     global number
-    number, size, _ = struct.unpack("<QQ?", sys.stdin.buffer.read(17))
+    number, size, _, _ = struct.unpack("<QQI?", sys.stdin.buffer.read(21))
     return sys.stdin.buffer.read(size)
 def raw(data):
     sys.stdout.buffer.write(data); sys.stdout.buffer.flush()

@@ -95,11 +95,11 @@ def attack(name: str, folder: Path, port: int, sandboxed: bool) -> str:
         folder=str(folder), port=port, attack=ATTACKS[name], sandboxed=sandboxed
     )
     child = subprocess.Popen(
-        [sys.executable, "-c", program, settings(DecodeLimits(), 64)],
+        [sys.executable, "-c", program, settings(DecodeLimits())],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT,
         env=_environment(), start_new_session=True,
     )  # fmt: skip
-    out, errors = child.communicate(REQUEST.pack(7, 1, False) + b"x", timeout=60)
+    out, errors = child.communicate(REQUEST.pack(7, 1, 1024, False) + b"x", timeout=60)
     mark, size = READY.unpack_from(out)
     assert (mark, size) == (b"r", 0), (out, errors)
     if len(out) == READY.size:
