@@ -18,9 +18,9 @@ from pipeline.ledger.channels.channel import channel_name, channel_of
 from pipeline.ledger.coverage.incremental import Todo, begun_tasks
 from pipeline.ledger.forgetting import read_forgotten, without
 from pipeline.ledger.identity import RunSpec, input_sha256
+from pipeline.ledger.known_runs import repair_chain
 from pipeline.ledger.manifest import first_not_abandoned
 from pipeline.ledger.pinned import read_spec, whole_list
-from pipeline.ledger.reader import repair_chain
 from pipeline.ledger.records import Manifest
 from pipeline.settings import Settings
 from pipeline.settings.formats import chosen_format

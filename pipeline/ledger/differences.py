@@ -1,14 +1,22 @@
 """Compare two committed runs: settings, photos, statuses and boxes."""
 
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.errors import LedgerError
+from pipeline.ledger.channels.channel import channel_of
+from pipeline.ledger.channels.live import standing
+from pipeline.ledger.forgetting import read_forgotten
 from pipeline.ledger.identity import spec_differences
+from pipeline.ledger.known_runs import committed_run
 from pipeline.ledger.pinned import read_spec
-from pipeline.ledger.reader import open_run
+from pipeline.ledger.reader import Run, open_run
+from pipeline.ledger.records import Manifest
 from pipeline.schema import EDGES
 from pipeline.storage.store import Store
 
@@ -16,9 +24,48 @@ EXAMPLES = 20  # examples that a comparison names of each kind of difference
 KEY = ("uri", "ratio", "rank")
 
 
-def compare_runs(store: Store, old_id: str, new_id: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class RunPair:
+    """Two runs to compare.
+
+    old_id: if the old rows come from several runs, the one that most photos come from.
+    """
+
+    old: Run
+    new: Run
+    old_id: str
+    new_id: str
+
+    @classmethod
+    def of(cls, store: Store, old_id: str, new_id: str) -> "RunPair":
+        """Open two runs. Raises what `open_run` raises."""
+        old, new = (open_run(store.uri, run_id) for run_id in (old_id, new_id))
+        return cls(old, new, old_id, new_id)
+
+    @classmethod
+    def with_live(cls, store: Store, run_id: str) -> "RunPair":
+        """Open a run, and for its photos what was live in its channel before it.
+
+        If the run is not live, that is what is. Raises what `open_run` raises, LedgerError if
+        nothing is or was live, and RecordError if a record that decides this is damaged.
+        """
+        new = open_run(store.uri, run_id)
+        before = live_before(store, run_id)
+        if not before:
+            raise LedgerError(
+                f"nothing was live in the channel of run {run_id} before it: name a run to compare "
+                "it with"
+            )
+        photos = new.images(["image_id"])["image_id"].combine_chunks()
+        old = Run(store, [before], read_forgotten(store).hidden, photos)
+        counts = Counter(old.images(["run_id"])["run_id"].to_pylist())
+        ids = [manifest.run_id for manifest in before]
+        return cls(old, new, max(ids, key=lambda one: counts[one]), run_id)
+
+
+def compare_runs(store: Store, pair: RunPair) -> dict[str, Any]:
     """Return what differs between two committed runs: settings, photos, statuses and boxes."""
-    old, new = (open_run(store.uri, run_id) for run_id in (old_id, new_id))
+    old, new, old_id, new_id = pair.old, pair.new, pair.old_id, pair.new_id
     was, now = (dict(_pairs(run.images(["uri", "status"]))) for run in (old, new))
     changed = sorted(uri for uri in was.keys() & now.keys() if was[uri] != now[uri])
     boxes_was, boxes_now = (_boxes(run.crops([*KEY, *EDGES])) for run in (old, new))
@@ -48,6 +95,23 @@ def compare_runs(store: Store, old_id: str, new_id: str) -> dict[str, Any]:
             for key in moved[:EXAMPLES]
         ],
     }  # fmt: skip
+
+
+def live_before(store: Store, run_id: str) -> list[Manifest]:
+    """Return the live runs that are behind a run in its channel, front first.
+
+    If the run is not live, these are all live runs of its channel. Raises what `committed_run`
+    raises, and RecordError if a record that decides what is live, or one of these runs, is damaged.
+    """
+    own, known = channel_of(committed_run(store, run_id)), standing(store)
+    places = known.places(run_id)
+    name = own if own in places or not places else min(places)
+    place, _ = places.get(name, (0, 0))  # 1 for the front
+    behind = known.channel(name).runs[place:]
+    for run in behind:
+        if run in known.runs.damaged:
+            raise known.runs.damaged[run]
+    return [manifest for manifest in known.live(name) if manifest.run_id in behind]
 
 
 def _pairs(table: pa.Table) -> Iterator[tuple[str, str]]:

@@ -1,9 +1,9 @@
-"""Look up a run id that a user gives: of a committed run, of an open one, or unknown."""
+"""Look up a run id that a user gives: of a committed run, a retry, an open run, or unknown."""
 
 from pipeline.errors import LedgerError, UnknownRunError, did_you_mean
 from pipeline.ledger.layout import manifest_key, spec_key
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.manifest import read_unless_abandoned
+from pipeline.ledger.manifest import read_committed, read_unless_abandoned
 from pipeline.ledger.records import Manifest
 from pipeline.storage.store import Store
 
@@ -23,6 +23,20 @@ def committed_run(store: Store, run_id: str) -> Manifest:
             "its job again, which does the others and commits it"
         )
     return manifest
+
+
+def repair_chain(store: Store, run_id: str) -> list[Manifest]:
+    """Return a committed run and, if it is a retry, the runs that it repairs, the latest first.
+
+    Raises what `committed_run` raises, and LedgerError if a run that it repairs is not committed.
+    """
+    manifests = [committed_run(store, run_id)]
+    while (parent := manifests[-1].parent) is not None:
+        manifest = read_committed(store, parent)
+        if manifest is None:
+            raise LedgerError(f"run {run_id} repairs run {parent}, which is not committed")
+        manifests.append(manifest)
+    return manifests
 
 
 def started_run(store: Store, run_id: str) -> Manifest | None:

@@ -7,13 +7,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.errors import LedgerError, UsageError
+from pipeline.errors import UsageError
 from pipeline.ledger.channels.live import live_layers
 from pipeline.ledger.columns import Columns, columns_of
 from pipeline.ledger.coverage.covered import latest_by_run
 from pipeline.ledger.forgetting import read_forgotten, without
-from pipeline.ledger.known_runs import committed_run
-from pipeline.ledger.manifest import data_files, read_committed, shapes_asked
+from pipeline.ledger.known_runs import repair_chain
+from pipeline.ledger.manifest import data_files, shapes_asked
 from pipeline.ledger.pictures import as_bytes
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.tables import TABLES, read_table
@@ -47,20 +47,6 @@ def open_run(output_uri: str, run_id: str | None = None, channel: str | None = N
     return Run(store, layers, read_forgotten(store).hidden)
 
 
-def repair_chain(store: Store, run_id: str) -> list[Manifest]:
-    """Return a committed run and, if it is a retry, the runs that it repairs, the latest first.
-
-    Raises what `committed_run` raises, and LedgerError if a run that it repairs is not committed.
-    """
-    manifests = [committed_run(store, run_id)]
-    while (parent := manifests[-1].parent) is not None:
-        manifest = read_committed(store, parent)
-        if manifest is None:
-            raise LedgerError(f"run {run_id} repairs run {parent}, which is not committed")
-        manifests.append(manifest)
-    return manifests
-
-
 @dataclass(frozen=True)
 class _Part:
     """The rows that come from one run.
@@ -79,13 +65,20 @@ class Run:
     """Committed rows of one or more runs; each photo of a channel from one run only."""
 
     def __init__(
-        self, store: Store, layers: list[list[Manifest]], hidden: pa.Array | None = None
+        self,
+        store: Store,
+        layers: list[list[Manifest]],
+        hidden: pa.Array | None = None,
+        photos: pa.Array | None = None,
     ) -> None:
-        """Take the runs of each channel, front to back. hidden: ids of forgotten photos."""
+        """Take the runs of each channel, front to back.
+
+        hidden: ids of forgotten photos. photos: ids of those to read; None for all.
+        """
         self._store = store
         self._layers = layers
         self._manifests = [manifest for layer in layers for manifest in layer]
-        self._hidden = hidden
+        self._hidden, self._photos = hidden, photos
         self._known_parts: list[_Part] | None = None
         self._known_columns: Columns | None = None
 
@@ -151,6 +144,8 @@ class Run:
             for file in data_files(self._store, manifest, table):
                 rows = as_bytes(read_table(self._store, file.key, wanted))
                 rows = without(rows, self._hidden)
+                if self._photos is not None:
+                    rows = rows.filter(pc.is_in(rows["image_id"], self._photos))
                 owned = part.photos if by_shape else part.first
                 if owned is not None:
                     rows = rows.filter(pc.is_in(rows["image_id"], owned))

@@ -7,8 +7,9 @@ from pipeline.errors import NothingToDoError, UsageError
 from pipeline.ledger.channels.live import Standing, standing
 from pipeline.ledger.failures import FAILURE_COLUMNS, kinds_of
 from pipeline.ledger.forgetting import read_forgotten
+from pipeline.ledger.known_runs import repair_chain
 from pipeline.ledger.pinned import input_rows, read_spec
-from pipeline.ledger.reader import Run, repair_chain
+from pipeline.ledger.reader import Run
 from pipeline.ledger.records import Manifest
 from pipeline.storage.store import Store
 

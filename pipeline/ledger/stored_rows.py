@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import LedgerError
+from pipeline.ledger.known_runs import repair_chain
 from pipeline.ledger.layout import data_task
 from pipeline.ledger.manifest import data_files, read_committed
 from pipeline.ledger.pictures import as_bytes
-from pipeline.ledger.reader import repair_chain
 from pipeline.ledger.records import DataFile, Manifest
 from pipeline.ledger.sampling import locate_photos
 from pipeline.ledger.tables import read_table

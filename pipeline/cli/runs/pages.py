@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pipeline.cli.runs.command import Command, block
 from pipeline.errors import LedgerError
 from pipeline.ledger.channels.live import stored_runs
-from pipeline.ledger.differences import compare_runs
+from pipeline.ledger.differences import RunPair, compare_runs
 from pipeline.ledger.reader import open_run
 from pipeline.options import option
 from pipeline.storage.store import Store, open_store
@@ -54,10 +54,15 @@ class Gallery(Command):
 
 @dataclass(frozen=True, kw_only=True)
 class Diff(Command):
-    """Show what differs between two committed runs."""
+    """Show what differs between two committed runs, or between one and what was live before it."""
 
-    old_id: str = option(help="run id, see `list`", placeholder="OLD_ID", positional=True)
-    new_id: str = option(help="run id, see `list`", placeholder="NEW_ID", positional=True)
+    old_id: str = option(
+        help="run id, see `list`; if it is the only one, that run is compared with what was live "
+        "before it, or, if it is not live, with what is",
+        placeholder="OLD_ID",
+        positional=True,
+    )
+    new_id: str = option("", "run id", placeholder="NEW_ID", positional=True)
     html: str = option(
         "",
         "also write pages that show before and after into this folder or address",
@@ -65,26 +70,27 @@ class Diff(Command):
     )
 
     def run(self) -> int:
-        differences = compare_runs(self.store, self.old_id, self.new_id)
+        store, ids = self.store, (self.old_id, self.new_id)
+        pair = RunPair.of(store, *ids) if self.new_id else RunPair.with_live(store, self.old_id)
+        differences = compare_runs(store, pair)
         # The plain comparison has to work without pandas; the pages need it.
         if self.html or find_spec("pandas"):
-            differences |= self._figures(differences)
+            differences |= self._figures(pair, differences)
         self.print_records([differences], block)
         return 0
 
-    def _figures(self, differences: dict[str, Any]) -> dict[str, Any]:
+    def _figures(self, pair: RunPair, differences: dict[str, Any]) -> dict[str, Any]:
         """Compute figures of what changed, and write the pages if requested."""
         from pipeline.report.diff.build import write_diff
         from pipeline.report.diff.compare import join_runs
         from pipeline.report.diff.figures import diff_figures
 
-        old, new = (open_run(self.output, run_id) for run_id in (self.old_id, self.new_id))
-        compared = join_runs(old, new)
+        compared = join_runs(pair.old, pair.new)
         figures = diff_figures(compared)
         if not self.html:
             return figures
         store = open_store(self.html)
-        made = write_diff(old, new, compared, {**differences, **figures}, store, "")
+        made = write_diff(pair.old, pair.new, compared, {**differences, **figures}, store, "")
         return {**figures, "pages": _written(made, store)}
 
 

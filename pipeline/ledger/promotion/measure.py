@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from pipeline.boxes import iou
 from pipeline.gate import FIGURES, GateFigures
 from pipeline.ledger.forgetting import read_forgotten, without
-from pipeline.ledger.reader import repair_chain
+from pipeline.ledger.known_runs import repair_chain
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.sampling import live_crops, locate_photos, sampled_rows
 from pipeline.schema import EDGES, OK

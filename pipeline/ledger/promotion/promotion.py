@@ -10,9 +10,9 @@ from pipeline.ledger.channels.channel import Channel, ChannelVersion, channel_of
 from pipeline.ledger.channels.live import Standing, is_trial, standing
 from pipeline.ledger.channels.moves import advance, next_version, roll_back
 from pipeline.ledger.identity import Identity
+from pipeline.ledger.known_runs import repair_chain
 from pipeline.ledger.manifest import read_committed
 from pipeline.ledger.promotion.measure import measure
-from pipeline.ledger.reader import repair_chain
 from pipeline.ledger.records import Manifest
 from pipeline.storage.store import Store
 

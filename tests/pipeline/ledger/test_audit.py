@@ -9,10 +9,11 @@ from pipeline.ledger.channels.channel import (
     channel_name,
 )
 from pipeline.ledger.channels.live import standing, stored_runs
-from pipeline.ledger.differences import _boxes, compare_runs
+from pipeline.ledger.differences import RunPair, _boxes, compare_runs
 from pipeline.ledger.figures import Figures
+from pipeline.ledger.known_runs import repair_chain
 from pipeline.ledger.layout import run_key
-from pipeline.ledger.reader import open_run, repair_chain
+from pipeline.ledger.reader import open_run
 from pipeline.storage.store import Store
 from tests.support.tasks import SPEC, done, make_inputs, open_ledger, run_all
 
@@ -118,7 +119,7 @@ def test_two_runs_are_compared(store: Store) -> None:
         ledger.commit_task(task, tables)
     new = ledger.finish({})
     uris = make_inputs(6)["uri"].to_pylist()
-    told = compare_runs(store, old.run_id, new.run_id)
+    told = compare_runs(store, RunPair.of(store, old.run_id, new.run_id))
     assert (told["old"], told["new"]) == (old.run_id, new.run_id)
     assert told["settings"][0].startswith("the weights was ")
     assert told["images"] == {"both": 2, "only_old": 2, "only_new": 2, "status_changed": 1}
@@ -128,7 +129,7 @@ def test_two_runs_are_compared(store: Store) -> None:
         {"uri": uris[3], "ratio": "1:1", "rank": 0, "old": (0.0, 0.0, 1.0, 1.0),
          "new": (0.0, 0.0, 1.5, 1.0)}
     ]  # fmt: skip
-    same = compare_runs(store, old.run_id, old.run_id)
+    same = compare_runs(store, RunPair.of(store, old.run_id, old.run_id))
     assert (same["settings"], same["status_examples"], same["moved_examples"]) == ([], [], [])
 
 

@@ -12,7 +12,7 @@ import pytest
 from pipeline.ledger.audit import Verification, _check_images, describe_run, verify_run
 from pipeline.ledger.channels.channel import channel_name
 from pipeline.ledger.channels.live import standing
-from pipeline.ledger.differences import compare_runs
+from pipeline.ledger.differences import RunPair, compare_runs
 from pipeline.ledger.erasing import erase
 from pipeline.ledger.figures import Figures
 from pipeline.ledger.layout import manifest_key
@@ -173,7 +173,7 @@ def test_a_comparison_names_twenty_of_each_sort(store: Store) -> None:
     place, field = crops.schema.get_field_index("y1"), crops.schema.field("y1")
     tables["crops"] = crops.set_column(place, field, pa.array([7.0] * len(crops), field.type))
     ledger.commit_task(0, tables)
-    told = compare_runs(store, old.run_id, ledger.finish({}).run_id)
+    told = compare_runs(store, RunPair.of(store, old.run_id, ledger.finish({}).run_id))
     assert told["images"] == {"both": 42, "only_old": 0, "only_new": 1, "status_changed": 21}
     assert told["crops"] == {"both": 21, "only_old": 21, "only_new": 1, "moved": 21}
     uris = make_inputs(43)["uri"].to_pylist()

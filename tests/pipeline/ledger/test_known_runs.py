@@ -7,9 +7,8 @@ import pytest
 from pipeline.errors import LedgerError, RecordError, UsageError
 from pipeline.ledger.coverage.incremental import resumed
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
-from pipeline.ledger.known_runs import check_known, committed_run, started_run
+from pipeline.ledger.known_runs import check_known, committed_run, repair_chain, started_run
 from pipeline.ledger.layout import manifest_key, spec_key
-from pipeline.ledger.reader import repair_chain
 from pipeline.ledger.retry import failed_inputs
 from pipeline.storage.store import Store
 from tests.support.tasks import SPEC, done, make_inputs, open_ledger, run_all

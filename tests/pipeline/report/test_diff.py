@@ -187,6 +187,28 @@ def test_the_pages_show_before_and_after(
     browse(look)
 
 
+def test_the_pages_of_one_run_have_only_its_photos(tmp_path: Path) -> None:
+    """The runs have no promotion, as those of early releases, so the latest is in front."""
+    uris = ("u/stays.jpg", "u/moves.jpg")
+    rows = [photo(uri, "one") for uri in uris]
+    old = commit_rows(tmp_path / "out", rows, [crop(uri, 0) for uri in uris])
+    rows = [photo(uri, "one") for uri in (uris[1], "u/late.jpg")]
+    crops = [crop(row["uri"], 20, BLUE) for row in rows]
+    new = commit_rows(tmp_path / "out", rows, crops, weights_sha256="bb" * 32)
+    page, ids = tmp_path / "page", [run.manifest["run_id"] for run in (old, new)]
+    assert main(["diff", str(tmp_path / "out"), ids[1], "--html", str(page)]) == 0
+
+    async def look(tab: Tab) -> None:
+        await tab.open((page / "index.html").as_uri(), "document.querySelector('.pair')")
+        names = "[...document.querySelectorAll('article.row')].map((row) => row.textContent)"
+        moves, late = await tab.run(names)
+        assert ("moves.jpg" in moves, "late.jpg" in late) == (True, True), (moves, late)
+        title = await tab.run("document.title")
+        assert title == f"{ids[0][:8]} → {ids[1][:8]}"
+
+    browse(look)
+
+
 def test_further_crops_of_a_shape_are_numbered(tmp_path: Path) -> None:
     rows = [photo("u/a.jpg", "one")]
     ranks = [crop("u/a.jpg", 100 * rank, rank=rank) for rank in (0, 1)]
