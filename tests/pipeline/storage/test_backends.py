@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.storage import fsspec_store, s3
+from pipeline.storage import fsspec_store, s3_requests
 from pipeline.storage import store as store_module
 from pipeline.storage.addresses import refuse_credentials
 from pipeline.storage.backend import REFUSALS, ObjectTooLargeError, WithheldError
@@ -50,7 +50,7 @@ def talk(monkeypatch: pytest.MonkeyPatch, *answers: object) -> Client:
     from fsspec.asyn import get_loop
 
     stand_in = SimpleNamespace(loop=get_loop(), set_session=session)
-    monkeypatch.setattr(s3, "_filesystem", lambda *_: stand_in)
+    monkeypatch.setattr(s3_requests, "_filesystem", lambda *_: stand_in)
     return client
 
 
@@ -108,13 +108,13 @@ def test_an_object_is_written_with_its_sum_and_type(monkeypatch: pytest.MonkeyPa
     ("error", "reason"),
     [
         (TimeoutError(), "timeout"),
-        (s3.FSTimeoutError(), "timeout"),
-        (s3.EndpointConnectionError(endpoint_url="x"), "unreachable"),
-        (s3.ConnectTimeoutError(endpoint_url="x"), "unreachable"),
-        (s3.BotoCoreError(), "network"),
+        (s3_requests.FSTimeoutError(), "timeout"),
+        (s3_requests.EndpointConnectionError(endpoint_url="x"), "unreachable"),
+        (s3_requests.ConnectTimeoutError(endpoint_url="x"), "unreachable"),
+        (s3_requests.BotoCoreError(), "network"),
         (ConnectionResetError(), "network"),
         (EOFError(), "network"),
-        (s3.aiohttp.ClientError(), "network"),
+        (s3_requests.aiohttp.ClientError(), "network"),
     ],
 )
 def test_a_request_that_got_no_answer(
@@ -124,7 +124,7 @@ def test_a_request_that_got_no_answer(
         raise error
 
     talk(monkeypatch)
-    monkeypatch.setattr(s3, "sync", fail)
+    monkeypatch.setattr(s3_requests, "sync", fail)
     with pytest.raises(RetryableError) as caught:
         S3Backend("b", "").head("k")
     assert caught.value.reason == reason
@@ -133,12 +133,12 @@ def test_a_request_that_got_no_answer(
 @pytest.mark.parametrize(
     "error",
     [
-        s3.NoCredentialsError(),
-        s3.CredentialRetrievalError(provider="p", error_msg="m"),
-        s3.PartialCredentialsError(provider="p", cred_var="v"),
-        s3.ProfileNotFound(profile="p"),
-        s3.SSOError(),
-        s3.TokenRetrievalError(provider="p", error_msg="m"),
+        s3_requests.NoCredentialsError(),
+        s3_requests.CredentialRetrievalError(provider="p", error_msg="m"),
+        s3_requests.PartialCredentialsError(provider="p", cred_var="v"),
+        s3_requests.ProfileNotFound(profile="p"),
+        s3_requests.SSOError(),
+        s3_requests.TokenRetrievalError(provider="p", error_msg="m"),
     ],
 )
 def test_credentials_that_are_none(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,16 +146,16 @@ def test_credentials_that_are_none(error: Exception, monkeypatch: pytest.MonkeyP
         raise error
 
     talk(monkeypatch)
-    monkeypatch.setattr(s3, "sync", fail)
+    monkeypatch.setattr(s3_requests, "sync", fail)
     with pytest.raises(WithheldError) as caught:
         S3Backend("b", "").head("k")
     assert caught.value.reason == "credentials"
 
 
 def test_times_of_answers_in_every_form() -> None:
-    assert s3._parse_time("2026-11-26T12:00:00Z") == NOON
-    assert s3._parse_time("Thu, 26 Nov 2026 12:00:00 GMT") == NOON
-    assert s3._parse_time(NOON.timestamp()) == NOON  # type: ignore[arg-type]
+    assert s3_requests._parse_time("2026-11-26T12:00:00Z") == NOON
+    assert s3_requests._parse_time("Thu, 26 Nov 2026 12:00:00 GMT") == NOON
+    assert s3_requests._parse_time(NOON.timestamp()) == NOON  # type: ignore[arg-type]
 
 
 def test_a_start_asks_again_within_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,7 +271,7 @@ def test_another_account_or_server_is_another_client(
         asked.append(identity)
         raise StopError
 
-    monkeypatch.setattr(s3, "_filesystem", client)
+    monkeypatch.setattr(s3_requests, "_filesystem", client)
     for value in ("one", "other"):
         monkeypatch.setenv(name, value)
         with pytest.raises(StopError):
@@ -337,7 +337,7 @@ def test_a_right_that_is_missing_stays_what_it_is() -> None:
 
 def test_an_answer_without_a_code_is_told_by_its_number() -> None:
     answer = {"Error": {}, "ResponseMetadata": {"HTTPStatusCode": 403}}
-    found = s3._translate(s3.ClientError(answer, "GetObject"))  # type: ignore[arg-type]
+    found = s3_requests._translate(s3_requests.ClientError(answer, "GetObject"))  # type: ignore[arg-type]
     assert str(found) == "403"
     assert isinstance(found, WithheldError)
     assert found.reason == "forbidden"
@@ -368,6 +368,6 @@ def test_names_of_parameters_that_are_credentials_as_a_whole(name: str) -> None:
 
 
 def test_times_are_read_by_the_quick_way() -> None:
-    filesystem = s3._filesystem(os.getpid(), "of this test")
+    filesystem = s3_requests._filesystem(os.getpid(), "of this test")
     factory = filesystem.session.get_component("response_parser_factory")
-    assert factory._defaults["timestamp_parser"] is s3._parse_time
+    assert factory._defaults["timestamp_parser"] is s3_requests._parse_time

@@ -11,7 +11,7 @@ import boto3
 import pytest
 
 from pipeline.errors import LedgerError, UsageError
-from pipeline.storage import local, s3
+from pipeline.storage import local, s3_requests
 from pipeline.storage import store as store_module
 from pipeline.storage.addresses import (
     local_path,
@@ -40,7 +40,11 @@ def test_the_patience_that_is_promised() -> None:
     """docs/RELIABILITY.md gives these numbers."""
     usual = Backoff()
     assert (usual.first_s, usual.cap_s, usual.deadline_s) == (0.2, 10, 120)
-    assert (s3.CONNECT_TIMEOUT_S, s3.READ_TIMEOUT_S, s3.ATTEMPT_TIMEOUT_S) == (5, 30, 90)
+    assert (
+        s3_requests.CONNECT_TIMEOUT_S,
+        s3_requests.READ_TIMEOUT_S,
+        s3_requests.ATTEMPT_TIMEOUT_S,
+    ) == (5, 30, 90)
 
 
 def test_a_wait_that_ends_at_the_deadline_is_begun() -> None:
@@ -252,7 +256,7 @@ def test_an_object_of_a_bucket_at_its_limit(s3: str) -> None:
 def test_times_in_every_form() -> None:
     at = datetime.datetime(2026, 11, 21, 3, tzinfo=datetime.UTC)
     for text in ("2026-11-21T03:00:00.000Z", "Sat, 21 Nov 2026 03:00:00 GMT"):
-        assert s3._parse_time(text) == at
+        assert s3_requests._parse_time(text) == at
 
 
 def test_a_sample_keeps_nothing_that_workers_write() -> None:
