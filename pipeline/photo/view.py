@@ -42,6 +42,16 @@ def view_size(
     return math.ceil(width * scale - _ROUNDING), math.ceil(height * scale - _ROUNDING)
 
 
+def least_scale(size_wh: tuple[int, int], view_side: int) -> float:
+    """Return the view pixels per source pixel that a photo's view has at least, at most 1.
+
+    The views of photos beyond 1:34 may have less.
+    """
+    long, short = max(size_wh), min(size_wh)
+    wanted = VIEW_SLACK * view_side / long if long <= LONG * short else FINE * view_side / short
+    return min(1.0, wanted)
+
+
 def view_side_for(size_wh: tuple[int, int], scale: float) -> int:
     """Return a view_side for which the view has at least `scale` of the photo's sides.
 

@@ -14,7 +14,7 @@ from pipeline.errors import CropError, DecodeError
 from pipeline.photo.decode import Photo
 from pipeline.photo.encoding.thumbnail import thumbnail_size
 from pipeline.photo.sandbox.decoder import Decoder
-from pipeline.photo.view import VIEW_SLACK, view_side_for, view_size
+from pipeline.photo.view import VIEW_SLACK, least_scale, view_side_for
 from pipeline.settings import Settings
 from pipeline.shapes import Shape
 from pipeline.stages.encode import cut_crop, moving_file
@@ -44,8 +44,7 @@ def view_within_borders(photo: Photo, data: bytes, decoder: Decoder, settings: S
     if photo.content_px is None:
         return photo
     x0, y0, x1, y1 = photo.content_px
-    view_w, _ = view_size((x1 - x0, y1 - y0), settings.decoded_side)
-    wanted = view_w / (x1 - x0)
+    wanted = least_scale((x1 - x0, y1 - y0), settings.decoded_side)
     if _scale(photo) >= VIEW_SLACK * wanted:
         return photo
     side = view_side_for((photo.width_px, photo.height_px), wanted)

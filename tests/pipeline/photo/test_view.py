@@ -12,7 +12,7 @@ from pipeline.photo.decode import decode
 from pipeline.photo.encoding.thumbnail import cut, thumbnail_size
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.sandbox.decoder import Decoder
-from pipeline.photo.view import jpeg_scale, reduced, view_side_for, view_size
+from pipeline.photo.view import jpeg_scale, least_scale, reduced, view_side_for, view_size
 from pipeline.shapes import parse_shape
 from tests.support.odd_photos import exif, saved, scene, turned
 
@@ -223,5 +223,6 @@ def test_a_view_can_be_asked_for_by_its_scale(
     size_wh: tuple[int, int], scale: float, side: int
 ) -> None:
     assert view_side_for(size_wh, scale) == side
+    assert least_scale(size_wh, side) == pytest.approx(scale, rel=0.01) or side == 1
     for whole, view in zip(size_wh, view_size(size_wh, side), strict=True):
         assert view >= scale * whole

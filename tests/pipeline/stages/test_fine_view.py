@@ -210,24 +210,28 @@ def test_locked_boxes_of_a_damaged_photo_stay_in_the_part_that_exists(orientatio
 
 
 @pytest.mark.parametrize(
-    ("top", "view_side"),
+    ("left", "top", "view_side"),
     [
-        (0, 160),  # no borders: a sixth, as .95 of a view_side of 168 is 159.6
-        (60, 160),  # 840 high between them: as a photo of its own, a sixth too
-        (240, 320),  # 480 high, 1:2, has .794 of 168 on its short side: .278, so a third
-        (330, 320),  # 300 high would have .445, so a half; a third is 4 times the pixels
+        (0, 0, 160),  # no borders: a sixth, as .95 of a view_side of 168 is 159.6
+        (0, 60, 160),  # 960 x 840 between them: a sixth is enough, as without borders
+        (20, 20, 160),  # 920 have 153.3 pixels in the view: within the 5 % of slack
+        (40, 40, 192),  # 880 have 146.7; 159.6 of them need .181, so a fifth
+        (0, 240, 320),  # 480 high, 1:2, has .794 of 168 on its short side: .278, so a third
+        (0, 330, 320),  # 300 high would have .445, so a half; a third is 4 times the pixels
     ],
 )
-def test_a_photo_within_borders_is_as_fine_as_its_content(top: int, view_side: int) -> None:
-    content = lens(960, 960 - 2 * top)
-    data = saved(framed(content, 0, top, 0, top, 0) if top else content, "PNG")
+def test_a_photo_within_borders_is_as_fine_as_its_content(
+    left: int, top: int, view_side: int
+) -> None:
+    content = lens(960 - 2 * left, 960 - 2 * top)
+    data = saved(framed(content, left, top, left, top, 0), "PNG")
     asked = Settings.of(view_side=168, thumbnail_size=64)
     with Decoder(view_side=168) as decoder:
         photo = decoder.decode(data)
         assert (photo.content_px is not None) == (top > 0)
         fine = view_within_borders(photo, data, decoder, asked)
-        assert fine.pixels.shape == (view_side, view_side, 3)
-        assert (fine is photo) == (view_side == 160)
-        if top:
-            assert fine.content_px is not None
-            assert abs(fine.content_px[1] - top) <= 6
+    assert fine.pixels.shape == (view_side, view_side, 3)
+    assert (fine is photo) == (view_side == 160)
+    if top:
+        assert fine.content_px is not None
+        assert max(abs(fine.content_px[0] - left), abs(fine.content_px[1] - top)) <= 6
