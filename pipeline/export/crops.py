@@ -68,14 +68,25 @@ class ExportedCrop:
         return x - radius, y - radius, x + radius, y + radius
 
     @property
+    def fitted_scale(self) -> float:
+        """Thumbnail pixels per source pixel of a box that fills the frame in one direction, ≤ 1."""
+        (wide, high), (width, height) = self.box_wh, self.size_wh
+        return min(width / wide, height / high, 1.0)
+
+    @property
+    def inner_scale(self) -> float:
+        """Thumbnail pixels per source pixel of what lies on a ground.
+
+        In a circle the corners of the box are on the circle.
+        """
+        return self.size_wh[0] / hypot(*self.box_wh) if self.is_circle else self.fitted_scale
+
+    @property
     def inner_wh(self) -> tuple[int, int]:
-        """Sides of the photo's part on the ground of a circular thumbnail, pixels."""
-        diagonal = hypot(*self.box_wh)
-        wide, high = (
-            max(1, round(size * side / diagonal))
-            for size, side in zip(self.size_wh, self.box_wh, strict=True)
-        )
-        return wide, high
+        """Sides of the photo's part on the ground of a thumbnail, pixels."""
+        wide, high = self.box_wh
+        scale = self.inner_scale
+        return max(1, round(wide * scale)), max(1, round(high * scale))
 
     @property
     def aspect(self) -> float:

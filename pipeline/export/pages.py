@@ -13,14 +13,15 @@ def iiif(crop: ExportedCrop) -> dict[str, str]:
 
     `crop` has the specification's canonical form (`full`, `max`, else pixels); `percent` is the
     same with `pct:`, for servers that store the photo in another size. IIIF has no ground, so a
-    padded crop keeps the box's own ratio. It has no focal point either.
+    padded crop keeps the box's own ratio, in the size that it has on the run's ground. It has no
+    focal point either. No side is enlarged, which would be an error without `^`.
     """
-    (x0, y0, _, _), (wide, high), (width, height) = crop.box, crop.box_wh, crop.size_wh
+    (x0, y0, _, _), (wide, high) = crop.box, crop.box_wh
+    width, height = crop.size_wh if crop.fit == "crop" else crop.inner_wh
+    width, height = min(width, wide), min(height, high)
     region = "full" if crop.is_whole else f"{x0},{y0},{wide},{high}"
     shares = "full" if crop.is_whole else _percent_region(crop)
-    size = "max" if crop.size_wh == crop.box_wh else f"{width},{height}"
-    if crop.fit != "crop":
-        size = f"!{width},{height}"
+    size = "max" if (width, height) == crop.box_wh else f"{width},{height}"
     return {"crop": f"{region}/{size}/0/default.jpg", "percent": f"{shares}/{size}/0/default.jpg"}
 
 

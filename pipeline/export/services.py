@@ -38,14 +38,18 @@ def imgproxy(crop: ExportedCrop) -> dict[str, str]:
 def thumbor(crop: ExportedCrop) -> dict[str, str]:
     """Return parts of a thumbor URL: the manual crop `LxT:RxB/WxH`, or the filter `focal`.
 
-    It draws no circle, and a box on a ground is fitted to the frame.
+    It draws no circle. For one with a ground, the filter `proportion` scales the fitted box down
+    until its corners are on the circle, before `fill` draws the ground.
     """
     (x0, y0, x1, y1), (width, height) = crop.box, crop.size_wh
     cut = f"{x0}x{y0}:{x1}x{y1}"
     if crop.fit != "crop":
         parts = [] if crop.is_whole else [cut]
         ground = BLUR if crop.fit == BLUR else crop.background
-        return {"crop": "/".join([*parts, f"fit-in/{width}x{height}/filters:fill({ground})"])}
+        share = _share(crop.inner_scale / crop.fitted_scale)
+        smaller = "" if share == "1" else f"proportion({share}):"
+        shown = f"fit-in/{width}x{height}/filters:{smaller}fill({ground})"
+        return {"crop": "/".join([*parts, shown])}
     size = f"{width}x{height}"
     return {"crop": f"{cut}/{size}", "focal": f"{size}/filters:focal({cut})"}
 
@@ -73,12 +77,16 @@ def cloudinary(crop: ExportedCrop) -> dict[str, str]:
 def imgix(crop: ExportedCrop) -> dict[str, str]:
     """Return imgix query parameters: `rect`, or `crop=focalpoint` with `fp-x` and `fp-y`.
 
-    A circle with a ground stays a square: the mask would cut the corners of the fitted box.
+    A circle with a ground is its box without the ground, in the size that it has on the ground: the
+    documentation does not say how the mask and `pad` combine with a fit.
     """
     (x0, y0, _, _), (wide, high), (width, height) = crop.box, crop.box_wh, crop.size_wh
     cut, size = f"rect={x0},{y0},{wide},{high}", f"w={width}&h={height}"
     if crop.fit != "crop":
         parts = [] if crop.is_whole else [cut]
+        if crop.is_circle:
+            inner_w, inner_h = crop.inner_wh
+            return {"crop": "&".join([*parts, f"fit=scale&w={inner_w}&h={inner_h}"])}
         solid = f"fill=solid&fill-color={crop.background}"
         ground = "fill=blur" if crop.fit == BLUR else solid
         return {"crop": "&".join([*parts, f"fit=fill&{ground}&{size}"])}

@@ -50,7 +50,9 @@ def of_imgproxy(text: str, photo: Size) -> Box:
 def of_thumbor(text: str, photo: Size) -> Box:
     """Parse `AxB:CxD/[fit-in/]WxH/filters:…`; the focal filter's centre is the point."""
     found = re.fullmatch(
-        r"(?:(\d+)x(\d+):(\d+)x(\d+)/)?(fit-in/)?(\d+)x(\d+)(?:/filters:(\w+)\((.*)\))?", text
+        r"(?:(\d+)x(\d+):(\d+)x(\d+)/)?(fit-in/)?(\d+)x(\d+)"
+        r"(?:/filters:(?:proportion\([\d.]+\):)?(\w+)\((.*)\))?",
+        text,
     )
     assert found is not None, text
     cut = [int(edge) for edge in found.groups()[:4]] if found[1] else [0, 0, *photo]
@@ -97,7 +99,7 @@ def of_imgix(text: str, photo: Size) -> Box:
     if "rect" in said:
         left, top, *sides = map(int, said["rect"].split(","))
         size = (sides[0], sides[1])
-    if said["fit"] == "fill":
+    if said["fit"] in ("fill", "scale"):
         return left, top, left + size[0], top + size[1]
     centre = (size[0] / 2, size[1] / 2)
     if "fp-x" in said:
@@ -112,7 +114,7 @@ def of_iiif(text: str, photo: Size) -> Box:
     region, size, rotation, name = text.split("/")
     assert (rotation, name) == ("0", "default.jpg")
     if size != "max":
-        assert re.fullmatch(r"!?[1-9]\d*,[1-9]\d*", size), size
+        assert re.fullmatch(r"[1-9]\d*,[1-9]\d*", size), size
     if region == "full":
         return 0, 0, *photo
     unit = [100 / photo[0], 100 / photo[1]] if region.startswith("pct:") else [1, 1]

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import random
+import re
 from math import hypot
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ PADDED = {
     "thumbor": "fit-in/512x288/filters:fill(ffffff)",
     "cloudinary": "b_rgb:ffffff,c_pad,h_288,w_512",
     "imgix": "fit=fill&fill=solid&fill-color=ffffff&w=512&h=288",
-    "iiif": "full/!512,288/0/default.jpg",
+    "iiif": "full/162,288/0/default.jpg",
     "css": "aspect-ratio: 16 / 9; object-fit: contain; background-color: #ffffff",
 }
 
@@ -79,10 +80,10 @@ def test_circles_are_round_where_a_service_can() -> None:
 # 400 x 300 has a diagonal of 500, so that in a circle of 256 it has 204.8 x 153.6.
 ROUND = {
     "imgproxy": "rs:force:205:154/pd:51:26:51:25/bg:ffffff",
-    "thumbor": "fit-in/256x256/filters:fill(ffffff)",
+    "thumbor": "fit-in/256x256/filters:proportion(0.8):fill(ffffff)",
     "cloudinary": "c_scale,h_154,w_205/b_rgb:ffffff,c_pad,h_256,w_256/r_max",
-    "imgix": "fit=fill&fill=solid&fill-color=ffffff&w=256&h=256",
-    "iiif": "full/!256,256/0/default.jpg",
+    "imgix": "fit=scale&w=205&h=154",
+    "iiif": "full/205,154/0/default.jpg",
     # The square around the circle goes from (-50, -100) to (450, 400).
     "css": "aspect-ratio: 1 / 1; object-fit: contain; object-view-box: "
     "inset(-33.3333% -12.5% -33.3333% -12.5%); border-radius: 50%; background-color: #ffffff",
@@ -106,9 +107,30 @@ def test_a_circle_keeps_the_corners_of_what_lies_on_its_ground() -> None:
         "c_crop,g_north_west,h_400,w_300,x_100,y_0/c_scale,h_205,w_154/"
         "b_blurred,c_pad,h_256,w_256/r_max"
     )
+    assert FORMATS["thumbor"](content)["crop"] == (
+        "100x0:400x400/fit-in/256x256/filters:proportion(0.8):fill(blur)"
+    )
+    assert FORMATS["imgix"](content)["crop"] == "rect=100,0,300,400&fit=scale&w=154&h=205"
+    assert FORMATS["iiif"](content)["crop"] == "100,0,300,400/154,205/0/default.jpg"
     for name, read in READERS.items():
         text = FORMATS[name](content)["crop"]  # type: ignore[index]
         assert read(text, (500, 400)) == (100, 0, 400, 400)
+
+
+@pytest.mark.parametrize(("side", "share"), [(500, ""), (450, "proportion(0.9):")])
+def test_thumbor_scales_what_its_fit_left_as_it_was(side: int, share: str) -> None:
+    """A fit enlarges nothing: 400 x 300 stays so in 450 pixels, where the circle needs 360."""
+    whole = crop_of((0, 0, 400, 300), "circle", (400, 300), size_wh=(side, side), fit="pad")
+    wanted = f"fit-in/{side}x{side}/filters:{share}fill(ffffff)"
+    assert FORMATS["thumbor"](whole)["crop"] == wanted
+
+
+def test_iiif_asks_for_no_more_than_a_region_has() -> None:
+    """Without `^` a larger size is an error; 10 x 16 lie in a frame of 29 x 16 as they are."""
+    small = crop_of((0, 0, 10, 16), "16:9", (10, 16), size_wh=(29, 16), fit="pad")
+    assert FORMATS["iiif"](small)["crop"] == "full/max/0/default.jpg"
+    cut = crop_of((5, 5, 105, 104), "1:1", (200, 200), size_wh=(100, 100))
+    assert FORMATS["iiif"](cut)["crop"] == "5,5,100,99/max/0/default.jpg"
 
 
 def test_a_round_ground_is_that_of_the_runs_own_crops() -> None:
@@ -123,6 +145,10 @@ def test_a_round_ground_is_that_of_the_runs_own_crops() -> None:
         shown = max(1, 200 * (right - left)), max(1, 200 * (bottom - top))
         assert crop.inner_wh == pytest.approx(shown, abs=0.5 + 1e-6)
         assert hypot(*crop.inner_wh) <= 202
+        shrunk = re.search(r"proportion\((.*?)\)", FORMATS["thumbor"](crop)["crop"])
+        share = float(shrunk[1]) if shrunk else 1.0
+        fitted = min(1, 200 / (box[2] - box[0]), 200 / (box[3] - box[1]))
+        assert 200 * (right - left) == pytest.approx(share * fitted * (box[2] - box[0]), abs=0.01)
 
 
 FOCAL = ("focal_x", "focal_y", "position_x", "position_y", "focal_iou")
