@@ -19,10 +19,10 @@ from pipeline.ledger.pruning import gone_photos, live_photos
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.tables import one_array
 from pipeline.report.progress import Log
-from pipeline.report.words import counted
 from pipeline.settings import Settings
 from pipeline.storage.spool import pieces
 from pipeline.storage.store import Store
+from pipeline.words import counted
 
 LEAST_CLOCK_SKEW_S = 60.0  # smaller differences between clocks are not reported
 Ending = Literal["done", "over_error_rate", "not_promoted"]
@@ -137,7 +137,8 @@ def live_and_forgotten(overrides: Overrides, store: Store) -> Iterator[str]:
 def _prune(settings: Settings, store: Store, listed: Listing, dry: bool, log: Log) -> None:
     gone = gone_photos(store, listed.table, listed.within)
     count, most = gone.photos.num_rows, settings.running.prune_most
-    share = f"{count:,} of {gone.live:,} live photos are gone from the input"
+    live = counted(gone.live, "live photo is", "live photos are")
+    share = f"{count:,} of {live} gone from the input"
     facts = {"gone": count, "live": gone.live}
     if not count:
         log.say("prune", "no live photo is gone from the input", **facts)

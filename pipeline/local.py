@@ -20,7 +20,6 @@ from pathlib import Path
 
 from pipeline.errors import LedgerError
 from pipeline.report.costs import Machines
-from pipeline.report.words import counted
 from pipeline.stages.commit import finish
 from pipeline.stages.crop import DetectScore
 from pipeline.stages.heap import give_back_growth
@@ -31,6 +30,7 @@ from pipeline.stages.worker import Job
 from pipeline.stages.worker_deaths import DEATHS
 from pipeline.stop import Drained, Stop
 from pipeline.warm_up import process_context, unblock_signals
+from pipeline.words import counted
 
 POLL_S = 0.5  # between two checks whether the job is to stop
 TERMINATE_TIMEOUT_S = 5.0  # for a terminated process to end
@@ -57,7 +57,7 @@ class LocalWorkers:
     def why(self) -> str:
         """Why there are this many."""
         processes = counted(self.processes, "process", "processes")
-        return f"no cluster; {processes} of one thread on {self.cores} cores"
+        return f"no cluster; {processes} of one thread on {counted(self.cores, 'core')}"
 
     @property
     def machines(self) -> Machines:

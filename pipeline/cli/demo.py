@@ -28,6 +28,7 @@ from pipeline.cli.demo_photos import (
 )
 from pipeline.command_line import FAILED, run
 from pipeline.options import option
+from pipeline.words import counted
 
 if TYPE_CHECKING:
     from pipeline.cli.local_services import RayHead, S3Server
@@ -103,7 +104,7 @@ def run_demo(demo: Demo) -> Path:
             say(line)
         crops = done.crops(["uri"]).num_rows
         made = write_gallery(done, open_store(str(demo.out)))
-    say(f"{crops:,} crops in {time.monotonic() - started:.0f} s")
+    say(f"{counted(crops, 'crop')} in {time.monotonic() - started:.0f} s")
     return demo.out / made.index
 
 

@@ -5,6 +5,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.words import counted
+
 if TYPE_CHECKING:
     from pipeline.cli.local_services import S3Server
 
@@ -37,7 +39,7 @@ class DemoPhotos:
 
     def __str__(self) -> str:
         """State how many photos there are, and which files are left out."""
-        text = f"{len(self.paths):,} photos"
+        text = counted(len(self.paths), "photo")
         return text + (f"; left out: {named(self.left_out)}" if self.left_out else "")
 
 

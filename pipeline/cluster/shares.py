@@ -18,13 +18,13 @@ from pipeline.cluster.workers import (
 )
 from pipeline.errors import SettingError
 from pipeline.report.costs import Machines
-from pipeline.report.words import counted
 from pipeline.settings import RunningSettings
 from pipeline.stages.commit import cut_encode_commit
 from pipeline.stages.task import TaskSummary
 from pipeline.stages.wire import unpack_summaries
 from pipeline.stages.worker import Job
 from pipeline.stop import Stop
+from pipeline.words import counted
 
 CORES_PER_WORKER = 3
 """A machine's cores per scoring worker on a GPU: choosing a photo's crops takes about half of the
@@ -54,7 +54,7 @@ class ClusterShares:
 
     def without_scoring(self) -> "ClusterShares":
         """Return the shares of a run that uses stored decisions: one core per task, no actors."""
-        why = f"no scoring; tasks of one core on {self.cores:g} cores"
+        why = f"no scoring; tasks of one core on {counted(self.cores, 'core')}"
         return replace(self, device="cpu", actors=0, actor_gpus=0.0, task_cpus=1.0, why=why)
 
     @property
@@ -150,7 +150,7 @@ def share_out(
     work = counted(actors, "actor")
     if resources.get("CPU"):
         found = f"{gpus:g} GPU left alone" if gpus else "no GPU"
-        why = f"{found} in the cluster; {work} of one thread on {cpus:g} cores"
+        why = f"{found} in the cluster; {work} of one thread on {counted(cpus, 'core')}"
     else:
         why = (
             f"no worker has joined the cluster yet: {work} on one core for the whole run; stop it "

@@ -6,6 +6,7 @@ from typing import Any
 from pipeline.estimate.forecast import Forecast
 from pipeline.estimate.ranges import Range
 from pipeline.report.progress import duration
+from pipeline.words import counted
 
 GIGABYTE = 1e9
 SMALL_DIGITS = 4  # of figures below 1
@@ -19,7 +20,7 @@ def document(forecast: Forecast) -> dict[str, Any]:
 def lines(forecast: Forecast) -> list[str]:
     """Return the forecast for a person, each figure with its 95 % range."""
     out = [
-        f"estimate {forecast.photos:,} photos, from {forecast.sampled:,} of them",
+        f"estimate {counted(forecast.photos, 'photo')}, from {forecast.sampled:,} of them",
         f"  time         {_seconds(forecast.wall_s)}",
         f"               {forecast.fixed_s:.0f} s whatever the number, then "
         f"{_number(forecast.photos_per_s, 2)} photos/s",
@@ -34,8 +35,9 @@ def lines(forecast: Forecast) -> list[str]:
         f"  failures     {_number(forecast.failed)} photos",
     ]
     out += [f"               {_number(one)} {status}" for status, one in forecast.by_status.items()]
+    crops = counted(round(forecast.crops.value), "crop")
     out += [
-        f"  to look at   {_number(forecast.review)} of {forecast.crops.value:,.0f} crops",
+        f"  to look at   {_number(forecast.review)} of {crops}",
         *(f"               {_number(one)} {key}" for key, one in forecast.by_reason.items()),
         f"  limit        {forecast.limits}",
         f"  cost         {_number(forecast.cost_total, 2)}: "

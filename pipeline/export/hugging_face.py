@@ -13,6 +13,7 @@ from pipeline import schema
 from pipeline.ledger.pictures import FOOTER, as_struct
 from pipeline.ledger.reader import Run
 from pipeline.storage.store import Store
+from pipeline.words import counted
 
 ROW_GROUP_ROWS = 100  # a reader that wants one picture fetches about this many
 CARD = """---
@@ -25,7 +26,7 @@ tags:
 
 # Crops
 
-{rows:,} crops of {photos:,} photos. Each row is a crop; `image` is the picture, `uri` the photo it
+{crops} of {photos}. Each row is a crop; `image` is the picture, `uri` the photo it
 was cut from, `x0` to `y1` where, in pixels of the photo.
 """
 
@@ -43,7 +44,10 @@ def write_dataset(run: Run, into: Store) -> dict[str, int]:
         into.write(f"crops/train-{files:05d}.parquet", _file(part))
         photos.update(part["image_id"].to_pylist())
         files, rows = files + 1, rows + part.num_rows
-    into.write("README.md", CARD.format(rows=rows, photos=len(photos)).encode())
+    into.write(
+        "README.md",
+        CARD.format(crops=counted(rows, "crop"), photos=counted(len(photos), "photo")).encode(),
+    )
     return {"files": files, "rows": rows, "photos": len(photos)}
 
 

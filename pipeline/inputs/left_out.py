@@ -36,6 +36,6 @@ class LeftOut:
         parts = []
         for reason, count in self.rows.most_common():
             more = ", …" if count > len(self.places[reason]) else ""
-            parts.append(f"{count:,} that {reason} ({', '.join(self.places[reason])}{more})")
+            parts.append(f"those that {reason}: {count:,} ({', '.join(self.places[reason])}{more})")
         parts += [f"column {name!r}, {reason}" for name, reason in self.columns.items()]
         return "left out of the input: " + "; ".join(parts)

@@ -23,6 +23,7 @@ from pipeline.stages.worker import Job
 from pipeline.storage.addresses import local_path, scheme_of
 from pipeline.storage.store import Store
 from pipeline.storage.traffic import requests_so_far
+from pipeline.words import counted
 
 # When failed photos are done again, by kind of failure.
 AGAIN = {
@@ -124,7 +125,7 @@ def _log_error_rate(settings: Settings, metrics: Figures, log: Log, of: str = ""
     failed = failures(metrics)
     log.say(
         "over_error_rate",
-        f"{of}{sum(failed.values()):,} of {metrics.photos:,} photos failed, more than "
+        f"{of}{sum(failed.values()):,} of {counted(metrics.photos, 'photo')} failed, more than "
         f"max_error_rate {settings.running.max_error_rate:g} allows: "
         + ", ".join(f"{count:,} {status}" for status, count in list(failed.items())[:5]),
         failed=failed,

@@ -10,11 +10,11 @@ from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plan import TaskCuts
 from pipeline.live_table import Ending, Removal, apply_removals, go_live
 from pipeline.report.progress import Log
-from pipeline.report.words import counted
 from pipeline.schema import INPUT_SEEN
 from pipeline.settings import Settings, Verdict
 from pipeline.stages.worker import Job
 from pipeline.storage.store import Store
+from pipeline.words import counted
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from pipeline.ledger.promotion.crop_files import removable_crops
 from pipeline.ledger.records import ABANDONED, Abandoned, Manifest, PinnedSpec, StoredList
 from pipeline.ledger.replaced import RESTORE
 from pipeline.storage.store import Store
+from pipeline.words import counted
 
 READERS = 8  # data files fetched and hashed at a time
 NAMED_CROPS = 20  # crop files with a problem that are named; the rest are counted
@@ -146,7 +147,9 @@ def verify_run(store: Store, run_id: str) -> Verification:
     for table, totals in manifest.tables.items():
         listed = sum(file.rows for file in files if file.table == table)
         if listed != totals.rows:
-            found.problems.append(f"{table}: {listed} rows, not {totals.rows} as committed")
+            found.problems.append(
+                f"{table}: {counted(listed, 'row')}, not {totals.rows} as committed"
+            )
     found.problems += _check_images(store, run_id, seen.images, seen.images_erased)
     found.problems += _check_lists(store, manifest, seen.erased)
     _report_crops(store, manifest, seen.wrong, found)
@@ -181,9 +184,11 @@ def _report_crops(
     lines = [f"{key} {problem}" for key, problem in wrong.items() if key not in removable]
     found.problems += [f"{line}. {RESTORE}" for line in lines[:NAMED_CROPS]]
     if len(lines) > NAMED_CROPS:
-        found.problems.append(
-            f"{len(lines) - NAMED_CROPS} more crop files are gone or were changed"
+        one, more = (
+            "more crop file is gone or was changed",
+            "more crop files are gone or were changed",
         )
+        found.problems.append(counted(len(lines) - NAMED_CROPS, one, more))
 
 
 def _check_images(
@@ -231,8 +236,11 @@ def _check_lists(store: Store, manifest: Manifest, erased: set[str]) -> list[str
             problems.append(str(error))
             continue
         if found != entry.rows:
-            problems.append(f"{entry.key} has {found} photos, not {entry.rows} as committed")
+            problems.append(
+                f"{entry.key} has {counted(found, 'photo')}, not {entry.rows} as committed"
+            )
     unasked = erased - read_forgotten(store).entries.keys()
     if unasked:
-        problems.append(f"rows of {len(unasked)} photos were removed that nobody forgot")
+        photos = counted(len(unasked), "photo")
+        problems.append(f"rows of {photos} were removed that nobody forgot")
     return problems

@@ -19,6 +19,7 @@ from pipeline.ledger.pinned import read_spec, task_rows
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.replaced import current_file, replaced_files
 from pipeline.storage.store import Store
+from pipeline.words import counted
 
 MAX_FILES = 4_000  # of a table; `datasets` takes a second for a card of this length
 SHOWN = ("crops", "images")  # `load_dataset` opens the first unless another is named
@@ -31,7 +32,7 @@ dataset_info: {infos}
 
 # Run {run_id}
 
-{rows:,} crops of {photos:,} photos. `datasets.load_dataset` of this folder opens them as pictures;
+{crops} of {photos}. `datasets.load_dataset` of this folder opens them as pictures;
 it knows the tables {tables}.
 """
 
@@ -69,9 +70,11 @@ def write_card(store: Store, manifest: Manifest) -> bool:
     text = CARD.format(
         configs=json.dumps(configs),  # JSON is YAML
         infos=json.dumps([{"config_name": SHOWN[0], "features": features}]),
-        run_id=manifest.run_id, rows=manifest.metrics.crops, photos=manifest.rows,
+        run_id=manifest.run_id,
+        crops=counted(manifest.metrics.crops, "crop"),
+        photos=counted(manifest.rows, "photo"),
         tables=" and ".join(f"`{table}`" for table in SHOWN),
-    )  # fmt: skip
+    )
     store.write(card_key(manifest.run_id), text.encode())
     return True
 

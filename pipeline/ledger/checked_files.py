@@ -18,6 +18,7 @@ from pipeline.ledger.records import DataFile
 from pipeline.ledger.replaced import RESTORE, chain_of
 from pipeline.ledger.tables import decode_table
 from pipeline.storage.store import Store
+from pipeline.words import counted
 
 CROP_READERS = 16  # objects fetched and hashed at a time
 CROP_COLUMNS = ["image_id", "file", "sha256"]
@@ -64,7 +65,7 @@ def check_file(store: Store, file: DataFile) -> CheckedFile:
     except LedgerError as error:
         return CheckedFile(now, f"{now.key}: {error}")
     if len(rows) != now.rows:
-        problem = f"{now.key} has {len(rows)} rows, not {now.rows} as committed"
+        problem = f"{now.key} has {counted(len(rows), 'row')}, not {now.rows} as committed"
         return CheckedFile(now, problem)
     crops = rows.filter(pc.is_valid(rows["file"])) if "file" in rows.column_names else None
     return CheckedFile(now, None, rows["image_id"], crops, erased)

@@ -21,6 +21,7 @@ from pipeline.ledger.records import DataFile, PinnedPlan, TableTotals, TaskRecor
 from pipeline.ledger.tables import TABLES
 from pipeline.storage.spool import Spool
 from pipeline.storage.store import Store
+from pipeline.words import counted
 
 CHUNK_ROWS = 10_000  # rows that are Python objects before they become Arrow memory
 HELD_ROWS = 20_000  # of a list kept in memory: rows are long, and there are several lists
@@ -114,10 +115,12 @@ class RunContents:
         """Raise LedgerError if tasks are open, rows out are not rows in, or a file is gone."""
         if self.tasks != plan.tasks:
             missing = plan.tasks - self.tasks
-            raise LedgerError(f"{missing} of {plan.tasks} tasks are not done; run it again")
+            tasks = counted(plan.tasks, "task is", "tasks are")
+            raise LedgerError(f"{missing} of {tasks} not done; run it again")
         rows = self.tables["images"].rows if "images" in self.tables else 0
         if rows != plan.rows or self.photos != plan.rows:
-            raise LedgerError(f"{plan.rows} photos went in and {rows} rows came out")
+            photos, out = counted(plan.rows, "photo"), counted(rows, "row")
+            raise LedgerError(f"{photos} went in and {out} came out")
         files = self.files.table()
         gone = np.ones(files.num_rows, bool)
         for name in TABLES:

@@ -6,6 +6,7 @@ from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import read_committed, read_unless_abandoned
 from pipeline.ledger.records import Manifest
 from pipeline.storage.store import Store
+from pipeline.words import counted
 
 
 def committed_run(store: Store, run_id: str) -> Manifest:
@@ -17,10 +18,11 @@ def committed_run(store: Store, run_id: str) -> Manifest:
     manifest = started_run(store, run_id)
     if manifest is None:
         ledger = Ledger(store, run_id)
-        done = ledger.task_count - len(ledger.pending())
+        of = ledger.task_count
+        done, tasks = of - len(ledger.pending()), counted(of, "task is", "tasks are")
         raise LedgerError(
-            f"run {run_id} is not committed: {done} of {ledger.task_count} tasks are done. Start "
-            "its job again, which does the others and commits it"
+            f"run {run_id} is not committed: {done} of {tasks} done. "
+            "Start its job again, which does the others and commits it"
         )
     return manifest
 

@@ -30,6 +30,7 @@ from pipeline.ledger.replaced import RESTORE, read_object
 from pipeline.schema import INPUT_SEEN
 from pipeline.storage.spool import release, spooled
 from pipeline.storage.store import Store
+from pipeline.words import counted
 
 TASKS_PER_FILE = 64
 WRITERS = 8  # input files uploaded at a time
@@ -55,7 +56,8 @@ def pin(store: Store, spec: RunSpec, inputs: pa.Table, cuts: TaskCuts) -> Pinned
     not the list that was cut.
     """
     if inputs.num_rows != cuts.rows:
-        raise LedgerError(f"the plan has {cuts.rows} rows and the input list {inputs.num_rows}")
+        cut = counted(cuts.rows, "row")
+        raise LedgerError(f"the plan has {cut} and the input list {inputs.num_rows:,}")
     with ThreadPoolExecutor(WRITERS) as pool:
         parts = _parts(inputs, cuts)
         files = tuple(bounded_map(pool, lambda part: _pin_file(store, spec.run_id, *part), parts))

@@ -14,6 +14,7 @@ from pipeline.ledger.pictures import FOOTER
 from pipeline.ledger.records import DataFile
 from pipeline.ledger.replaced import RESTORE, read_object
 from pipeline.storage.store import Store
+from pipeline.words import counted
 
 MICROSECONDS = 1_000_000
 ROW_GROUP_ROWS = 100  # a reader that wants one image fetches about this many rows
@@ -51,7 +52,8 @@ def check_tables(tables: Mapping[str, pa.Table], inputs: pa.Table) -> None:
     if expected != found:
         missing_ids, extra_ids = sorted({*expected} - {*found}), sorted({*found} - {*expected})
         raise LedgerError(
-            f"a task with {len(expected)} photos gave {len(found)} rows of `images`, or others, "
+            f"a task with {counted(len(expected), 'photo')} gave {counted(len(found), 'row')} of "
+            "`images`, or others, "
             f"or in another order: missing {missing_ids[:3]}, extra {extra_ids[:3]}"
         )
     for name in set(tables) - {"images"}:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from pipeline.ledger.figures import Cost, Figures
-from pipeline.report.words import counted
+from pipeline.words import counted
 
 WORDS = {
     "start": "starting",
@@ -149,9 +149,9 @@ def limits(costs: Mapping[str, Cost], machines: Machines, wall_s: float, start_s
     gpu_s = sum(cost.gpu_s for cost in costs.values())
     cores_busy = cpu_s / (machines.cores * wall_s)
     gpus_busy = gpu_s / (machines.gpus * (wall_s - start_s)) if machines.gpus else 0.0
-    cores = f"{machines.cores:g} cores busy {100 * cores_busy:.0f} % of the time"
+    cores = f"{counted(machines.cores, 'core')} busy {100 * cores_busy:.0f} % of the time"
     if gpus_busy >= max(BUSY, cores_busy):
-        gpus = f"{machines.gpus:g} GPU{'' if machines.gpus == 1 else 's'}"
+        gpus = counted(machines.gpus, "GPU")
         return f"limited by scoring: {gpus} busy {100 * gpus_busy:.0f} % of the time"
     if cores_busy >= BUSY:
         most = max(costs, key=lambda stage: costs[stage].cpu_s)

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 from pipeline.report.costs import cost_table
 from pipeline.standard_output import discard_output
+from pipeline.words import counted
 
 PLAIN_EVERY_S = 10.0
 TERMINAL_EVERY_S = 0.2
@@ -127,7 +128,7 @@ class Progress:
         share = 100 * self.done // max(self.images, 1)
         left = duration((self.images - self.done) / rate) if self.done else "?"
         failed = f", {self.failed:,} failed" if self.failed else ""
-        counts = f"{self.done:,} of {self.images:,} photos ({share} %){failed}"
+        counts = f"{self.done:,} of {counted(self.images, 'photo')} ({share} %){failed}"
         return f"{counts}, {rate:.1f} photos/s, {left} left"
 
 
@@ -206,9 +207,11 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
         lines.append("kinds")
         lines += [f"  {n:>9,}  {kind}" for kind, n in sorted(kinds.items(), key=lambda i: -i[1])]
     if summary.get("shared"):
-        lines.append(f"same bytes as another photo, result shared: {summary['shared']:,} photos")
+        lines.append(
+            "same bytes as another photo, result shared: " + counted(summary["shared"], "photo")
+        )
     if summary.get("overridden"):
-        lines.append(f"by override {summary['overridden']:,} photos")
+        lines.append("by override " + counted(summary["overridden"], "photo"))
     lines.append(f"crops    {summary['crops']:,}")
     if summary.get("verdicts"):
         lines.append(f"verdicts {verdict_text(summary['verdicts'], summary.get('reasons', {}))}")

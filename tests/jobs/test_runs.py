@@ -93,7 +93,7 @@ def test_render_refuses_what_it_cannot_do(
 ) -> None:
     ledger = open_ledger(open_store(str(tmp_path)), make_inputs(2))
     assert main(["render", str(tmp_path), ledger.run_id, "--format", "avif"]) == 1
-    assert "is not committed: 0 of 1 tasks are done" in capsys.readouterr().err
+    assert "is not committed: 0 of 1 task is done" in capsys.readouterr().err
     run_all(ledger)
     assert main(["render", str(tmp_path), ledger.run_id, "--ratios", "9:16"]) == 2
     assert "--ratios 9:16: no shape of run" in capsys.readouterr().err

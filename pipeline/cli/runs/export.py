@@ -12,8 +12,8 @@ from pipeline.export.crops import export_decisions
 from pipeline.export.formats import ExportSummary, FormatName, write_lines
 from pipeline.ledger.reader import Run, open_run
 from pipeline.options import check, option
-from pipeline.report.words import counted
 from pipeline.standard_output import discard_output
+from pipeline.words import counted
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from pipeline.ledger.promotion.promotion import only_channel
 from pipeline.ledger.promotion.published_index import public_prefix
 from pipeline.ledger.promotion.publishing import Deviation, deviation, publish_files
 from pipeline.options import option
-from pipeline.report.words import counted
+from pipeline.words import counted
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from pipeline.ledger.channels.live import standing
 from pipeline.ledger.known_runs import check_known
 from pipeline.ledger.ledger import Ledger
 from pipeline.report.progress import duration
+from pipeline.words import counted
 
 STANDING = {
     "candidate": "candidate for",
@@ -71,12 +72,12 @@ class Verify(OneRun):
 
 def _run_line(run: Mapping[str, Any]) -> str:
     if run["state"] == "open":
-        state = f"open, {run['tasks_done']} of {run['tasks']} tasks done"
+        state = f"open, {run['tasks_done']} of {counted(run['tasks'], 'task')} done"
     elif run["state"] == "committed":
         when = datetime.fromtimestamp(run["committed_at"], UTC).strftime("%Y-%m-%d %H:%M:%SZ")
         statuses = ", ".join(f"{n} {status}" for status, n in run["statuses"].items())
         took = f" in {duration(run['wall_s'])}" if run.get("wall_s") is not None else ""
-        state = f"{when}  {run['verdict']}  {run['images']} images{took}: {statuses}"
+        state = f"{when}  {run['verdict']}  {counted(run['images'], 'image')}{took}: {statuses}"
     elif run["state"] == "damaged":
         state = f"damaged: {run['problem']}"
     else:

@@ -20,9 +20,9 @@ from pipeline.ledger.pruning import gone_photos
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.sampling import locate_photos
 from pipeline.options import check, option
-from pipeline.report.words import counted
 from pipeline.storage.addresses import s3_spelling
 from pipeline.storage.store import Store
+from pipeline.words import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,10 +153,14 @@ def _forget_text(result: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _live_photos(count: int) -> str:
+    return counted(count, "live photo is", "live photos are")
+
+
 def _prune_text(result: Mapping[str, Any]) -> str:
     if not result["live"]:
         return "no live photo lies below that input: nothing could be gone from it"
-    text = f"{result['gone']} of {result['live']} live photos are gone from the input"
+    text = f"{result['gone']} of {_live_photos(result['live'])} gone from the input"
     if not result["asked"]:
         return f"{text}; nothing removed, add --delete"
     if result["gone"] > result["pruned"]:

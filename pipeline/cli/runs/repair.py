@@ -12,8 +12,8 @@ from pipeline.ledger.channels.live import is_earlier
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.known_runs import committed_run
 from pipeline.options import option
-from pipeline.report.words import counted
 from pipeline.settings import Settings
+from pipeline.words import counted
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 

@@ -19,6 +19,7 @@ from pipeline.lab.datasets.layout import (
     photos,
     read_mat,
 )
+from pipeline.words import counted
 
 FIXATIONS = "eye/fixations.mat"
 MATLAB_ORIGIN = 0.5
@@ -70,8 +71,8 @@ def read_eyecrowd(root: Path, split: str) -> tuple[list[Example], list[str]]:
     files, labels = photos(images), cell(read_mat(images.parent / "labels.mat", "labels", True))
     if len(files) != len(labels):
         raise UsageError(
-            f"{images} holds {len(files)} photos and labels.mat describes {len(labels)}: "
-            "they belong together by order, so give all of them"
+            f"{images} holds {counted(len(files), 'photo')} and labels.mat describes "
+            f"{len(labels)}: they belong together by order, so give all of them"
         )
     examples = [
         Example(

@@ -29,6 +29,7 @@ from pipeline.lab.datasets.layout import (
     read_upright_size,
 )
 from pipeline.shapes import parse_shape
+from pipeline.words import counted
 
 CSV_NAME = "crops.csv"
 FLMS_MAT = "500_image_dataset.mat"
@@ -205,7 +206,7 @@ def _text_per_photo(
             continue
         given = _subject(subjects, image.stem)
         examples.append(Example(image.stem, image, human_px=crops, objects_px=given))
-    notes = [f"{without} photos without annotations were left out"] if without else []
+    notes = [f"{counted(without, 'photo')} without annotations left out"] if without else []
     return examples, [*notes, *no_crops_note(empty)]
 
 

@@ -18,7 +18,7 @@ from pipeline.lab.datasets.layout import (
     read_json,
     read_upright_size,
 )
-from pipeline.report.words import counted
+from pipeline.words import counted
 
 KEYS = ("size_wh", "crops", "viewers", "heads")
 FORM = '{"size_wh"?: [w, h], "crops"?: [[x0, y0, x1, y1], …], "viewers"?: …, "heads"?: …}'

@@ -15,7 +15,7 @@ from pipeline.errors import CropError, UsageError
 from pipeline.photo.colour import plain_mode
 from pipeline.photo.decode import Photo, decode
 from pipeline.photo.files.strip import ORIENTATION
-from pipeline.report.words import counted
+from pipeline.words import counted
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 PHOTO_FOLDERS = ("stimuli", "data/stimuli", "image", "images")

@@ -10,6 +10,7 @@ from pipeline.errors import UsageError
 from pipeline.lab.datasets.box_files import YXYX, boxes, finite, published_boxes, read_numbers
 from pipeline.lab.datasets.example import Example
 from pipeline.lab.datasets.layout import check_only_split, first_folder, photos, read_text
+from pipeline.words import counted
 
 NOT_ANNOTATED = -2
 """The score of a crop that nobody judged, in GAIC's files."""
@@ -44,9 +45,9 @@ def read_gaic(root: Path, split: str) -> tuple[list[Example], list[str]]:
     if without:
         shown = ", ".join(without[:3])
         raise UsageError(
-            f"{len(without)} photos of {images} have no file in {annotations}: {shown}"
+            f"no file in {annotations} for {counted(len(without), 'photo')} of {images}: {shown}"
         )
-    notes = [f"{empty} photos without any annotated crop were left out"] if empty else []
+    notes = [f"{counted(empty, 'photo')} without any annotated crop left out"] if empty else []
     return examples, notes
 
 
@@ -72,7 +73,7 @@ def read_cpc(root: Path, split: str) -> tuple[list[Example], list[str]]:
         crops, mos = _read_cpc_file(path)
         best = crops[mos == mos.max()]
         examples.append(Example(image.stem, image, crops, mos, best))
-    notes = [f"{without} photos without annotations were left out"] if without else []
+    notes = [f"{counted(without, 'photo')} without annotations left out"] if without else []
     return examples, notes
 
 

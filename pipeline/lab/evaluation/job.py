@@ -26,11 +26,16 @@ from pipeline.lab.evaluation.tables import glance
 from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.folds import set_name_of
 from pipeline.report.progress import Log, Progress
-from pipeline.report.words import counted
 from pipeline.settings import RunningSettings
+from pipeline.words import counted
 
 ALL = "all"  # of the job's `baselines`
 OWN_SETS = ("labels", "crops", "photos")  # our own formats: the set has its folder's name
+
+VERDICT_WORDS = {
+    "better": " (this run is better)", "worse": " (this run is worse)", "level": " (level)",
+}  # fmt: skip
+"""What follows another method's figure in the log."""
 
 
 def evaluate_dataset(job: EvaluationJob, log: Log) -> float:
@@ -185,7 +190,12 @@ def collect(dataset: Dataset, setup: EvaluationSetup, job: EvaluationJob, log: L
         rows.append(row)
         progress.advance(1, int(row["status"] == "ok"), 0)
     seconds = time.perf_counter() - started
-    log.say("judged", f"{len(rows)} photos in {seconds:.1f} s", photos=len(rows), seconds=seconds)
+    log.say(
+        "judged",
+        f"{counted(len(rows), 'photo')} in {seconds:.1f} s",
+        photos=len(rows),
+        seconds=seconds,
+    )
     return sorted(rows, key=lambda row: str(row["id"]))
 
 
@@ -215,7 +225,7 @@ def log_measures(report: dict[str, Any], log: Log) -> None:
         cells = zip(table.header, line.cells, strict=True)
         figures = {name: cell for name, cell in cells if cell.text != "–"}
         shown = ", ".join(
-            f"{name} {cell.text}{' ' + cell.verdict if cell.verdict else ''}"
+            f"{name} {cell.text}{VERDICT_WORDS.get(cell.verdict, '')}"
             for name, cell in figures.items()
         )
         values = {name: cell.text for name, cell in figures.items()}

@@ -16,7 +16,7 @@ from pipeline.lab.evaluation.summary import photo_values, sort_measure
 from pipeline.lab.evaluation.tables import Report, glance, tables
 from pipeline.lab.json_text import json_text
 from pipeline.report.inline import PALETTE
-from pipeline.report.words import counted
+from pipeline.words import counted
 
 COLOURS = {
     OURS: PALETTE["vermilion"],

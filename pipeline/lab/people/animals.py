@@ -33,7 +33,7 @@ from pipeline.lab.people.recipe import SUBJECTS_FILE, packaged_weights
 from pipeline.lab.people.settings import AnimalsJob
 from pipeline.lab.people.views import people_views
 from pipeline.report.progress import Log
-from pipeline.report.words import counted
+from pipeline.words import counted
 
 SET = "animals"
 EPOCHS, RATE, DECAY = 8, 2e-3, 0.05

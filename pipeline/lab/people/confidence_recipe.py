@@ -18,6 +18,7 @@ from pipeline.lab.people.confidence_rows import judged_crops
 from pipeline.lab.people.held_out import held_out_photos, labelled_photos
 from pipeline.lab.people.settings import ConfidenceJob
 from pipeline.report.progress import Log
+from pipeline.words import counted
 
 LEVELS = (0.2, 0.3, 0.4, 0.5)  # of confidence below which a crop could be reviewed
 
@@ -36,7 +37,7 @@ def fit_confidence(job: ConfidenceJob, log: Log) -> None:
     weights = FoldWeights(job.detectors, job.networks, job.features)
     seen = held_out_photos(photos, weights, job.cache, log)
     crops = [crop for photo in seen for crop in judged_crops(photo)]
-    log.say("crops", f"{len(crops)} crops are judged")
+    log.say("crops", counted(len(crops), "crop is judged", "crops are judged"))
     check_answers(crops)
     figures = out_of_fold_figures(crops)
     for name, part in figures.items():

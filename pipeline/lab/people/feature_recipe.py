@@ -31,7 +31,7 @@ from pipeline.lab.people.fitting import VIEWS_PER_STEP, ChannelStats, channel_st
 from pipeline.lab.people.recipe import packaged_weights
 from pipeline.lab.people.settings import FeaturesJob
 from pipeline.report.progress import Log
-from pipeline.report.words import counted
+from pipeline.words import counted
 from s2cnet import S2CNet, load_model
 
 FEATURES_FILE = "features.safetensors"

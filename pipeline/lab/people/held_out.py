@@ -31,6 +31,7 @@ from pipeline.lab.people.labels import check_inside, layout_of
 from pipeline.lab.people.settings import LabelsJob
 from pipeline.report.progress import Log
 from pipeline.shapes import MAX_RATIO, Shape, parse_shape
+from pipeline.words import counted
 from s2cnet import FastS2CNet, load_model
 
 SETS = ("flms", "osie", "eyecrowd")
@@ -125,7 +126,7 @@ def held_out_photos(
     weights.files({one.set_name for one in photos})
     key = cache_key(weights, [(one.set_name, one.example) for one in photos])
     if (cached := read_cached(cache, key, log)) is not None:
-        log.say("held_out", f"{len(photos)} photos as kept in {cache}")
+        log.say("held_out", f"{counted(len(photos), 'photo')} as kept in {cache}")
         return list(cached)
     weights.check()
     seen: dict[int, HeldOutPhoto] = {}

@@ -50,7 +50,7 @@ from pipeline.lab.people.rule_lists import KINDS, lists_of
 from pipeline.lab.people.settings import BranchesJob, LookingJob, RuleJob
 from pipeline.lab.people.views import MIN_FIXATIONS, people_views
 from pipeline.report.progress import Log
-from pipeline.report.words import counted
+from pipeline.words import counted
 from s2cnet import FastS2CNet, load_model
 
 SUBJECTS_FILE = "subjects.safetensors"
@@ -143,7 +143,7 @@ def fit_rule(job: RuleJob, log: Log) -> None:
         network = weights.scorer(fold, lambda: load_model("starter"))
         for one in held_out:
             add_lists(one, detector, network, lists)
-        log.say("lists", f"fold {fold}: {len(held_out)} photos")
+        log.say("lists", f"fold {fold}: {counted(len(held_out), 'photo')}")
     missing = [kind for kind, found in lists.items() if not found]
     if missing:
         raise UsageError(f"no labels for {', '.join(missing)}: FLMS tells overlap, OSIE gaze")

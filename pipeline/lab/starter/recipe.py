@@ -21,6 +21,7 @@ from pipeline.lab.starter.semantic_map import fit_projection, load_backbone, tra
 from pipeline.lab.starter.teacher_outputs import TeacherFiles, TeacherOutputs, run_teachers
 from pipeline.lab.starter.views import View, views_of
 from pipeline.report.progress import Log
+from pipeline.words import counted
 from s2cnet import S2CNet, load_model, prepare_image, to_published_state_dict
 
 
@@ -80,7 +81,7 @@ def train_both(
     random = np.random.default_rng(seed)
     order = random.permutation(len(outputs))[budget.held_out :]
     views = [view for index in order for view in views_of(outputs[index], random)]
-    log.say("labels", f"{len(outputs)} photos labelled, {len(views)} views")
+    log.say("labels", f"{counted(len(outputs), 'photo')} labelled, {counted(len(views), 'view')}")
 
     train_detector(detector, views, photos, seed, budget.detector_epochs)
     write_half(detector.state_dict(), output / "subjects.safetensors")

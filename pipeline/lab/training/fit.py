@@ -21,6 +21,7 @@ from pipeline.lab.training.settings import TrainSettings
 from pipeline.lab.training.split import Split, hash_of_photos
 from pipeline.lab.training.watch import Watch
 from pipeline.stop import Drained
+from pipeline.words import counted
 from s2cnet import S2CNet, load_model, to_published_state_dict
 from s2cnet.checkpoints.published import load_gaic, to_gaic_state_dict
 from s2cnet.network.gaic import GAIC
@@ -136,7 +137,7 @@ def card_of(settings: TrainSettings, split: Split, measures: dict[str, float]) -
     if "test_photos" in measures:
         notes.append("The test photos took no part in the choice.")
     return Card(
-        title=f"{settings.network} trained on {len(split.train)} photos",
+        title=f"{settings.network} trained on {counted(len(split.train), 'photo')}",
         network=settings.network,
         preset=settings.preset if settings.network == "s2cnet" else None,
         data={f"photos_{name}": len(part) for name, part in vars(split).items()},

@@ -32,6 +32,7 @@ from pipeline.ledger.promotion.published_index import (
 from pipeline.ledger.reader import Run
 from pipeline.ledger.replaced import RESTORE
 from pipeline.storage.store import Store
+from pipeline.words import counted
 
 COPIES = 16  # objects copied at a time
 
@@ -123,10 +124,15 @@ def _versions(store: Store, channel: str) -> tuple[int, int]:
 def _check_none_missing(channel: str, missing: list[LiveFile]) -> None:
     """Raise LedgerError if crops have no object any more."""
     if missing:
+        crops = counted(
+            len(missing),
+            f"live crop of channel {channel} has",
+            f"live crops of channel {channel} have",
+        )
         raise LedgerError(
-            f"{len(missing)} live crops of channel {channel} have no object any more, and no "
-            f"table holds their bytes; the first is {missing[0].key}. Crop these photos again "
-            "(`--mode full`), or make another run live, and publish again"
+            f"{crops} no object any more, and no table holds their bytes; the first is "
+            f"{missing[0].key}. Crop these photos again (`--mode full`), or make another run live, "
+            "and publish again"
         )
 
 

@@ -95,7 +95,10 @@ def test_texts_beside_photos_are_left_out_and_counted(photos: Path) -> None:
     found = list_all(str(photos))
     assert found.table.num_rows == 4
     assert found.left_out.rows == {"are text or data by their names": 3, **NO_FILES}
-    assert "left out of the input: 3 that are text or data" in found.left_out.message
+    assert (
+        "left out of the input: those that are text or data by their names: 3 ("
+        in found.left_out.message
+    )
 
 
 @pytest.mark.parametrize(

@@ -31,10 +31,12 @@ def test_what_is_left_out_names_three_places_of_each_reason() -> None:
     assert not left_out
     for number in range(3):
         left_out.row("repeat a uri", f"row {number}")
-    assert left_out.message == ("left out of the input: 3 that repeat a uri (row 0, row 1, row 2)")
+    assert left_out.message == (
+        "left out of the input: those that repeat a uri: 3 (row 0, row 1, row 2)"
+    )
     left_out.row("repeat a uri", "row 3")
     left_out.row("have no uri", "x" * 300)
-    assert "4 that repeat a uri (row 0, row 1, row 2, …)" in left_out.message
+    assert "those that repeat a uri: 4 (row 0, row 1, row 2, …)" in left_out.message
     assert left_out.places["have no uri"] == ["x" * 200]
     assert LeftOut(columns={"a": "binary"})
 

@@ -40,7 +40,7 @@ def test_links_out_of_the_folder_are_left_out_and_said(folder: Path) -> None:
     (folder / "inside.jpg").symlink_to("a.jpg")
     found = list_all(str(folder))
     assert [Path(u).name for u in found.table["uri"].to_pylist()] == ["a.jpg", "inside.jpg"]
-    assert "2 that are links that lead out of the folder" in found.left_out.message
+    assert "those that are links that lead out of the folder: 2" in found.left_out.message
     linked = folder.parent / "linked"
     linked.symlink_to(folder)  # the folder itself may be one
     names = [Path(u).name for u in list_all(str(linked)).table["uri"].to_pylist()]
@@ -56,7 +56,7 @@ def test_links_to_nothing_and_pipes_are_left_out_and_said(folder: Path) -> None:
     os.mkfifo(folder / "pipe.jpg")
     found = list_all(str(folder))
     assert [Path(u).name for u in found.table["uri"].to_pylist()] == ["a.jpg"]
-    assert "3 that are links to nothing, or no regular files" in found.left_out.message
+    assert "those that are links to nothing, or no regular files: 3" in found.left_out.message
     assert f"{folder}/annexed.jpg" in found.left_out.message
 
 

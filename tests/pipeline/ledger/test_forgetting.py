@@ -166,7 +166,7 @@ def test_rows_that_nobody_forgot_are_missed(store: Store) -> None:
     for info in list(store.list("forgotten/")):
         Path(store.uri, info.key).unlink()
     assert verify_run(store, run.run_id).problems == [
-        "rows of 1 photos were removed that nobody forgot"
+        "rows of 1 photo were removed that nobody forgot"
     ]
 
 

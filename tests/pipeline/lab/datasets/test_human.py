@@ -29,7 +29,7 @@ def test_flms_text(tmp_path: Path) -> None:
     dataset = load_dataset("flms", tmp_path)
     (example,) = dataset.examples
     assert example.human_px.tolist() == [[1, 2, 50, 30], [3, 4, 51, 31]]
-    assert dataset.notes == ["1 photos without annotations were left out"]
+    assert dataset.notes == ["1 photo without annotations left out"]
 
 
 def save_mat(

@@ -60,7 +60,7 @@ def test_gaic_leaves_out_what_nobody_judged_and_says_so(gaic: Path) -> None:
     write(gaic / "annotations/12.txt", "0 0 40 60 -2\n")
     dataset = load_dataset("gaicv1", gaic)
     assert [example.id for example in dataset.examples] == ["7"]
-    assert dataset.notes == ["1 photos without any annotated crop were left out"]
+    assert dataset.notes == ["1 photo without any annotated crop left out"]
 
 
 def test_gaic_errors_name_the_place(gaic: Path) -> None:
@@ -76,7 +76,7 @@ def test_gaic_errors_name_the_place(gaic: Path) -> None:
     with pytest.raises(UsageError, match="has no area; is the order another"):
         load_dataset("gaicv1", gaic)
     (gaic / "annotations/7.txt").unlink()
-    with pytest.raises(UsageError, match=r"1 photos of .* have no file .*: 7\.jpg"):
+    with pytest.raises(UsageError, match=r"no file in .* for 1 photo of .*: 7\.jpg"):
         load_dataset("gaicv1", gaic)
     with pytest.raises(UsageError, match=r"has no folder images; it holds: 12\.txt"):
         load_dataset("gaicv1", gaic / "annotations")
@@ -97,7 +97,7 @@ def test_cpc(tmp_path: Path, encodings: int) -> None:
     assert example.mos.tolist() == [0.5, 1, 2.5]
     assert example.scored_px[1].tolist() == [10, 0, 60, 40]
     assert example.human_px.tolist() == [[5, 5, 55, 35]]
-    assert dataset.notes == ["1 photos without annotations were left out"]
+    assert dataset.notes == ["1 photo without annotations left out"]
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,10 @@ def test_a_line_of_the_terminal_names_measure_and_shape(report: dict[str, Any]) 
     assert not any(name.startswith("1:1") for name in values)
     log_measures(made, Log(stream=said))
     assert "\ngaze kept 1:1 " in said.getvalue()
+    (method,) = made["verdicts"]
+    made["verdicts"] = {method: {"iou": "better"}}
+    log_measures(made, Log(stream=said))
+    assert "centre crop 0.500 (this run is better)\n" in said.getvalue()
 
 
 def test_best_and_worst_are_different_photos(report: dict[str, Any]) -> None:
@@ -145,7 +149,7 @@ def test_best_and_worst_are_different_photos(report: dict[str, Any]) -> None:
 def test_a_report_without_any_judged_photo(report: dict[str, Any]) -> None:
     rows = report["rows"][-1:]
     page = render_report({**report, **summarise(rows, 10, 0), "rows": rows})
-    assert "0 of 1 photos judged" in page
+    assert "0 of 1 photo judged" in page
     assert "Best photos" not in page
 
 

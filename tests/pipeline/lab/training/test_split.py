@@ -65,7 +65,7 @@ def test_photos_that_a_split_leaves_out_are_told(
     (tmp_path / "annotations/train001.txt").write_text("0 0 60 80 -2\n")  # nobody judged it
     split = read_split(tmp_path, "gaicv1", None, TrainSettings(), log=Log())
     assert len(split.train) + len(split.validation) == 3
-    assert "train: 1 photos without any annotated crop were left out" in capsys.readouterr().out
+    assert "train: 1 photo without any annotated crop left out" in capsys.readouterr().out
 
 
 def test_a_hash_is_of_names_order_scores_and_boxes() -> None:
