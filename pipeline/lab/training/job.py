@@ -1,5 +1,7 @@
 """Train on a folder of scored photos: read its splits, train here or on Ray, log every epoch."""
 
+from pathlib import Path
+
 from pipeline.detectors import make_detector
 from pipeline.device import choose_device
 from pipeline.lab.atomic_files import make_folder
@@ -30,7 +32,8 @@ def train_folder(job: TrainJob, log: Log, stop: Stop | None = None) -> None:
     if job.workers:
         from pipeline.lab.training.ray_train import SharedRun, train_with_ray  # slow: loads Ray
 
-        run = SharedRun(split, job.settings, job.output, job.detector, job.start)
+        here = Path.cwd()
+        run = SharedRun(split, job.settings, job.output, job.detector, job.start, here)
         train_with_ray(run, job.workers, job.gpu)
         return
     device = choose_device()

@@ -1,5 +1,7 @@
 """Training in several processes with Ray Train; each takes its share of every step's photos."""
 
+import contextlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,17 +22,22 @@ from pipeline.lab.training.settings import TrainSettings
 from pipeline.lab.training.split import Split
 from pipeline.lab.training.watch import Ticker, Watch
 from pipeline.report.progress import Log
+from pipeline.words import counted
 
 
 @dataclass(frozen=True)
 class SharedRun:
-    """Everything that a process needs. All processes must be able to use `folder`."""
+    """Everything that a process needs. All processes must be able to use `folder`.
+
+    working_folder: what relative paths refer to. Ray Train gives its processes a folder of its own.
+    """
 
     split: Split
     settings: TrainSettings
     folder: Path
     detector: str | None
     start: str | None
+    working_folder: Path
 
 
 def train_with_ray(run: SharedRun, workers: int, use_gpu: bool) -> None:
@@ -60,11 +67,11 @@ def check_room(resources: Mapping[str, float], workers: int, use_gpu: bool, may_
 
     resources: as Ray reports them. Raises SettingError where the cluster cannot grow either.
     """
-    unit, name = ("GPU", "GPUs") if use_gpu else ("CPU", "cores")
+    unit, name = ("GPU", "GPU") if use_gpu else ("CPU", "core")
     has = resources.get(unit, 0.0)
     if has >= workers:
         return
-    needs = f"needs {workers} {name}, one for each process; Ray has {has:g}"
+    needs = f"needs {counted(workers, name)}, one for each process; Ray has {has:g}"
     if not may_grow:
         raise SettingError("workers", f"{needs}, so training would never start")
     Log().say("waiting", f"--workers {needs}: it starts once nodes with the rest join")
@@ -72,6 +79,8 @@ def check_room(resources: Mapping[str, float], workers: int, use_gpu: bool, may_
 
 def _one_process(config: dict[str, Any]) -> None:
     run: SharedRun = config["run"]
+    with contextlib.suppress(FileNotFoundError):  # on another machine; absolute paths still work
+        os.chdir(run.working_folder)
     context = ray.train.get_context()
     rank = context.get_world_rank()
     device = ray.train.torch.get_device()

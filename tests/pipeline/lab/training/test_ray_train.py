@@ -19,10 +19,14 @@ from tests.pipeline.lab.training.scored_photos import write_data_set
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_two_processes_leave_one_set_of_weights(tmp_path: Path) -> None:
+def test_two_processes_leave_one_set_of_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Relative paths are those of the command: Ray Train's processes start in another folder."""
+    monkeypatch.chdir(tmp_path)
     ray = pytest.importorskip("ray")
     write_data_set(tmp_path / "data", train=6, test=0)
-    arguments = ["--data", str(tmp_path / "data"), "--output", str(tmp_path / "out")]
+    arguments = ["--data", "data", "--output", "out"]
     few = ["--network", "gaic", "--epochs", "2", "--crops-per-photo", "8", "--detector", "boxes"]
     try:
         assert main([*arguments, *few, "--workers", "2"]) == 0
@@ -84,7 +88,7 @@ def test_a_stop_while_ray_starts_has_the_exit_code_of_sigterm(
     ("resources", "workers", "use_gpu", "missing"),
     [
         ({"CPU": 2.0}, 3, False, "needs 3 cores, one for each process; Ray has 2"),
-        ({"CPU": 8.0}, 1, True, "needs 1 GPUs, one for each process; Ray has 0"),
+        ({"CPU": 8.0}, 1, True, "needs 1 GPU, one for each process; Ray has 0"),
         ({"CPU": 8.0, "GPU": 1.0}, 2, True, "needs 2 GPUs, one for each process; Ray has 1"),
         ({"CPU": 2.0}, 2, False, None),
         ({"CPU": 1.0, "GPU": 2.0}, 2, True, None),
