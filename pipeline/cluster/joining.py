@@ -65,7 +65,7 @@ def join_or_start(shows_workers: bool = False) -> bool:
             handle(signal.SIGTERM, None)
         raise Drained from error
     except Exception as error:  # a process boundary: Ray may raise anything
-        raise LedgerError(f"Ray does not start: {_first_line(error)}") from error
+        raise LedgerError(f"Ray does not start: {_first_line(error)}{_advice(error)}") from error
     finally:
         for number, handler in handlers.items():  # Ray's handlers would exit with a traceback
             signal.signal(number, handler)
@@ -138,6 +138,21 @@ def _check_listening(address: str) -> None:
     host, _, port = address.removeprefix("ray://").rstrip("/").rpartition(":")
     if host and port.isdecimal() and "/" not in host:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_TIMEOUT_S).close()
+
+
+def _advice(error: BaseException | None) -> str:
+    """Return what to do about a cluster that asks for a token which this process does not send.
+
+    Ray's own message ends with the address; only the error behind it names the token.
+    """
+    while error is not None:
+        if "InvalidAuthToken" in str(error):
+            return (
+                ", which asks for a token: set RAY_AUTH_MODE=token here too, and RAY_AUTH_TOKEN or "
+                "RAY_AUTH_TOKEN_PATH if ~/.ray/auth_token does not hold the cluster's token"
+            )
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def _first_line(error: Exception) -> str:

@@ -146,6 +146,21 @@ def test_a_cluster_that_is_not_there_is_said_in_one_line(monkeypatch: pytest.Mon
         start_ray(RunningSettings(), 1)
 
 
+def test_a_cluster_that_asks_for_a_token_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray names the token only in the error behind its own."""
+
+    def refused(**_: object) -> NoReturn:
+        try:
+            raise RuntimeError("Failed to connect to GCS: RPC error: InvalidAuthToken: missing")
+        except RuntimeError as error:
+            raise ConnectionError("Failed to connect at 10.0.0.1:6379") from error
+
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("ray.init", refused)
+    with pytest.raises(LedgerError, match="6379, which asks for a token: set RAY_AUTH_MODE=token"):
+        start_ray(RunningSettings(), 1)
+
+
 FULL = "OSError: [Errno 28] No space left on device"
 WRAPPED = f"""ray::MapBatches(cut_encode_commit)() (pid=7, ip=127.0.0.2)
     file.write(data)
