@@ -35,6 +35,7 @@ from pipeline.settings import RunningSettings, Settings
 from pipeline.stages.task import TaskSummary
 from pipeline.stages.worker import Job, sandbox_problem
 from pipeline.stop import Drained, Stop
+from pipeline.words import counted
 
 PHOTOS_PER_ACTOR = 40  # an actor takes as long to start as to score this many
 _CLUSTER_PACKAGES = ("ray", "prometheus_client")
@@ -118,7 +119,8 @@ def work_and_commit(job: Job, ledger: Ledger, log: Log, stop: Stop) -> Ending:
         for record in ledger.records():  # of an earlier session
             totals.task_done(record.task, record.metrics)
         before = totals.as_dict()
-        message = f"{before['tasks_done']:,} of {ledger.task_count:,} tasks are done already"
+        tasks = counted(ledger.task_count, "task is", "tasks are")
+        message = f"{before['tasks_done']:,} of {tasks} done already"
         log.say("begin", message, run_id=job.run_id, images=ledger.rows, pending=len(pending))
         if pending:
             workers = start(settings, len(pending), ledger.rows, job.decisions_of is None)
@@ -131,7 +133,7 @@ def work_and_commit(job: Job, ledger: Ledger, log: Log, stop: Stop) -> Ending:
             progress = Progress(log, ledger.rows - before["images_done"], len(pending))
             with log_stalls(log, progress, workers.free):
                 for done in skip_recorded_elsewhere(
-                    workers.work(pending, job, stop), pending, ledger
+                    workers.work(pending, job, stop), pending, ledger, log
                 ):
                     totals.task_done(done.task, done.metrics)
                     if done.spans:
