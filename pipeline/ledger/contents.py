@@ -115,8 +115,8 @@ class RunContents:
         """Raise LedgerError if tasks are open, rows out are not rows in, or a file is gone."""
         if self.tasks != plan.tasks:
             missing = plan.tasks - self.tasks
-            tasks = counted(plan.tasks, "task is", "tasks are")
-            raise LedgerError(f"{missing} of {tasks} not done; run it again")
+            tasks = counted(plan.tasks, "task is not done", "tasks are not done")
+            raise LedgerError(f"{missing} of {tasks}; run it again")
         rows = self.tables["images"].rows if "images" in self.tables else 0
         if rows != plan.rows or self.photos != plan.rows:
             photos, out = counted(plan.rows, "photo"), counted(rows, "row")
