@@ -14,7 +14,7 @@ from ray.train import RunConfig, ScalingConfig
 
 from pipeline.cluster.joining import join_or_start
 from pipeline.detectors import make_detector
-from pipeline.errors import SettingError
+from pipeline.errors import LedgerError, SettingError
 from pipeline.lab.training.fit import fit
 from pipeline.lab.training.history import Epoch
 from pipeline.lab.training.loop import Workers
@@ -45,8 +45,8 @@ def train_with_ray(run: SharedRun, workers: int, use_gpu: bool) -> None:
 
     Results are those of `fit` in one process with photos_per_step × workers photos a step. A second
     call resumes from the checkpoint in the folder. Raises SettingError where this machine
-    is too small, LedgerError where Ray does not start, Drained where a signal interrupts the start,
-    and Ray's error for a process that failed.
+    is too small, LedgerError where Ray does not start or a process fails, and Drained where a
+    signal interrupts the start.
     """
     may_grow = ray.is_initialized() or join_or_start(shows_workers=True)
     check_room(ray.cluster_resources(), workers, use_gpu, may_grow)
@@ -60,6 +60,18 @@ def train_with_ray(run: SharedRun, workers: int, use_gpu: bool) -> None:
         trainer.fit()
     except SystemExit as error:  # raised by Ray Train's own handler of Ctrl-C
         raise KeyboardInterrupt from error
+    except ray.train.TrainingFailedError as error:
+        saved = run.folder / "last.pt"
+        begin = "goes on with the last whole epoch" if saved.exists() else "starts again"
+        why = f"a process of the training ended: {_cause(error)}"
+        raise LedgerError(f"{why}; the same command {begin}") from error
+
+
+def _cause(error: ray.train.TrainingFailedError) -> str:
+    """Return the last line about the first process that failed, which follows its traceback."""
+    failures = getattr(error, "worker_failures", {}) or {0: error}
+    lines = str(failures[min(failures)]).strip().splitlines() or [type(error).__name__]
+    return lines[-1].strip()[:300]
 
 
 def check_room(resources: Mapping[str, float], workers: int, use_gpu: bool, may_grow: bool) -> None:

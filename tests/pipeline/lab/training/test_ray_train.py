@@ -120,3 +120,35 @@ def test_a_gpu_for_each_of_no_processes_is_refused(
 ) -> None:
     assert main(["--data", str(tmp_path), "--output", str(tmp_path / "out"), "--gpu"]) == 2
     assert "--gpu is for the processes of --workers" in capsys.readouterr().err
+
+
+def test_a_process_that_fails_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of Ray's report, which holds a traceback, the line with the error; and what to do."""
+    train = pytest.importorskip("ray.train")
+    lost = RuntimeError("Traceback (most recent call last):\n  File …\nOSError: node lost\n")
+
+    class Failing:
+        saves = False
+
+        def __init__(self, *_: object, **__: object) -> None: ...
+
+        def fit(self) -> None:
+            if self.saves:
+                saved.touch()
+            raise train.WorkerGroupError("Training failed due to worker errors:", {1: lost})
+
+    monkeypatch.setattr("ray.is_initialized", lambda: True)
+    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 2.0})
+    monkeypatch.setattr("ray.train.torch.TorchTrainer", Failing)
+    write_data_set(tmp_path / "data", train=2, test=0)
+    folders = ["--data", str(tmp_path / "data"), "--output", str(tmp_path / "out")]
+    few = ["--network", "gaic", "--detector", "boxes", "--workers", "2"]
+    saved = tmp_path / "out" / "last.pt"
+    for saves, begin in ((False, "starts again"), (True, "goes on with the last whole epoch")):
+        monkeypatch.setattr(Failing, "saves", saves)
+        assert main([*folders, *few]) == 1
+        told = f"a process of the training ended: OSError: node lost; the same command {begin}"
+        said = capsys.readouterr()
+        assert told in said.out + said.err
