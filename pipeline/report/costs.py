@@ -66,8 +66,10 @@ def cost_table(costs: Mapping[str, Cost | Mapping[str, Any]]) -> list[str]:
         return []
     starts = sum(line.cost.starts for line in lines)
     head = ("CPU s", "", "GPU s", "waited s", "requests", "MB read", "MB written")
+    wide = max(12, 1 + max(len(line.word) for line in lines))
     out = [
-        f"cost     {'':<5}" + "".join(f"{name:>{w}}" for name, w in zip(head, WIDTHS, strict=True))
+        f"{'cost':<{wide + 2}}"
+        + "".join(f"{name:>{w}}" for name, w in zip(head, WIDTHS, strict=True))
     ]
     for line in lines:
         cost = line.cost
@@ -81,7 +83,7 @@ def cost_table(costs: Mapping[str, Cost | Mapping[str, Any]]) -> list[str]:
             f"{cost.written_bytes / MEGABYTE:,.1f}",
         )
         row = "".join(f"{cell:>{w}}" for cell, w in zip(cells, WIDTHS, strict=True))
-        out.append(f"  {line.word:<12}{row}")
+        out.append(f"  {line.word:<{wide}}{row}")
     return [*out, f"  {counted(starts, 'worker process', 'worker processes')} started"]
 
 

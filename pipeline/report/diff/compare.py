@@ -94,7 +94,7 @@ def _photos(old: Run, new: Run) -> pd.DataFrame:
     names = np.array([name for _, name in SIZES] + ["unknown"], object)
     places = np.where(megapixels.notna(), np.searchsorted(bounds, megapixels), len(SIZES))
     photos["size"] = names[places]
-    photos["prefix"] = photos["uri"].str.rpartition("/")[0]
+    photos["prefix"] = photos["uri"].map(lambda uri: uri.rpartition("/")[0])  # also of no rows
     photos["kind"] = photos["kind"].fillna("unknown")
     photos["format"] = photos["format"].fillna("unknown")
     return photos

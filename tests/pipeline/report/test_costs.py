@@ -1,5 +1,7 @@
 """What a run cost and what limited it, with hand-calculated figures."""
 
+import re
+
 import pytest
 
 from pipeline.ledger.figures import Cost, Figures
@@ -98,6 +100,14 @@ def test_a_session_times_itself_and_counts_its_own_tasks() -> None:
         "gpus": 0,
         "limits": "limited by scoring: 2 cores busy 83 % of the time, 60 % of it scoring",
     }
+
+
+def test_a_long_name_moves_no_column() -> None:
+    """`reading decisions`, of `render`, has 17 letters; each first number ends below its head."""
+    head, *rows, _ = cost_table({"recall": Cost(cpu_s=1.0), "encode": Cost(cpu_s=23.0)})
+    firsts = [re.search(r"\d+\.\d", row) for row in rows]
+    ends = {found.end() for found in firsts if found}
+    assert ends == {head.index("CPU s") + len("CPU s")}
 
 
 def test_tasks_that_measured_nothing_limit_nothing() -> None:

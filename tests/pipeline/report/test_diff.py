@@ -245,6 +245,15 @@ def test_runs_without_crops_are_compared(tmp_path: Path, capsys: Any) -> None:
     assert (tmp_path / "pages" / "index.html").exists()
 
 
+def test_runs_whose_photos_are_all_forgotten_are_compared(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    runs = [commit_rows(out, [photo("u/a.jpg", b)], [crop("u/a.jpg", 0)]) for b in ("one", "two")]
+    ids = [run.manifest["run_id"] for run in runs]
+    assert main(["forget", str(out), "u/a.jpg"]) == 0
+    assert main(["diff", str(out), *ids, "--html", str(tmp_path / "pages")]) == 0
+    assert join_runs(*(open_run(str(out), one) for one in ids)).photos.empty
+
+
 def test_a_run_of_an_old_release_is_compared(tmp_path: Path) -> None:
     """Its files lack columns that crops have today, which are null then."""
     run = open_run(str(shutil.copytree(GOLDEN, tmp_path / "made") / "out"))
