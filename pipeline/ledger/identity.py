@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,13 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec import Struct, structs
 
+from pipeline.crop_names import columns_named
 from pipeline.schema import INPUT_BOXES, INPUT_OVERRIDE, INPUTS
 from pipeline.storage.spool import pieces
 
 HASH_ROWS = 50_000  # rows turned into text at a time while the input list is hashed
 # Identities of the detector `boxes`: without and with a folder of box files.
 BOXES_OF_LIST, BOX_FILES = "column", "files:"
-_NAMED_COLUMN = re.compile(r"\{column:([^{}]+)\}")  # a column of the list in a template of names
 
 
 class Identity(Struct, frozen=True, kw_only=True):
@@ -50,7 +49,7 @@ class Identity(Struct, frozen=True, kw_only=True):
         ETags, and people's decisions in the column `override`, come on top of these.
         """
         boxes = [INPUT_BOXES.name] if self.takes_boxes else []
-        named = set(_NAMED_COLUMN.findall(str(self.settings.get("crop_files", ""))))
+        named = set(columns_named(str(self.settings.get("crop_files", ""))))
         others = {INPUT_BOXES.name, INPUT_OVERRIDE.name, *INPUTS.names}
         return (*boxes, *sorted(named - others))
 

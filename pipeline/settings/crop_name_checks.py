@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from pipeline.crop_names import CropNames, escaped, ratio_in_name
 from pipeline.errors import SettingError
-from pipeline.settings.crop_names import CropNames, escaped, ratio_in_name
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from pipeline.crop_names import CropNames, parse_crop_names
 from pipeline.errors import SettingError, UsageError
 from pipeline.options import check, option
 from pipeline.photo.encoding.automatic import AUTO, OPAQUE, OTHER
 from pipeline.photo.encoding.jpegli import check_jpegli
-from pipeline.settings.crop_names import CropNames, parse_crop_names
 from pipeline.settings.guards import (
     DEFAULT_FALLBACK,
     DEFAULT_PROFILE,

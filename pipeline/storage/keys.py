@@ -5,7 +5,7 @@ import re
 # Keys of the product's own making: run ids, hashes, numbers, never untrusted text.
 SAFE_KEY = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._=-]*(/[A-Za-z0-9_][A-Za-z0-9._=-]*)*")
 # Names of crops: from a template, with values of photos' addresses and lists that
-# `settings.crop_names` has made harmless. Letters and digits of any script.
+# `crop_names` has made harmless. Letters and digits of any script.
 NAMED_KEY = re.compile(
     r"(?:crops|public)/[A-Za-z0-9._=-]+(?:/(?![._])[^/\\\x00-\x20\ud800-\udfff]+)+"
 )

@@ -50,9 +50,10 @@ ROOMS = {
         ),
         Room(
             "settings",
-            ["pipeline/settings/*.py", "pipeline/shapes.py", "pipeline/boxes.py",
-             "pipeline/gate.py", "pipeline/options.py", "pipeline/command_line.py",
-             "pipeline/shown_options.py", "pipeline/standard_output.py"],
+            ["pipeline/settings/*.py", "pipeline/crop_names.py", "pipeline/shapes.py",
+             "pipeline/boxes.py", "pipeline/gate.py", "pipeline/options.py",
+             "pipeline/command_line.py", "pipeline/shown_options.py",
+             "pipeline/standard_output.py"],
             [f"tests/pipeline/test_{name}.py"
              for name in ("settings", "setting_defaults", "setting_texts", "chosen_format",
                           "shapes", "boxes", "gate", "command_line", "standard_output", "job")]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from pipeline.crop_names import parse_crop_names
 from pipeline.errors import SettingError, UsageError
 from pipeline.job import PlannedRun, encoding, plan
 from pipeline.ledger.channels.channel import channel_name
@@ -17,7 +18,6 @@ from pipeline.report.gallery.overview import run_facts
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
 from pipeline.settings.crop_name_checks import check_photos
-from pipeline.settings.crop_names import parse_crop_names
 from tests.support.tasks import done
 
 NAMES = "{stem}/{ratio}.{format}"

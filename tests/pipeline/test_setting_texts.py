@@ -4,16 +4,16 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import SettingError
-from pipeline.settings import Settings
-from pipeline.settings.crop_name_checks import check_distinct, check_photos
-from pipeline.settings.crop_names import (
+from pipeline.crop_names import (
     LONGEST_NAME,
     LONGEST_PART,
     escaped,
     object_key,
     parse_crop_names,
 )
+from pipeline.errors import SettingError
+from pipeline.settings import Settings
+from pipeline.settings.crop_name_checks import check_distinct, check_photos
 from pipeline.settings.guards import PROFILES, Guards, parse_fallback, parse_guards
 from pipeline.settings.safe_areas import (
     WHOLE,

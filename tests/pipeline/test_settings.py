@@ -7,6 +7,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
+from pipeline.crop_names import parse_crop_names
 from pipeline.errors import SettingError, UsageError
 from pipeline.inputs.http import HttpPolicy
 from pipeline.ledger.channels.channel import channel_name
@@ -14,7 +15,6 @@ from pipeline.photo.encoding.thumbnail import ENCODED
 from pipeline.photo.limits import DecodeLimits
 from pipeline.settings import CroppingSettings, DecodingSettings, Settings, ThumbnailSettings
 from pipeline.settings.crop_name_checks import check_distinct
-from pipeline.settings.crop_names import parse_crop_names
 from s2cnet import PRESETS
 from tests.support.old_settings import BEFORE, OLD_DEFAULTS, PARTS
 

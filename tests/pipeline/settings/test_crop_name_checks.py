@@ -8,13 +8,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from pipeline.crop_names import parse_crop_names
 from pipeline.errors import SettingError
 from pipeline.inputs.listing import image_id
 from pipeline.job.planning import check_crop_names
 from pipeline.schema import INPUTS
 from pipeline.settings import Settings, crop_name_checks
 from pipeline.settings.crop_name_checks import check_photos
-from pipeline.settings.crop_names import parse_crop_names
 
 
 @dataclass(frozen=True)

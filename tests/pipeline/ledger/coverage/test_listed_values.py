@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from msgspec.structs import replace
 
+from pipeline.crop_names import parse_crop_names
 from pipeline.cropping.build import source_identity
 from pipeline.ledger import catalogue
 from pipeline.ledger.channels import live
@@ -24,7 +25,6 @@ from pipeline.ledger.plan import cut_tasks
 from pipeline.ledger.records import Manifest, to_bytes
 from pipeline.ledger.tables import decode_table, parquet_bytes
 from pipeline.schema import INPUT_BOXES
-from pipeline.settings.crop_names import parse_crop_names
 from pipeline.storage.store import Store
 from tests.support.small_pieces import in_small_pieces
 from tests.support.tasks import SPEC, make_inputs, run_all

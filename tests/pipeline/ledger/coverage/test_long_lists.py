@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from pipeline.crop_names import parse_crop_names
 from pipeline.errors import SettingError
 from pipeline.inputs.listing import image_id, list_all
 from pipeline.inputs.override_rows import OverrideRow
@@ -29,7 +30,6 @@ from pipeline.report.progress import Log
 from pipeline.schema import INPUTS
 from pipeline.settings import Settings
 from pipeline.settings.crop_name_checks import check_photos
-from pipeline.settings.crop_names import parse_crop_names
 from pipeline.storage import spool
 from pipeline.storage.spool import Spool
 from pipeline.storage.store import Store, open_store

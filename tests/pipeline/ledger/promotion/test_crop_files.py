@@ -12,6 +12,7 @@ from PIL import Image
 
 from pipeline import open_run
 from pipeline.cli.runs import main
+from pipeline.crop_names import escaped, object_key, parse_crop_names
 from pipeline.errors import LedgerError, SettingError
 from pipeline.job import commit, plan
 from pipeline.ledger.audit import verify_run
@@ -24,7 +25,6 @@ from pipeline.ledger.records import Manifest
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
 from pipeline.settings.crop_name_checks import check_photos
-from pipeline.settings.crop_names import escaped, object_key, parse_crop_names
 from pipeline.stages.commit import cut_encode_commit
 from pipeline.stages.crop import DetectScore
 from pipeline.stages.read import read_decode

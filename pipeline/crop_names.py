@@ -41,9 +41,7 @@ class CropNames:
 
     @property
     def columns(self) -> list[str]:
-        return sorted(
-            field.removeprefix(COLUMN) for field in self.fields if field.startswith(COLUMN)
-        )
+        return columns_named(self.text)
 
     def name(
         self,
@@ -105,6 +103,15 @@ def parse_crop_names(text: str) -> CropNames:
             problem = "names lie below the output: leave out the first slash"
         raise SettingError("crop_files", f"{text!r}: {problem}: {_EXAMPLE}")
     return names
+
+
+def columns_named(text: str) -> list[str]:
+    """Return the columns of the input list that a template names, sorted.
+
+    The template is not checked, so one that an earlier release accepted is read too.
+    """
+    fields = {field for field, _, _ in _PIECE.findall(text)}
+    return sorted(f.removeprefix(COLUMN) for f in fields if f.startswith(COLUMN) and f != COLUMN)
 
 
 def object_key(uri: str) -> str:
