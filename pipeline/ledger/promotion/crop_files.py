@@ -1,14 +1,16 @@
 """Publish crops as objects under names that a front end can build.
 
 crops/<run_id>/<name>       written by a run, never overwritten; its table `crop_files` is the index
-public/<channel>/<name>     the same name for whichever run is live, overwritten by `publish_files`
+public/<channel>/<name>     the same name for whichever run is live, overwritten by `publish_files`;
+                            objects there that have no run's name are other people's, and stay
 published/<channel>.parquet what is there; see `published_index`
 
 A run may never go live, or be taken back, so it writes to a place that no front end reads. After a
 channel's live runs have changed, publishing copies what differs and removes what is not live now.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pipeline.errors import LedgerError
@@ -62,6 +64,23 @@ def live_files(store: Store, stored: Standing, channel: str) -> dict[str, LiveFi
     return found
 
 
+def own_names(store: Store, stored: Standing, names: Iterable[str]) -> set[str]:
+    """Return which of the names crops of any committed run have, live or not.
+
+    An object in `public/` whose name no run has was not published by this product. A run whose
+    table cannot be read has no names here, so that what may be another's is not removed.
+    """
+    asked, found = set(names), set[str]()
+    for manifest in reversed(stored.runs.committed):  # the latest are the most likely
+        if asked == found:
+            break
+        if "crop_files" in manifest.tables:
+            with suppress(LedgerError):
+                for rows in Run(store, [[manifest]]).batches("crop_files", ["name"]):
+                    found |= asked.intersection(rows["name"].to_pylist())
+    return found
+
+
 def old_files(store: Store, stored: Standing) -> Iterator[tuple[str, str, ObjectInfo]]:
     """Yield objects that no live run needs: (why, run id or "", object).
 
@@ -77,10 +96,13 @@ def old_files(store: Store, stored: Standing) -> Iterator[tuple[str, str, Object
         shown = {public_prefix(channel) + row["name"] for row in rows}
         names = readable_published(store, channel) if index_key(channel) in indexes else ()
         without_object = {public_prefix(channel) + name for name in names} - shown
-        for info in published_objects(store, channel):
-            if info.key not in shown:
-                without_object.discard(info.key)
-                yield PUBLISHED_FILE, "", info
+        prefix = public_prefix(channel)
+        old = {o.key: o for o in published_objects(store, channel) if o.key not in shown}
+        unknown = (key.removeprefix(prefix) for key in old.keys() - without_object)
+        own = {prefix + name for name in own_names(store, stored, unknown)}
+        for key in old.keys() & (without_object | own):
+            without_object.discard(key)
+            yield PUBLISHED_FILE, "", old[key]
         for key in sorted(without_object):
             yield PUBLISHED_FILE, "", ObjectInfo(key, 0, "", 0.0)
     for manifest in stored.runs.committed:

@@ -5,6 +5,9 @@ object once, so neither the index nor the objects can be updated by compare-and-
 that another one has overtaken may still write both, and may be killed before it notices. So each
 publisher trusts an entry of the index only if the listed object has the ETag of the entry. It also
 checks afterwards whether what is live has changed: of two, the one with the older version repeats.
+
+For the same reason the index may lack names that such a publisher wrote. They are recognised by the
+tables of the runs (`own_names`). Other objects in `public/<channel>/` are not removed.
 """
 
 import hashlib
@@ -20,7 +23,7 @@ from pipeline.ledger.channels.channel import versions_of
 from pipeline.ledger.channels.live import PUBLISH_ROUNDS, Standing, standing
 from pipeline.ledger.forgetting import forgotten_number
 from pipeline.ledger.layout import manifest_key
-from pipeline.ledger.promotion.crop_files import LiveFile, live_files, run_prefix
+from pipeline.ledger.promotion.crop_files import LiveFile, live_files, own_names, run_prefix
 from pipeline.ledger.promotion.published_index import (
     PublishedName,
     public_prefix,
@@ -52,7 +55,7 @@ class Deviation:
     """How the published names of a channel differ from what is live in it.
 
     changed: names that do not show their live crop, or may not, as somebody else wrote them
-    gone:    names that are not live
+    gone:    names of objects that a publication wrote and that are not live
     live:    the live crops, by name
     index:   what was published, by name
     """
@@ -63,8 +66,12 @@ class Deviation:
     index: Mapping[str, PublishedName]
 
 
-def deviation(store: Store, stored: Standing, channel: str) -> Deviation:
+def deviation(
+    store: Store, stored: Standing, channel: str, written: Iterable[str] = ()
+) -> Deviation:
     """Compare published names with what is live, by the index and one listing of the objects.
+
+    written: names that the caller has published, whatever the index says
 
     Raises LedgerError if two live photos have one name, and RecordError if the index or a live run
     is damaged: it is unknown then which names are live.
@@ -78,9 +85,12 @@ def deviation(store: Store, stored: Standing, channel: str) -> Deviation:
     prefix = public_prefix(channel)
     listed = {o.key.removeprefix(prefix): o.etag for o in published_objects(store, channel)}
     shown = {name: one.sha256 for name, one in index.items() if one.etag == listed.get(name)}
+    old = listed.keys() - live.keys()
+    own = old.intersection(index, written)
+    own |= own_names(store, stored, old - own)
     return Deviation(
         changed=[name for name, file in live.items() if shown.get(name) != file.sha256],
-        gone=[name for name in listed if name not in live],
+        gone=sorted(own),
         live=live,
         index=index,
     )
@@ -99,10 +109,12 @@ def publish_files(store: Store, channel: str) -> PublishedFiles:
     in each of PUBLISH_ROUNDS attempts; RecordError as `deviation`, before anything is changed.
     """
     copied = removed = 0
+    names = set[str]()
     for _ in range(PUBLISH_ROUNDS):
         versions, stored = _versions(store, channel), standing(store)
-        found = deviation(store, stored, channel)
+        found = deviation(store, stored, channel, names)
         written = _copy(store, stored, channel, {name: found.live[name] for name in found.changed})
+        names |= written.keys()
         _delete(store, channel, found.gone)
         copied, removed = copied + len(written), removed + len(found.gone)
         missing = [found.live[name] for name in found.changed if name not in written]

@@ -221,12 +221,13 @@ def test_no_name_goes_because_a_live_run_is_damaged(store: Store) -> None:
 def test_the_command_checks_and_mends_published_objects(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By hand: of three names one is deleted and one overwritten; one more is nobody's."""
+    """By hand: of three names one is deleted, one overwritten, and an old one put back."""
 
     def told(*more: str) -> tuple[int, dict[str, object]]:
         code = main(["publish-files", store.uri, "--json", *more])
         return code, json.loads(capsys.readouterr().out)
 
+    run(store, make_inputs(1, start=7), "old")  # never live
     go_live(store, run(store, make_inputs(3), "A"))
     publish_files(store, "web")
     as_live = shown(store)
@@ -234,14 +235,14 @@ def test_the_command_checks_and_mends_published_objects(
     assert told("--check") == (0, mended)
     store.delete("public/web/000000.webp")
     store.write("public/web/000001.webp", b"another")
-    store.write("public/web/more.webp", b"nobody's")
+    store.write("public/web/000007.webp", b"old")
     before = shown(store)
     assert told("--check") == (1, {
         "channel": "web",
         "same": 1,
         "problems": [
             "2 names do not show their live crops, the first is public/web/000000.webp",
-            "1 name is not live, the first is public/web/more.webp",
+            "1 name is not live, the first is public/web/000007.webp",
         ],
         "to_do": f"`runs.py publish-files {store.uri} --channel web` publishes what is live",
     })  # fmt: skip
@@ -255,16 +256,36 @@ def test_files_that_others_keep_beside_published_ones_stay(tmp_path: Path) -> No
     store = open_store(str(tmp_path))
     go_live(store, run(store, make_inputs(2), "A"))
     publish_files(store, "web")
-    others = [
-        tmp_path / "public/web" / name
-        for name in (".DS_Store", "my note.txt", os.fsdecode(b"\xe9"))
-    ]
+    names = (".DS_Store", "my note.txt", "index.html", "site/logo.webp", os.fsdecode(b"\xe9"))
+    others = [tmp_path / "public/web" / name for name in names]
     for other in others:
+        other.parent.mkdir(exist_ok=True)
         other.touch()
     forget(store, make_inputs(1)["image_id"].to_pylist())
-    assert "published file" in collect(store)
+    assert collect(store).count("published file") == 1
     assert publish_files(store, "web") == PublishedFiles("web", copied=0, same=1, removed=0)
+    assert main(["publish-files", store.uri, "--check"]) == 0
     assert all(other.exists() for other in others)
+
+
+def test_a_name_that_only_a_table_knows_is_removed_and_a_strangers_stays(tmp_path: Path) -> None:
+    """As after a publisher that was killed between a copy and the index, and a rollback."""
+    store = open_store(str(tmp_path))
+    first, second = run(store, make_inputs(1), "A"), run(store, make_inputs(1, start=1), "B")
+    go_live(store, first)
+    publish_files(store, "web")
+    for name in ("000001.webp", "000002.webp"):  # of the second run, which is not live; of none
+        store.write(f"public/web/{name}", b"copied")
+    old = [one.info.key for one in look_for_garbage(store, 1e9).garbage]
+    assert old == ["public/web/000001.webp"]
+    broken = next(iter((tmp_path / f"_data/crop_files/run={second}").iterdir()))
+    data = broken.read_bytes()
+    for damage in (lambda: broken.write_bytes(b"no table"), broken.unlink):
+        damage()  # it is unknown now whose the object is, so it stays
+        assert publish_files(store, "web") == PublishedFiles("web", copied=0, same=1, removed=0)
+    broken.write_bytes(data)
+    assert publish_files(store, "web") == PublishedFiles("web", copied=0, same=1, removed=1)
+    assert sorted(shown(store)) == ["000000.webp", "000002.webp"]
 
 
 def test_an_index_of_an_earlier_release_is_not_trusted(store: Store) -> None:
