@@ -12,7 +12,7 @@ from pipeline.ledger.channels.channel import channel_name
 from pipeline.ledger.coverage.incremental import Todo
 from pipeline.ledger.coverage.unfinished import UnfinishedRun
 from pipeline.ledger.forgetting import forget, prune, take_back
-from pipeline.ledger.promotion.promotion import Outcome, Request, only_failed_again, promote_waiting
+from pipeline.ledger.promotion.promotion import Outcome, Request, promote_waiting
 from pipeline.ledger.promotion.published_index import index_key, public_prefix
 from pipeline.ledger.promotion.publishing import publish_files
 from pipeline.ledger.pruning import gone_photos, live_photos
@@ -179,7 +179,7 @@ def go_live(settings: Settings, store: Store, log: Log, committed: Manifest | No
     outcomes = promote_waiting(store, channel, request)
     for outcome in outcomes:
         _report(outcome, log)
-    if committed is not None and only_failed_again(committed):
+    if committed is not None and committed.only_failed_again:
         text = f"run {committed.run_id} is not made live: every photo failed again"
         log.say("failed_again", f"{text}, so nothing changes in what is live")
     if settings.thumbnails.crop_names is not None:

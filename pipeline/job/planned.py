@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pipeline.cropping.weights import Weights
 from pipeline.job.ending import earlier_verdict, ending_of
 from pipeline.ledger.channels.live import stored_runs
-from pipeline.ledger.coverage.incremental import REPEATS, Todo
+from pipeline.ledger.coverage.incremental import Todo
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plan import TaskCuts
 from pipeline.live_table import Ending, Removal, apply_removals, go_live
@@ -90,7 +90,7 @@ class PlannedRun:
         decisions_of = self.todo.spec.render_of
         job = Job(
             self.settings, self.weights, ledger.run_id,
-            decisions_of=decisions_of, repeats=self.todo.reasons.keys() <= REPEATS,
+            decisions_of=decisions_of, repeats=self.todo.repeats,
         )  # fmt: skip
         return job, ledger
 

@@ -161,6 +161,11 @@ class Manifest(Identity, frozen=True, kw_only=True):
     session: Mapping[str, Any] = {}
     document: Mapping[str, Any] = {}
 
+    @property
+    def only_failed_again(self) -> bool:
+        """Whether the run did only photos that had failed, and all of them failed again."""
+        return self.session.get("repeats") is True and not self.metrics.ok
+
 
 class Abandoned(Struct, frozen=True, kw_only=True):
     """_MANIFEST.json of a run that `runs.py gc` gave up."""

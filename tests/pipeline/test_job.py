@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipeline.errors import LedgerError, UsageError
+from pipeline.errors import LedgerError, NothingToDoError, UsageError
 from pipeline.job import commit, plan, task_photos
 from pipeline.job.planned import PlannedRun
 from pipeline.ledger.channels.channel import read_channel, read_channels
@@ -253,6 +253,42 @@ def test_circumstances_are_told_and_a_try_in_vain_is_no_bad_night(photos: Path, 
     newest = max(open_run(str(photos.parent / "out")).manifests, key=lambda m: m["committed_at"])
     retry = plan(settings(photos, retry=newest["run_id"], retry_kind="circumstances"), log)
     assert [Path(u).name for u in retry.todo.inputs["uri"].to_pylist()] == ["0.png"]
+
+
+@pytest.mark.parametrize("kind", ["transient", "circumstances", "permanent"])
+def test_a_retry_in_vain_changes_nothing_and_is_not_waited_for(
+    photos: Path, log: Log, kind: str
+) -> None:
+    again = {"retry_kind": kind, "task_images": 9}
+    assert carry_out(settings(photos, task_images=9), log, {0: kind}) == "done"
+    live = open_run(str(photos.parent / "out")).manifest["run_id"]
+    assert carry_out(settings(photos, retry=live, **again), log, {0: kind}) == "done"
+    assert "is not made live: every photo failed again" in told(log)
+    assert [m["run_id"] for m in open_run(str(photos.parent / "out")).manifests] == [live]
+    plan(settings(photos), log)
+    assert "is not live" not in told(log)
+    second = plan(settings(photos, retry=live, **again), log)
+    resumed = settings(photos, resume=second.begin()[0].run_id, task_images=9)
+    assert carry_out(resumed, log, {0: kind}) == "done"  # it was killed, and continued in vain
+    assert [m["run_id"] for m in open_run(str(photos.parent / "out")).manifests] == [live]
+    assert carry_out(settings(photos, retry=live, **again), log) == "done"
+    assert len(open_run(str(photos.parent / "out")).manifests) == 2
+
+
+def test_a_retry_leaves_out_what_a_later_night_has_repaired(photos: Path, log: Log) -> None:
+    """Else a retry that fails would hide the crops of that night."""
+    first = {0: "transient", 1: "transient"}
+    assert carry_out(settings(photos, task_images=9), log, first) == "done"
+    run_id = open_run(str(photos.parent / "out")).manifest["run_id"]
+    assert carry_out(settings(photos, task_images=9), log, {0: "transient"}) == "done"
+    retry = settings(photos, retry=run_id)
+    left = plan(retry, log).todo.inputs["uri"].to_pylist()
+    assert [Path(uri).name for uri in left] == ["0.png"]
+    assert carry_out(settings(photos), log) == "done"
+    with pytest.raises(NothingToDoError, match="no transient failures, since later live runs have"):
+        plan(retry, log)
+    rollback(open_store(retry.running.output), channel_for(retry))
+    assert len(plan(retry, log).todo.inputs) == 1
 
 
 def test_a_job_that_died_before_it_went_live_is_made_live_by_the_next(

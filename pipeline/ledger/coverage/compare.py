@@ -187,4 +187,4 @@ def _relation(stored: Standing, old: Manifest, new: Identity, channel: str) -> R
         return Relation(False, WITHDRAWN)
     if state == "candidate" and channel_of(old) != channel:
         return Relation(False, CHANNEL)
-    return Relation(True, COVERED, waits=state == "candidate")
+    return Relation(True, COVERED, waits=state == "candidate" and not old.only_failed_again)

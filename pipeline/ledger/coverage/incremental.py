@@ -72,7 +72,7 @@ REASONS = {
     DUE: "circumstances",  # failed by circumstances, and may work tonight
     FAILED: "failed",  # failed for a transient reason
 }
-REPEATS = frozenset({REASONS[DUE], REASONS[FAILED]})  # of photos that failed before
+REPEATS = (DUE, FAILED, POSTPONED)  # of photos that failed before, and may work now
 RESUMED = "resumed"  # of a run that --resume names
 FORCED = "forced"  # covered, and done again because --mode full asks for it
 
@@ -94,6 +94,7 @@ class Todo:
     given_up:  covered photos that failed for good under another version of the code
     unfinished: similar runs that were started but not committed, and are not resumed
     begun_tasks: tasks of the run if it was begun before, which keeps its plan; else 0
+    repeats:   whether every photo to do has failed before; always so in a retry
     ahead_s:   by how much the latest committed run is ahead of this machine's clock, seconds
     """
 
@@ -110,6 +111,7 @@ class Todo:
     given_up: int = 0
     unfinished: tuple[UnfinishedRun, ...] = ()
     begun_tasks: int = 0
+    repeats: bool = False
     ahead_s: float = 0.0
 
 
@@ -171,6 +173,7 @@ def uncovered(
         given_up=found.given_up(spec.code_version) if mode == "incremental" else 0,
         unfinished=similar_unfinished(store, spec, rows, runs.open_ids),
         begun_tasks=begun_tasks(store, spec.run_id) if spec.run_id in runs.open_ids else 0,
+        repeats=spec.parent is not None or bool(np.isin(codes, REPEATS).all()),
         ahead_s=max(0.0, latest_commit_s(runs.committed) - time.time()),
     )
 
@@ -183,9 +186,9 @@ def resumed(store: Store, spec: RunSpec, run_id: str) -> Todo:
     """
     started_run(store, run_id)
     old = Ledger.resume(store, run_id, spec).spec
-    rows = whole_list(store, old)
-    reasons = {RESUMED: rows.num_rows}
-    return Todo(rows, RunSpec.of(old), reasons, covered=0, begun_tasks=old.plan.tasks)
+    rows, spec = whole_list(store, old), RunSpec.of(old)
+    reasons, is_retry = {RESUMED: rows.num_rows}, spec.parent is not None
+    return Todo(rows, spec, reasons, 0, begun_tasks=old.plan.tasks, repeats=is_retry)
 
 
 def begun_tasks(store: Store, run_id: str) -> int:

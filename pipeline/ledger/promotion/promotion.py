@@ -91,7 +91,7 @@ def promote_waiting(store: Store, channel: str, request: Request) -> list[Outcom
     waiting = [
         m
         for m in known.waiting(channel)
-        if m.job.get("promote") == "auto" and not only_failed_again(m)
+        if m.job.get("promote") == "auto" and not m.only_failed_again
     ]
     _keep_earlier_runs(store, known)
     suspect = _suspect(known, channel)
@@ -108,11 +108,6 @@ def promote_waiting(store: Store, channel: str, request: Request) -> list[Outcom
                 Outcome(manifest.run_id, channel, "damaged", problem=f"it is damaged: {error}")
             )
     return outcomes
-
-
-def only_failed_again(manifest: Manifest) -> bool:
-    """Return whether a run did only photos that had failed, and all of them failed again."""
-    return manifest.session.get("repeats") is True and not manifest.metrics.ok
 
 
 def rollback(store: Store, channel: str, who: str = "", why: str = "") -> ChannelVersion:

@@ -40,7 +40,6 @@ from pipeline.ledger.promotion.promotion import (
     _alike,
     _placed,
     _promote,
-    only_failed_again,
     promote,
     promote_waiting,
 )
@@ -113,8 +112,8 @@ def test_a_run_that_only_failed_again_has_nothing_to_show(store: Store) -> None:
     for repeats, worked, nothing in ((True, 0, True), (True, 1, False), (False, 0, False)):
         session = {"repeats": repeats}
         figures = Figures(statuses={"ok": worked, "forbidden": 2})
-        assert only_failed_again(replace(run, session=session, metrics=figures)) is nothing
-    assert not only_failed_again(replace(run, session={}, metrics=Figures()))
+        assert replace(run, session=session, metrics=figures).only_failed_again is nothing
+    assert not replace(run, session={}, metrics=Figures()).only_failed_again
 
 
 def test_of_what_waits_only_jobs_of_their_own_go_live(store: Store) -> None:
