@@ -9,17 +9,22 @@ from tests.support.tasks import done, open_ledger
 
 
 def run_with_named_crops(
-    store: Store, inputs: pa.Table, mark: str, pictures: bool = True, task_images: int = 9
+    store: Store,
+    inputs: pa.Table,
+    mark: str,
+    pictures: bool = True,
+    task_images: int = 9,
+    ending: str = ".webp",
 ) -> str:
     """Commit a run of one task with an object for each crop: the photo's uri and a mark.
 
-    pictures: whether the table contains them too.
+    pictures: whether the table contains them too. ending: of the names.
     """
     ledger = open_ledger(store, inputs, task_images)
     tables = done(ledger.task_inputs(0), mark=mark)
     crops, rows = tables["crops"], []
     for crop in crops.to_pylist():
-        name = f"{crop['uri'][-10:-4]}.webp"
+        name = f"{crop['uri'][-10:-4]}{ending}"
         key = f"{run_prefix(ledger.run_id)}{name}"
         store.write(key, crop["image"])
         rows.append({"image_id": crop["image_id"], "ratio": "1:1", "rank": 0, "name": name,

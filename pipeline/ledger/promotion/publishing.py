@@ -11,7 +11,8 @@ tables of the runs (`own_names`). Other objects in `public/<channel>/` are not r
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -34,6 +35,7 @@ from pipeline.ledger.promotion.published_index import (
 )
 from pipeline.ledger.reader import Run
 from pipeline.ledger.replaced import RESTORE
+from pipeline.storage.addresses import scheme_of
 from pipeline.storage.store import Store
 from pipeline.words import counted
 
@@ -73,8 +75,9 @@ def deviation(
 
     written: names that the caller has published, whatever the index says
 
-    Raises LedgerError if two live photos have one name, and RecordError if the index or a live run
-    is damaged: it is unknown then which names are live.
+    Raises LedgerError if two live photos have one name, or if one's name is a folder of the other's
+    and the output is a folder; RecordError if the index or a live run is damaged: it is unknown
+    then which names are live.
     """
     readable = {manifest.run_id for manifest in stored.live(channel)}
     for run_id in stored.channel(channel).runs:
@@ -82,6 +85,7 @@ def deviation(
             missing = RecordError(manifest_key(run_id), "it is gone, and the run is live", RESTORE)
             raise stored.runs.damaged.get(run_id, missing)
     live, index = live_files(store, stored, channel), read_published(store, channel)
+    _check_one_kind(store, channel, live)
     prefix = public_prefix(channel)
     listed = {o.key.removeprefix(prefix): o.etag for o in published_objects(store, channel)}
     shown = {name: one.sha256 for name, one in index.items() if one.etag == listed.get(name)}
@@ -104,18 +108,20 @@ def publish_files(store: Store, channel: str) -> PublishedFiles:
     live by then. An object that `gc` removed before its run went live again is restored from the
     run's table.
 
-    Raises LedgerError if two live photos have one name (nothing is changed then), if the bytes of a
-    crop no longer exist anywhere (all other names are published then), and if what is live changes
-    in each of PUBLISH_ROUNDS attempts; RecordError as `deviation`, before anything is changed.
+    Raises LedgerError and RecordError as `deviation`, before anything is changed; LedgerError if
+    the bytes of a crop no longer exist anywhere (all other names are published then), and if what
+    is live changes in each of PUBLISH_ROUNDS attempts.
     """
     copied = removed = 0
     names = set[str]()
     for _ in range(PUBLISH_ROUNDS):
         versions, stored = _versions(store, channel), standing(store)
         found = deviation(store, stored, channel, names)
+        first = in_the_way(found.gone, found.changed)
+        _delete(store, channel, first)
         written = _copy(store, stored, channel, {name: found.live[name] for name in found.changed})
         names |= written.keys()
-        _delete(store, channel, found.gone)
+        _delete(store, channel, set(found.gone) - first)
         copied, removed = copied + len(written), removed + len(found.gone)
         missing = [found.live[name] for name in found.changed if name not in written]
         same = found.live.keys() - set(found.changed)
@@ -126,6 +132,35 @@ def publish_files(store: Store, channel: str) -> PublishedFiles:
             _check_none_missing(channel, missing)
             return PublishedFiles(channel, copied, len(same), removed)
     raise LedgerError(f"channel {channel} changes each time it is published; publish again later")
+
+
+def in_the_way(gone: Iterable[str], names: Iterable[str]) -> set[str]:
+    """Return which old names are folders of new ones, or the reverse.
+
+    In a folder of this machine a name cannot be a file and a folder, so the old file goes first.
+    """
+    new, old = set(names), set(gone)
+    inside = {name for name in old if any(folder in new for folder in _folders(name))}
+    return inside | old.intersection(folder for name in new for folder in _folders(name))
+
+
+def _folders(name: str) -> Iterator[str]:
+    """Yield every folder that a name lies in."""
+    return (name[: slash.start()] for slash in re.finditer("/", name))
+
+
+def _check_one_kind(store: Store, channel: str, live: Mapping[str, LiveFile]) -> None:
+    """Raise LedgerError if a live name is a file and a folder, where names are files."""
+    if scheme_of(store.uri) != "file":
+        return
+    for name in live:
+        for folder in _folders(name):
+            if folder in live:
+                raise LedgerError(
+                    f"live crops of channel {channel} have the names {folder!r} and {name!r}, and "
+                    "one cannot be a file and the other in a folder of that name; crop these "
+                    "photos again with one template (`--mode full`)"
+                )
 
 
 def _versions(store: Store, channel: str) -> tuple[int, int]:

@@ -299,3 +299,37 @@ def test_an_index_of_an_earlier_release_is_not_trusted(store: Store) -> None:
     assert publish_files(store, "web") == PublishedFiles("web", copied=2, same=0, removed=0)
     assert shown(store) == as_live
     assert publish_files(store, "web").same == 2
+
+
+@pytest.mark.parametrize("endings", [("/1x1.webp", ""), ("", "/1x1.webp"), ("/a/b", "/a")])
+def test_a_name_that_becomes_a_folder_or_a_file_is_replaced(
+    tmp_path: Path, endings: tuple[str, str]
+) -> None:
+    """Another template gives the photos other names; one of both is a folder of the other."""
+    store = open_store(str(tmp_path))
+    for mark, ending in zip("AB", endings, strict=True):
+        go_live(store, run(store, make_inputs(2, mark), mark, ending=ending))
+        publish_files(store, "web")
+        assert shown(store) == {
+            f"00000{n}{ending}": f"s3://ugc/00000{n}.jpg{mark}" for n in range(2)
+        }
+    rollback(store, "web")
+    assert publish_files(store, "web") == PublishedFiles("web", copied=2, same=0, removed=2)
+    assert sorted(shown(store)) == [f"00000{n}{endings[0]}" for n in range(2)]
+
+
+def test_live_names_that_cannot_be_files_side_by_side_are_told(tmp_path: Path, s3: str) -> None:
+    bucket = open_store(f"{s3}/out")
+    for store in (bucket, open_store(str(tmp_path))):
+        go_live(store, run(store, make_inputs(1), "A", ending=""))
+        publish_files(store, "web")
+        other = make_inputs(1, start=5)
+        place = other.schema.get_field_index("uri")
+        other = other.set_column(place, "uri", pa.array(["s3://other/000000.png"]))
+        go_live(store, run(store, other, "B", ending="/1x1.webp"))
+        if store is bucket:  # it holds both
+            assert publish_files(store, "web").copied == 1
+            continue
+        with pytest.raises(LedgerError, match=r"names '000000' and '000000/1x1\.webp', and one"):
+            publish_files(store, "web")
+        assert shown(store) == {"000000": "s3://ugc/000000.jpgA"}
