@@ -29,12 +29,12 @@ from pipeline.ledger.manifest import data_files, failed_photos, read_manifest, u
 from pipeline.ledger.pinned import input_rows, read_spec
 from pipeline.ledger.promotion.crop_files import removable_crops
 from pipeline.ledger.records import ABANDONED, Abandoned, Manifest, PinnedSpec, StoredList
-from pipeline.ledger.replaced import RESTORE
 from pipeline.storage.store import Store
 from pipeline.words import counted
 
 READERS = 8  # data files fetched and hashed at a time
 NAMED_CROPS = 20  # crop files with a problem that are named; the rest are counted
+RESTORE_CROP = "Restore it from a copy, or from the column `image` of the run's table `crops`."
 
 
 def list_runs(store: Store, known: Standing | None = None) -> Iterator[dict[str, Any]]:
@@ -182,7 +182,7 @@ def _report_crops(
         removable = set()
     found.collected = len(removable)
     lines = [f"{key} {problem}" for key, problem in wrong.items() if key not in removable]
-    found.problems += [f"{line}. {RESTORE}" for line in lines[:NAMED_CROPS]]
+    found.problems += [f"{line}. {RESTORE_CROP}" for line in lines[:NAMED_CROPS]]
     if len(lines) > NAMED_CROPS:
         one, more = (
             "more crop file is gone or was changed",

@@ -19,8 +19,10 @@ from tests.support.named_crops import run_with_named_crops
 from tests.support.row_runs import commit_rows, crop_row, image_row
 from tests.support.tasks import make_inputs
 
-GONE = "is gone. Restore it from a copy."
-CHANGED = "was changed: its hash is not the committed one. Restore it from a copy."
+LOST = "is gone. Restore it from a copy."
+CROP = "Restore it from a copy, or from the column `image` of the run's table `crops`."
+GONE = f"is gone. {CROP}"
+CHANGED = f"was changed: its hash is not the committed one. {CROP}"
 
 
 def key(run_id: str, number: int) -> str:
@@ -84,7 +86,7 @@ def test_where_it_is_not_known_what_is_needed_the_crop_is_a_problem(memory: Stor
     memory.delete(index.key)
     memory.delete(key(run, 0))
     problems = verify_run(memory, run).problems
-    assert problems == [f"{index.key} {GONE}", f"{key(run, 0)} {GONE}"]
+    assert problems == [f"{index.key} {LOST}", f"{key(run, 0)} {GONE}"]
 
 
 def test_many_crops_with_a_problem_are_counted(memory: Store) -> None:
@@ -112,7 +114,7 @@ def test_what_is_gone_is_not_counted(store: Store, erased: bool) -> None:
     found = verify_run(store, run.run_id)
     assert (found.files, found.rows) == (1, {"crops": left})
     assert found.bytes == sum(info.bytes for info in store.list("_data/crops/"))
-    assert found.problems[0] == f"{images.key} {GONE}"
+    assert found.problems[0] == f"{images.key} {LOST}"
     assert "the first is s3://ugc/000000.jpg" in found.problems[1]
 
 
