@@ -214,10 +214,10 @@ def test_ctrl_c_keeps_every_step_and_the_end_is_that_of_an_unbroken_run(
     given += ["--epochs", "2", "--limit", "6", "--validation-share", "0.34", "--output"]
     assert main([*given, str(tmp_path / "whole")]) == 0
     output = tmp_path / "stopped"
-    for where, done, name, code in (
-        ("reading training", 2, "SIGINT", 130),
-        ("epoch 1 of 2", 3, "SIGINT", 130),
-        ("validating", 1, "SIGTERM", 143),
+    for where, done, name, code, told in (
+        ("reading training", 2, "SIGINT", 130, "starts again"),  # there is nothing to save yet
+        ("epoch 1 of 2", 3, "SIGINT", 130, "goes on from here"),
+        ("validating", 1, "SIGTERM", 143, "goes on from here"),
     ):
         command = [sys.executable, "-c", STOP, where, str(done), name, *given, str(output)]
         ended = subprocess.run(
@@ -225,7 +225,7 @@ def test_ctrl_c_keeps_every_step_and_the_end_is_that_of_an_unbroken_run(
             text=True, check=False,
         )  # fmt: skip
         assert ended.returncode == code, ended.stderr
-        assert "goes on from here" in ended.stdout
+        assert f"stopped; the same command {told}" in ended.stdout
         assert "reading training photos: 1 of" in ended.stdout, "from the first photo on"
     partway = torch.load(output / "last.pt", weights_only=True)["partway"]
     assert (partway["epoch"], partway["steps"]) == (0, 4), (
