@@ -6,7 +6,11 @@
     S2.run.settings.length ? settings(S2.run.settings) : null,
     S2.el("div", { className: "plots slices" }, overlapCard(), sliceCard(state)),
   ];
-  const signed = (number) => (number > 0 ? "+" : "") + number.toFixed(3);
+  const signed = (number) => {
+    const shown = number.toFixed(3);
+    if (Number(shown) === 0) return "0.000"; // not -0.000
+    return number > 0 ? `+${shown}` : shown;
+  };
 
   function headFigures() {
     const { changes, overlap, confidence, errors, verdicts } = S2.run;

@@ -51,7 +51,9 @@
     const bins = parts[0][1].length,
       wide = width / bins;
     const totals = parts[0][1].map((_, n) => parts.reduce((total, [, counts]) => total + counts[n], 0));
-    const most = Math.max(1, ...totals);
+    const highest = Math.max(0, ...totals);
+    const most = Math.max(1, highest);
+    const note = highest ? `highest bar: ${S2.plural(highest, "crop")}` : "no crops";
     const filled = new Array(bins).fill(0);
     const bars = parts.flatMap(([kind, counts]) =>
       counts.map((count, n) => {
@@ -81,7 +83,7 @@
         S2.svg("line", { x1: 0, x2: width, y1: base, y2: base, class: "axis" }),
         text(0, base + 16, labels[0]),
         text(width, base + 16, labels[1], "end"),
-        width < WIDTH ? null : text(width, 10, `highest bar ${S2.count(most)}`, "end"),
+        width < WIDTH ? null : text(width, 10, note, "end"),
       ],
       width,
     );

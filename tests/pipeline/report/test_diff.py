@@ -202,6 +202,8 @@ def test_the_pages_of_one_run_have_only_its_photos(tmp_path: Path) -> None:
         await tab.open((page / "index.html").as_uri(), "document.querySelector('.pair')")
         names = "[...document.querySelectorAll('article.row')].map((row) => row.textContent)"
         moves, late = await tab.run(names)
+        plots = "document.querySelector('.plotcard').textContent"
+        assert "highest bar: 1 crop" in await tab.run(plots)
         assert ("moves.jpg" in moves, "late.jpg" in late) == (True, True), (moves, late)
         title = await tab.run("document.title")
         assert title == f"{ids[0][:8]} → {ids[1][:8]}"
@@ -242,7 +244,15 @@ def test_runs_without_crops_are_compared(tmp_path: Path, capsys: Any) -> None:
     ids = [run.manifest["run_id"] for run in (old, new)]
     for more in ([], ["--html", str(tmp_path / "pages")]):
         assert main(["diff", str(out), *ids, *more]) == 0
-    assert (tmp_path / "pages" / "index.html").exists()
+
+    async def look(tab: Tab) -> None:
+        page = (tmp_path / "pages" / "index.html").as_uri()
+        await tab.open(page, "document.querySelector('article.row')")
+        plot = await tab.run("document.querySelector('.plotcard').textContent")
+        assert "no crops" in plot
+        assert "highest bar" not in plot
+
+    browse(look)
 
 
 def test_runs_whose_photos_are_all_forgotten_are_compared(tmp_path: Path) -> None:
