@@ -215,6 +215,7 @@ def peak_kib(decoder: Decoder) -> int:
     [
         ((4000, 3000), 0.25, 1053),  # 1,000 / .95: then a third of the sides is decoded
         ((3000, 4000), 1.0, 4211),
+        ((1900, 1000), 0.5, 1000),  # 1:1.9 is not long yet
         ((2000, 500), 0.5, 315),  # of a long photo the short side counts: 250 / .794
         ((10, 10), 0.001, 1),
     ],
