@@ -38,8 +38,7 @@ class CropDecision:
 
 def overridden(override: Override, shape: Shape, size_wh: tuple[int, int]) -> CropDecision | None:
     """Return an override's decision on a shape of a photo; None if it makes none."""
-    if shape.name in override.boxes_px and not box_is_outside(override, shape.name, size_wh):
-        locked = locked_box(override.boxes_px[shape.name], shape, size_wh)
+    if (locked := locked_for(override, shape, size_wh)) is not None:
         return CropDecision(_unvalued(locked), override=override)
     if override.never_crop:
         return CropDecision(whole_photo(size_wh), fit="pad", override=override)
@@ -48,6 +47,13 @@ def overridden(override: Override, shape: Shape, size_wh: tuple[int, int]) -> Cr
             _unvalued(focal_box(override.focus_rel, shape, size_wh)), override=override
         )
     return None
+
+
+def locked_for(override: Override, shape: Shape, size_wh: tuple[int, int]) -> Box | None:
+    """Return the box that a person locked for a shape, as it is cut; None if the photo has none."""
+    if shape.name not in override.boxes_px or box_is_outside(override, shape.name, size_wh):
+        return None
+    return locked_box(override.boxes_px[shape.name], shape, size_wh)
 
 
 def box_is_outside(override: Override, ratio: str, size_wh: tuple[int, int]) -> bool:

@@ -184,11 +184,8 @@ def _report_crops(
     lines = [f"{key} {problem}" for key, problem in wrong.items() if key not in removable]
     found.problems += [f"{line}. {RESTORE_CROP}" for line in lines[:NAMED_CROPS]]
     if len(lines) > NAMED_CROPS:
-        one, more = (
-            "more crop file is gone or was changed",
-            "more crop files are gone or were changed",
-        )
-        found.problems.append(counted(len(lines) - NAMED_CROPS, one, more))
+        one, several = "crop file is gone or was changed", "crop files are gone or were changed"
+        found.problems.append(counted(len(lines) - NAMED_CROPS, f"more {one}", f"more {several}"))
 
 
 def _check_images(

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from pipeline.errors import LedgerError
 from pipeline.ledger.channels.channel import channel_of
 from pipeline.ledger.channels.live import standing
+from pipeline.ledger.channels.whole import every_live_run
 from pipeline.ledger.forgetting import read_forgotten
 from pipeline.ledger.identity import spec_differences
 from pipeline.ledger.known_runs import committed_run
@@ -101,17 +102,13 @@ def live_before(store: Store, run_id: str) -> list[Manifest]:
     """Return the live runs that are behind a run in its channel, front first.
 
     If the run is not live, these are all live runs of its channel. Raises what `committed_run`
-    raises, and RecordError if a record that decides what is live, or one of these runs, is damaged.
+    raises, and RecordError if the channel's record or one of these runs is damaged or gone.
     """
     own, known = channel_of(committed_run(store, run_id)), standing(store)
     places = known.places(run_id)
     name = own if own in places or not places else min(places)
     place, _ = places.get(name, (0, 0))  # 1 for the front
-    behind = known.channel(name).runs[place:]
-    for run in behind:
-        if run in known.runs.damaged:
-            raise known.runs.damaged[run]
-    return [manifest for manifest in known.live(name) if manifest.run_id in behind]
+    return every_live_run(known, name, behind=place)
 
 
 def _pairs(table: pa.Table) -> Iterator[tuple[str, str]]:

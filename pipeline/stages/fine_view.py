@@ -4,15 +4,14 @@ A view is about as large as scoring and the crops of a whole photo need. Two kin
 more: those with a box that a person locked on a small part, and those within wide borders.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 import numpy as np
 
-from pipeline.cropping.decision import box_is_outside, overridden
+from pipeline.cropping.decision import locked_for
 from pipeline.errors import CropError, DecodeError
 from pipeline.photo.decode import Photo
-from pipeline.photo.encoding.thumbnail import thumbnail_size
 from pipeline.photo.sandbox.decoder import Decoder
 from pipeline.photo.view import VIEW_SLACK, least_scale, view_side_for
 from pipeline.settings import Settings
@@ -66,11 +65,11 @@ def cut_locked_boxes(row: PhotoRow, data: bytes, decoder: Decoder, settings: Set
     coarse = {
         shape: box
         for shape, box in locked_boxes(row, settings.cropping.shapes).items()
-        if _scale(photo) < VIEW_SLACK * thumbnail_scale(shape, box, side_px)
+        if _scale(photo) < VIEW_SLACK * thumbnail_scale(box, side_px)
     }
     if not coarse:
         return
-    scale = max(thumbnail_scale(shape, box, side_px) for shape, box in coarse.items())
+    scale = max(thumbnail_scale(box, side_px) for box in coarse.values())
     side = min(view_side_for((photo.width_px, photo.height_px), scale), finest_side(settings))
     with suppress(CropError):
         fine = decoder.decode(data, side).in_own_colours
@@ -87,21 +86,17 @@ def locked_boxes(row: PhotoRow, shapes: Iterable[Shape]) -> dict[Shape, BoxTuple
     size_wh, (left, top) = (part.width_px, part.height_px), part.origin_px
     found = {}
     for shape in shapes:
-        given = shape.name in override.boxes_px
-        if given and not box_is_outside(override, shape.name, size_wh):
-            decision = overridden(override, shape, size_wh)
-            assert decision is not None
-            box = decision.chosen.boxes[0] + np.array([left, top, left, top])
-            x0, y0, x1, y1 = box.tolist()
+        locked = locked_for(override, shape, size_wh)
+        if locked is not None:
+            x0, y0, x1, y1 = (locked + np.array([left, top, left, top])).tolist()
             found[shape] = (x0, y0, x1, y1)
     return found
 
 
-def thumbnail_scale(shape: Shape, box_px: BoxTuple, thumbnail_side: int) -> float:
+def thumbnail_scale(box_px: Sequence[float], thumbnail_side: int) -> float:
     """Return how many pixels a crop's thumbnail has for each source pixel, at most 1."""
-    width, height = thumbnail_size(shape, box_px, thumbnail_side)
     x0, y0, x1, y1 = box_px
-    return min(1.0, max(width / (x1 - x0), height / (y1 - y0)))
+    return min(1.0, thumbnail_side / max(x1 - x0, y1 - y0))
 
 
 def _scale(photo: Photo) -> float:

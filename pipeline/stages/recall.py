@@ -18,7 +18,7 @@ from pipeline.schema import EDGES
 from pipeline.settings import Settings
 from pipeline.settings.safe_areas import SafeArea, stored_safe_areas
 from pipeline.shapes import parse_shape, parse_shapes
-from pipeline.stages.fine_view import finest_side
+from pipeline.stages.fine_view import finest_side, thumbnail_scale
 from pipeline.stages.task import PhotoRow, Preview, Task
 from pipeline.stages.worker import Job
 from pipeline.storage.store import open_store
@@ -66,7 +66,8 @@ class StoredDecisions:
         photo = self.images.get(image_id, {})
         if self.settings.decoding.animated == "all" and (photo.get("frames") or 1) > 1:
             return usual  # every frame is decoded at the usual view size of the job
-        scale = max((_scale(crop, side) for crop in self.crops.get(image_id, ())), default=0.0)
+        boxes = [[crop[edge] for edge in EDGES] for crop in self.crops.get(image_id, ())]
+        scale = max((thumbnail_scale(box, side) for box in boxes), default=0.0)
         size_wh = (photo.get("width_px") or 1, photo.get("height_px") or 1)
         for enough in (min(usual, VIEW_SIDES * side), usual):
             if scale * max(size_wh) <= VIEW_SLACK * enough:
@@ -131,12 +132,6 @@ class StoredDecisions:
 def _tables_at(output: str, run_id: str) -> StoredTables:
     """Return the location of a run's rows, looked up once per process."""
     return StoredTables.of(open_store(output), run_id)
-
-
-def _scale(crop: StoredRow, side: int) -> float:
-    """Return the view pixels per source pixel with which a crop has those of its thumbnail."""
-    box_side: float = max(crop["x1"] - crop["x0"], crop["y1"] - crop["y0"])
-    return min(1.0, side / box_side)
 
 
 def scored_crop(crop: StoredRow) -> ScoredCrop:

@@ -153,14 +153,11 @@ def _forget_text(result: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _live_photos(count: int) -> str:
-    return counted(count, "live photo is", "live photos are")
-
-
 def _prune_text(result: Mapping[str, Any]) -> str:
     if not result["live"]:
         return "no live photo lies below that input: nothing could be gone from it"
-    text = f"{result['gone']} of {_live_photos(result['live'])} gone from the input"
+    live = counted(result["live"], "live photo is", "live photos are")
+    text = f"{result['gone']} of {live} gone from the input"
     if not result["asked"]:
         return f"{text}; nothing removed, add --delete"
     if result["gone"] > result["pruned"]:

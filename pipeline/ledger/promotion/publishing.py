@@ -19,11 +19,11 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.errors import LedgerError, RecordError
+from pipeline.errors import LedgerError
 from pipeline.ledger.channels.channel import versions_of
 from pipeline.ledger.channels.live import PUBLISH_ROUNDS, Standing, standing
+from pipeline.ledger.channels.whole import every_live_run
 from pipeline.ledger.forgetting import forgotten_number
-from pipeline.ledger.layout import manifest_key
 from pipeline.ledger.promotion.crop_files import LiveFile, live_files, own_names, run_prefix
 from pipeline.ledger.promotion.published_index import (
     PublishedName,
@@ -34,7 +34,6 @@ from pipeline.ledger.promotion.published_index import (
     write_published,
 )
 from pipeline.ledger.reader import Run
-from pipeline.ledger.replaced import RESTORE
 from pipeline.storage.addresses import scheme_of
 from pipeline.storage.store import Store
 from pipeline.words import counted
@@ -79,11 +78,7 @@ def deviation(
     and the output is a folder; RecordError if the index or a live run is damaged: it is unknown
     then which names are live.
     """
-    readable = {manifest.run_id for manifest in stored.live(channel)}
-    for run_id in stored.channel(channel).runs:
-        if run_id not in readable:
-            missing = RecordError(manifest_key(run_id), "it is gone, and the run is live", RESTORE)
-            raise stored.runs.damaged.get(run_id, missing)
+    every_live_run(stored, channel)  # an unreadable one is not among `live_files`
     live, index = live_files(store, stored, channel), read_published(store, channel)
     _check_one_kind(store, channel, live)
     prefix = public_prefix(channel)

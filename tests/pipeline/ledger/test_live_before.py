@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli.runs import main
-from pipeline.errors import LedgerError
+from pipeline.errors import LedgerError, RecordError
 from pipeline.ledger.differences import RunPair, compare_runs, live_before
 from pipeline.ledger.promotion.promotion import Request, promote, rollback
 from pipeline.storage.store import Store, open_store
@@ -67,6 +67,21 @@ def test_after_a_rollback_it_is_compared_with_what_is_live_again(store: Store) -
     rollback(store, CHANNEL, who="me", why="worse")
     assert before(store, full) == [first]  # it is not live any more: what is
     assert before(store, first) == []
+
+
+def test_a_live_run_that_is_gone_or_damaged_is_not_passed_over(store: Store) -> None:
+    """Else its photos would be compared with older crops. Runs in front do not matter."""
+    first, second, third = (
+        made_live(store, make_inputs(2, etag=etag), mark=f" {etag}") for etag in ("v1", "v2", "v3")
+    )
+    store.delete(f"runs/{second}/_MANIFEST.json")
+    assert before(store, first) == []
+    with pytest.raises(RecordError, match="it is gone, and the run is live"):
+        live_before(store, third)
+    store.write(f"runs/{second}/_MANIFEST.json", b"{")
+    assert before(store, first) == []
+    with pytest.raises(RecordError, match=second):
+        live_before(store, third)
 
 
 def test_a_candidate_is_compared_with_what_is_live(store: Store) -> None:
