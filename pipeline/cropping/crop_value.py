@@ -143,7 +143,7 @@ def _cuts_of(weights: PenaltyWeights, evidence: Evidence, ratio: float | None) -
     return weighted_cuts(
         [
             (heads, head_cuts(evidence, weights.head_cut)),
-            (weights.whole_heads, whole_head_cuts(evidence, ratio)),
+            (1, whole_head_cuts(evidence, *weights.of_whole_heads, ratio)),
             (objects, object_cuts(evidence, ratio)),
             (weights.things, thing_cuts(evidence, ratio)),
             (weights.text, text_cuts(evidence)),

@@ -79,12 +79,19 @@ def head_cuts(evidence: Evidence, cut: float) -> Cuts:
     return Cuts(heads.boxes_rel, heads.counts, 4 * cut * heads.counts)
 
 
-def whole_head_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
-    """Return the cuts of large heads that a crop of the shape can hold: 1 for half of the only one.
+def whole_head_cuts(
+    evidence: Evidence, people: float, animals: float, cut: float, ratio: float | None
+) -> Cuts:
+    """Return the cuts of large heads that a crop of the shape can hold, left out or cut.
 
-    ratio: of the crops, as shares; None for any.
+    The only one, if it is sure, costs `people` or `animals` if it is left out; half of it costs
+    0.5 + `cut` times as much. Several share that cost: of many, a crop can hold only some. ratio:
+    of the crops, as shares; None for any.
     """
-    return _cuts(evidence.all_heads, whole_head_weights(evidence, ratio))
+    weights = whole_head_weights(evidence, ratio)
+    of_kind = np.repeat([people, animals], [len(evidence.heads), len(evidence.animal_heads)])
+    costs = of_kind * weights / total_weight(weights)
+    return Cuts(evidence.all_heads, costs, 4 * cut * costs)
 
 
 def object_cuts(evidence: Evidence, ratio: float | None) -> Cuts:

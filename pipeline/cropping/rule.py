@@ -33,9 +33,9 @@ FARTHEST = 1.0  # distance of ratios (difference of logarithms) from which on no
 class PenaltyWeights:
     """The weights of a crop's penalties, and how those of heads count.
 
-    heads, whole_heads, objects, things, tops, sides, head_ends, sights, text: weights. That of
-        objects is 0 from the distance NEAR on, where it would cost more of what people look at than
-        it saves. Those of ends (tops, sides, head_ends) apply only to shapes with a ratio.
+    heads, whole_heads, animals, objects, things, tops, sides, head_ends, sights, text: weights.
+        That of objects is 0 from the distance NEAR on, where it would cost more of what people look
+        at than it saves. Those of ends (tops, sides, head_ends) apply only to shapes with a ratio.
     head_cut: see `head_cuts`.
     head_fade: share of the heads' weight that is lost per unit of distance: at a far ratio a crop
         that shows what people look at cannot hold all heads.
@@ -43,6 +43,7 @@ class PenaltyWeights:
 
     heads: float
     whole_heads: float
+    animals: float
     head_cut: float
     head_fade: float
     objects: float
@@ -52,6 +53,11 @@ class PenaltyWeights:
     head_ends: float
     sights: float
     text: float
+
+    @property
+    def of_whole_heads(self) -> tuple[float, float, float]:
+        """The weights for large heads: `whole_heads`, `animals` and `head_cut`."""
+        return self.whole_heads, self.animals, self.head_cut
 
     @property
     def of_ends(self) -> tuple[float, float, float]:

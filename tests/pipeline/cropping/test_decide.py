@@ -18,7 +18,7 @@ from pipeline.cropping.results import ScoredCrop, scored_crops
 from pipeline.cropping.search import SearchResult, exhaustive
 from pipeline.detectors import Detections
 from pipeline.shapes import parse_shape
-from tests.support.decisions import HIGH_HEAD, SIZE, decided, photo
+from tests.support.decisions import HIGH_HEAD, SIZE, decided, heads_as_in_crowds, photo
 
 
 def test_a_head_that_would_be_cut_is_not() -> None:
@@ -36,9 +36,9 @@ def test_a_head_that_would_be_cut_is_not() -> None:
 def test_a_crop_is_moved_as_far_as_its_guards_let_it() -> None:
     """People look to the right of a head; 11 of its 115 columns may be outside, 12 may not."""
     objects = photo([(211, 156, 326, 271)], gaze=(390, 195))
-    (free,) = decided(objects, "9:16", "off")[1]
+    (free,) = decided(objects, "9:16", "off", chooser=heads_as_in_crowds)[1]
     assert free.box_px[0] > 223
-    decision, (kept,) = decided(objects, "9:16", "off,heads=0.1")
+    decision, (kept,) = decided(objects, "9:16", "off,heads=0.1", chooser=heads_as_in_crowds)
     assert decision.chosen.passes(0)
     assert 220 <= kept.box_px[0] <= 222  # candidates begin at 214 and 228
 
@@ -47,9 +47,9 @@ def test_the_head_of_the_person_that_all_look_at_is_kept() -> None:
     """They look at the feet, so without guards the crop begins below the head."""
     person = [(200, 0, 400, 400)]
     objects = photo([(250, 0, 350, 60)], gaze=(300, 390), persons=person)
-    _, (free,) = decided(objects, "16:9", "off")
+    _, (free,) = decided(objects, "16:9", "off", chooser=heads_as_in_crowds)
     assert free.box_px[1] > 60
-    decision, (kept,) = decided(objects, "16:9", "off,heads=0.1")
+    decision, (kept,) = decided(objects, "16:9", "off,heads=0.1", chooser=heads_as_in_crowds)
     assert decision.way is None
     assert kept.box_px[1] <= 6  # a tenth of the head
     assert (kept.heads_cut, kept.verdict) == (0, "ok")

@@ -48,26 +48,53 @@ def test_each_head_counts() -> None:
     assert head_cuts(four, cut=0.0)(box) == pytest.approx([2 * 2])
 
 
-@pytest.mark.parametrize(("ratio", "expected"), [(1.0, 0.5), (None, 0.5), (0.1, 0.0)])
-def test_large_heads_that_fit_are_whole(ratio: float | None, expected: float) -> None:
-    """Of two large heads one is halved; a third is one of a crowd, and a crop of .1 holds none."""
-    photo = evidence([[0.1, 0.4, 0.3, 0.6], [0.4, 0.4, 0.6, 0.6], [0.49, 0.1, 0.51, 0.12]])
-    boxes = np.array([[0.0, 0.0, 0.5, 1.0]])
-    assert whole_head_cuts(photo, ratio)(boxes) == pytest.approx([expected], abs=1e-6)
+WHOLE_HALF_LEFT_OUT = np.array([[0, 0, 1, 1], [0, 0, 0.5, 1], [0, 0, 0.4, 1.0]])
 
 
-@pytest.mark.parametrize(("likelihood", "counts"), [(0.2, 0.0), (0.3, 0.5), (0.4, 1.0)])
-def test_likely_heads_of_animals_are_whole_and_no_votes(likelihood: float, counts: float) -> None:
-    """A cat's head, of which a crop shows half: half-way up the ramp from .2 to .4 it is .3."""
-    cat, none = np.array([[0.4, 0.4, 0.6, 0.6]]), np.zeros((0, 4))
-    sure = np.array([likelihood])
+@pytest.mark.parametrize(("ratio", "counts"), [(1.0, 2.0), (None, 2.0), (0.1, 0.0)])
+def test_large_heads_that_fit_are_shown_whole(ratio: float | None, counts: float) -> None:
+    """A large head, and one of a crowd, which does not count; a crop of .1 holds neither."""
+    photo = evidence([[0.4, 0.4, 0.6, 0.6], [0.49, 0.1, 0.51, 0.12]])
+    cuts = whole_head_cuts(photo, 2.0, 7.0, 0.6, ratio)
+    # whole; half inside: (1 + 4 · .6 · .5) · .5; left out
+    assert cuts(WHOLE_HALF_LEFT_OUT) == pytest.approx(counts * np.array([0, 1.1, 1]), abs=1e-6)
+
+
+def heads_of_animals(
+    likelihoods: list[float], boxes: tuple[list[float], ...], person: float = 0.0
+) -> Evidence:
+    """Heads of animals in a photo, and that of a person with a likelihood of `person`."""
     attention = Attention(
-        EVEN, EVEN, none, np.zeros(0), animal_heads_rel=cat, animal_likelihood=sure
-    )
-    photo = evidence_of(Detections(attention=attention), (100, 100))
-    half = np.array([[0.0, 0.0, 0.5, 1.0]])
-    assert whole_head_cuts(photo, 1.0)(half) == pytest.approx([counts], abs=1e-6)
-    assert head_cuts(photo, 1.0)(half) == [0]
+        EVEN, EVEN, np.array([[0.7, 0.1, 0.9, 0.3]]), np.array([person]),
+        animal_heads_rel=np.array(boxes), animal_likelihood=np.array(likelihoods),
+    )  # fmt: skip
+    return evidence_of(Detections(attention=attention), (100, 100))
+
+
+CAT, OTHER = [0.4, 0.4, 0.6, 0.6], [0.0, 0.4, 0.2, 0.6]
+
+
+@pytest.mark.parametrize(("likelihood", "counts"), [(0.25, 0.0), (0.35, 0.5), (0.45, 1.0)])
+def test_likely_heads_of_animals_are_shown_whole(likelihood: float, counts: float) -> None:
+    """Half-way up the ramp from .25 to .45 is .35; they are no votes for heads of people."""
+    photo = heads_of_animals([likelihood], (CAT,))
+    cuts = whole_head_cuts(photo, 7.0, 2.0, 0.6, 1.0)
+    expected = 2 * counts * np.array([0, 1.1, 1])
+    assert cuts(WHOLE_HALF_LEFT_OUT) == pytest.approx(expected, abs=1e-6)
+    assert head_cuts(photo, 0.6)(WHOLE_HALF_LEFT_OUT) == pytest.approx([0, 0, 0])
+
+
+def test_several_large_heads_share_the_weight() -> None:
+    left_out = np.array([[0.0, 0.0, 0.3, 1.0]])  # the cat; the other animal is whole
+    small = [0.45, 0.45, 0.52, 0.52]  # .0049 of the photo
+    for photo, expected in (
+        (heads_of_animals([1.0], (CAT,)), 2),
+        (heads_of_animals([1.0, 1.0], (CAT, OTHER)), 2 / 2),
+        (heads_of_animals([1.0], (CAT,), person=0.6), 2 / 2 + 7 / 2),  # the person is left out too
+        (heads_of_animals([1.0], (small,)), 0),
+    ):
+        cuts = whole_head_cuts(photo, 7.0, 2.0, 0.6, 1.0)
+        assert cuts(left_out) == pytest.approx([expected], abs=1e-9)
 
 
 def test_votes_count_instead_of_peaks_where_there_are_some() -> None:

@@ -110,13 +110,21 @@ def test_penalties_are_taken_off() -> None:
         ({"heads": 2.0}, -3.0),
         ({"heads": 2.0, "head_cut": 1.0}, -9.0),  # and half of it cut: (1 + 4 · .5) · .5 = 1.5
         ({"heads": 2.0, "head_fade": 0.5}, -3.0 * (1 - 0.5 * np.log(2))),  # the ratio is 1 to 2
-        ({"whole_heads": 2.0}, -2.0),
+        ({"whole_heads": 2.0}, -1.0),  # the only one: it counts once, and does not fade
+        ({"whole_heads": 2.0, "head_cut": 1.0, "head_fade": 0.5}, -3.0),
         ({"text": 3.0}, -3.0),
         ({"things": 2.0}, -2.0),
         ({"objects": 2.0}, 0.0),  # of a ratio this far, cut objects cost nothing more
     ):
         value = CropValue.of(rule_of(**changes), evidence, known, 0.5)(half)
         assert value == pytest.approx([expected], abs=1e-6), changes
+    cat = Attention(
+        EVEN, EVEN, np.zeros((0, 4)), np.zeros(0), animal_heads_rel=heads,
+        animal_likelihood=np.ones(1),
+    )  # fmt: skip
+    rule = rule_of(animals=2.0, head_cut=1.0, head_fade=0.5)
+    value = CropValue.of(rule, evidence_of(Detections(attention=cat), (100, 100)), known, 0.5)
+    assert value(half) == pytest.approx([-3.0])
     for changes, expected in (({"heads": 2.0, "head_fade": 0.5}, -3.0), ({"objects": 2.0}, -2.0)):
         free = CropValue.of(rule_of(**changes), evidence, known, None)(half)
         assert free == pytest.approx([expected], abs=1e-6), "a free crop is near the photo's ratio"
