@@ -13,6 +13,7 @@ from pipeline.cropping.extents import Extents
 from pipeline.cropping.features import FEATURES, MEASURES, Preferred, feature_columns, largest_area
 from pipeline.cropping.penalties import (
     Cuts,
+    animal_head_cuts,
     head_cuts,
     object_cuts,
     text_cuts,
@@ -143,7 +144,8 @@ def _cuts_of(weights: PenaltyWeights, evidence: Evidence, ratio: float | None) -
     return weighted_cuts(
         [
             (heads, head_cuts(evidence, weights.head_cut)),
-            (1, whole_head_cuts(evidence, *weights.of_whole_heads, ratio)),
+            (weights.whole_heads, whole_head_cuts(evidence, weights.head_cut, ratio)),
+            (weights.animals, animal_head_cuts(evidence, weights.head_cut, ratio)),
             (objects, object_cuts(evidence, ratio)),
             (weights.things, thing_cuts(evidence, ratio)),
             (weights.text, text_cuts(evidence)),

@@ -15,7 +15,7 @@ import numpy as np
 from pipeline.boxes import FloatArray
 from pipeline.cropping.evidence import Evidence
 from pipeline.cropping.extents import Extents
-from pipeline.cropping.penalties import TINY, total_weight, whole_head_weights
+from pipeline.cropping.penalties import TINY, total_weight, whole_head_shares
 from pipeline.detectors.attention import ramp
 
 # How much more of the gaze on a thing one half has than the other: that half counts from the first
@@ -71,23 +71,15 @@ def end_cuts(
     sides: weight of the same without the half to which the gaze on it leans, see LEAN.
     of_heads: weight of heads without their upper half.
     """
-    objects, shares = _weight_shares(evidence.objects, evidence.object_weights)
-    heads, head_shares = _weight_shares(evidence.all_heads, whole_head_weights(evidence, ratio))
+    shares = evidence.object_weights / total_weight(evidence.object_weights)
+    head_shares = whole_head_shares(evidence, ratio)
     if ratio is None:
         tops = sides = of_heads = 0.0
-    leaning = np.zeros((len(objects) + len(heads), 2))
-    if len(objects):
-        lean = evidence.lean[evidence.object_weights > 0, None] * (-1, 1)
-        leaning[: len(objects)] = sides * shares[:, None] * ramp(lean, *LEAN)
+    boxes = np.concatenate([evidence.objects, evidence.all_heads])
+    leaning = np.zeros((len(boxes), 2))
+    if shares.any():
+        lean = evidence.lean[:, None] * (-1, 1)
+        leaning[: len(shares)] = sides * shares[:, None] * ramp(lean, *LEAN)
     of_tops = np.concatenate([tops * shares, of_heads * head_shares])
     counts = (of_tops > 0) | leaning.any(axis=1)
-    return EndCuts(np.concatenate([objects, heads])[counts], of_tops[counts], leaning[counts])
-
-
-def _weight_shares(boxes: FloatArray, sure: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Share 1 among boxes [M, 4] in proportion to how sure they are; return boxes and shares, [M].
-
-    Boxes without a share are left out.
-    """
-    shares = sure / total_weight(sure)
-    return boxes[shares > 0], shares[shares > 0]
+    return EndCuts(boxes[counts], of_tops[counts], leaning[counts])

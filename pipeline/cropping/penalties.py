@@ -74,24 +74,26 @@ def weighted_cuts(cuts: Sequence[tuple[float, Cuts]]) -> Cuts:
 
 
 def head_cuts(evidence: Evidence, cut: float) -> Cuts:
-    """Return the cuts of heads, left out or cut. Half a head counts 0.5 + `cut`."""
+    """Return the cuts of heads of people, left out or cut. Half a head counts 0.5 + `cut`."""
     heads = evidence.head_votes
-    return Cuts(heads.boxes_rel, heads.counts, 4 * cut * heads.counts)
+    return _left_out_or_cut(heads.boxes_rel, heads.counts, cut)
 
 
-def whole_head_cuts(
-    evidence: Evidence, people: float, animals: float, cut: float, ratio: float | None
-) -> Cuts:
-    """Return the cuts of large heads that a crop of the shape can hold, left out or cut.
+def whole_head_cuts(evidence: Evidence, cut: float, ratio: float | None) -> Cuts:
+    """Return the cuts of large heads of people that a crop of the shape can hold.
 
-    The only one, if it is sure, costs `people` or `animals` if it is left out; half of it costs
-    0.5 + `cut` times as much. Several share that cost: of many, a crop can hold only some. ratio:
-    of the crops, as shares; None for any.
+    The only one, if it is sure, costs 1 if it is left out and 0.5 + `cut` for half of it. It
+    shares that with other large heads, since of many a crop can hold only some. ratio: of the
+    crops, as shares; None for any.
     """
-    weights = whole_head_weights(evidence, ratio)
-    of_kind = np.repeat([people, animals], [len(evidence.heads), len(evidence.animal_heads)])
-    costs = of_kind * weights / total_weight(weights)
-    return Cuts(evidence.all_heads, costs, 4 * cut * costs)
+    shares = whole_head_shares(evidence, ratio)[: len(evidence.heads)]
+    return _left_out_or_cut(evidence.heads, shares, cut)
+
+
+def animal_head_cuts(evidence: Evidence, cut: float, ratio: float | None) -> Cuts:
+    """Return the cuts of large heads of animals in the same way as `whole_head_cuts`."""
+    shares = whole_head_shares(evidence, ratio)[len(evidence.heads) :]
+    return _left_out_or_cut(evidence.animal_heads, shares, cut)
 
 
 def object_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
@@ -119,9 +121,13 @@ def text_cuts(evidence: Evidence) -> Cuts:
     return _cuts(evidence.text, evidence.text_weights)
 
 
-def whole_head_weights(evidence: Evidence, ratio: float | None) -> FloatArray:
-    """Return how far a crop of the shape must keep each of all heads whole: 0 to 1, [H + A]."""
-    return evidence.whole_heads * fits_in_crop(evidence.all_heads, ratio)
+def whole_head_shares(evidence: Evidence, ratio: float | None) -> FloatArray:
+    """Return what each of all heads counts, of at most 1 together: [H + A].
+
+    The sure, large ones that a crop of the shape can hold count in equal parts.
+    """
+    weights = evidence.whole_heads * fits_in_crop(evidence.all_heads, ratio)
+    return np.asarray(weights / total_weight(weights))
 
 
 def fits_in_crop(boxes: FloatArray, ratio: float | None) -> FloatArray:
@@ -148,3 +154,8 @@ def total_weight(weights: FloatArray) -> float:
 def _cuts(boxes: FloatArray, weights: FloatArray) -> Cuts:
     """Return cuts with the mean of 4 · share inside · share outside, weighted by weights [M]."""
     return Cuts(boxes, np.zeros(len(boxes)), weights * (4 / total_weight(weights)))
+
+
+def _left_out_or_cut(boxes: FloatArray, counts: FloatArray, cut: float) -> Cuts:
+    """Return cuts that cost `counts` [M] for a box left out, and 0.5 + `cut` of it for half."""
+    return Cuts(boxes, counts, 4 * cut * counts)

@@ -55,11 +55,6 @@ class PenaltyWeights:
     text: float
 
     @property
-    def of_whole_heads(self) -> tuple[float, float, float]:
-        """The weights for large heads: `whole_heads`, `animals` and `head_cut`."""
-        return self.whole_heads, self.animals, self.head_cut
-
-    @property
     def of_ends(self) -> tuple[float, float, float]:
         """The weights of the penalties for ends: `tops`, `sides` and `head_ends`."""
         return self.tops, self.sides, self.head_ends

@@ -5,6 +5,7 @@ import pytest
 
 from pipeline.cropping.evidence import Evidence, evidence_of
 from pipeline.cropping.penalties import (
+    animal_head_cuts,
     fits_in_crop,
     head_cuts,
     object_cuts,
@@ -51,11 +52,11 @@ def test_each_head_counts() -> None:
 WHOLE_HALF_LEFT_OUT = np.array([[0, 0, 1, 1], [0, 0, 0.5, 1], [0, 0, 0.4, 1.0]])
 
 
-@pytest.mark.parametrize(("ratio", "counts"), [(1.0, 2.0), (None, 2.0), (0.1, 0.0)])
+@pytest.mark.parametrize(("ratio", "counts"), [(1.0, 1.0), (None, 1.0), (0.1, 0.0)])
 def test_large_heads_that_fit_are_shown_whole(ratio: float | None, counts: float) -> None:
     """A large head, and one of a crowd, which does not count; a crop of .1 holds neither."""
     photo = evidence([[0.4, 0.4, 0.6, 0.6], [0.49, 0.1, 0.51, 0.12]])
-    cuts = whole_head_cuts(photo, 2.0, 7.0, 0.6, ratio)
+    cuts = whole_head_cuts(photo, 0.6, ratio)
     # whole; half inside: (1 + 4 · .6 · .5) · .5; left out
     assert cuts(WHOLE_HALF_LEFT_OUT) == pytest.approx(counts * np.array([0, 1.1, 1]), abs=1e-6)
 
@@ -78,23 +79,25 @@ CAT, OTHER = [0.4, 0.4, 0.6, 0.6], [0.0, 0.4, 0.2, 0.6]
 def test_likely_heads_of_animals_are_shown_whole(likelihood: float, counts: float) -> None:
     """Half-way up the ramp from .25 to .45 is .35; they are no votes for heads of people."""
     photo = heads_of_animals([likelihood], (CAT,))
-    cuts = whole_head_cuts(photo, 7.0, 2.0, 0.6, 1.0)
-    expected = 2 * counts * np.array([0, 1.1, 1])
+    cuts = animal_head_cuts(photo, 0.6, 1.0)
+    expected = counts * np.array([0, 1.1, 1])
     assert cuts(WHOLE_HALF_LEFT_OUT) == pytest.approx(expected, abs=1e-6)
-    assert head_cuts(photo, 0.6)(WHOLE_HALF_LEFT_OUT) == pytest.approx([0, 0, 0])
+    for of_people in (head_cuts(photo, 0.6), whole_head_cuts(photo, 0.6, 1.0)):
+        assert of_people(WHOLE_HALF_LEFT_OUT) == pytest.approx([0, 0, 0])
 
 
 def test_several_large_heads_share_the_weight() -> None:
     left_out = np.array([[0.0, 0.0, 0.3, 1.0]])  # the cat; the other animal is whole
     small = [0.45, 0.45, 0.52, 0.52]  # .0049 of the photo
-    for photo, expected in (
-        (heads_of_animals([1.0], (CAT,)), 2),
-        (heads_of_animals([1.0, 1.0], (CAT, OTHER)), 2 / 2),
-        (heads_of_animals([1.0], (CAT,), person=0.6), 2 / 2 + 7 / 2),  # the person is left out too
-        (heads_of_animals([1.0], (small,)), 0),
+    for photo, of_animals, of_people in (
+        (heads_of_animals([1.0], (CAT,)), 1, 0),
+        (heads_of_animals([1.0, 1.0], (CAT, OTHER)), 1 / 2, 0),
+        (heads_of_animals([1.0], (CAT,), person=0.6), 1 / 2, 1 / 2),  # the person is left out too
+        (heads_of_animals([1.0], (small,)), 0, 0),
     ):
-        cuts = whole_head_cuts(photo, 7.0, 2.0, 0.6, 1.0)
-        assert cuts(left_out) == pytest.approx([expected], abs=1e-9)
+        animals, people = (each(photo, 0.6, 1.0) for each in (animal_head_cuts, whole_head_cuts))
+        assert animals(left_out) == pytest.approx([of_animals], abs=1e-9)
+        assert people(left_out) == pytest.approx([of_people], abs=1e-9)
 
 
 def test_votes_count_instead_of_peaks_where_there_are_some() -> None:

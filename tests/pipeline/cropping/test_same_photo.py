@@ -32,11 +32,12 @@ def cropper() -> Cropper:
     return Cropper(device="cpu")
 
 
-@pytest.mark.parametrize(("photo", "least"), [(astronaut, 0.9), (chelsea, 0.8)])
-def test_copies_have_the_same_crops(
-    cropper: Cropper, photo: Callable[[], np.ndarray], least: float
-) -> None:
-    """In the small copy of the second photo the cat's head gets a wider box, and counts less."""
+# The cat's head gets so wide a box in the small copy that no square can hold it.
+LESS = {(chelsea, "half", "1:1"): 0.8}
+
+
+@pytest.mark.parametrize("photo", [astronaut, chelsea])
+def test_copies_have_the_same_crops(cropper: Cropper, photo: Callable[[], np.ndarray]) -> None:
     image = Image.fromarray(photo())
     width, height = image.size
     crops = rel_boxes(cropper, image)
@@ -48,4 +49,5 @@ def test_copies_have_the_same_crops(
     }
     for name, copy in copies.items():
         overlap = iou(crops, rel_boxes(cropper, copy))
+        least = [LESS.get((photo, name, shape), 0.9) for shape in SHAPES]
         assert (overlap >= least).all(), (name, dict(zip(SHAPES, overlap.round(3), strict=True)))
