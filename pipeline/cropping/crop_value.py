@@ -15,6 +15,7 @@ from pipeline.cropping.penalties import (
     Cuts,
     animal_head_cuts,
     head_cuts,
+    main_object_cuts,
     object_cuts,
     text_cuts,
     thing_cuts,
@@ -91,18 +92,21 @@ class CropValue:
     """The value of crops of one shape of one photo, which the rule maximises.
 
     ratio: width / height of the crops as shares of the photo's sides; None for any.
+    main_objects: weight of the penalty for main objects that are cut, which only circles have.
     """
 
     evidence: Evidence
     terms: Terms
     ratio: float | None
+    main_objects: float
 
     @classmethod
     def of(
         cls, rule: Rule, evidence: Evidence, preferred: Preferred, ratio: float | None
     ) -> CropValue:
         """Build it. preferred: the candidates that the network prefers. Circles: `in_circle`."""
-        return cls(evidence, Terms.of(rule, evidence, preferred, ratio), ratio)
+        terms = Terms.of(rule, evidence, preferred, ratio)
+        return cls(evidence, terms, ratio, rule.penalties.main_objects)
 
     def framing(self, rule: Rule) -> CropValue:
         """Return the value that compares crops at one place; for `free` this one.
@@ -118,7 +122,7 @@ class CropValue:
             ends = end_cuts(self.evidence, self.ratio, *weights.of_ends)
         coefficients = _coefficients_of(rule, weights.sights, self.ratio)
         terms = replace(self.terms, cuts=cuts, ends=ends, coefficients=coefficients)
-        return replace(self, terms=terms)
+        return replace(self, terms=terms, main_objects=weights.main_objects)
 
     def __call__(self, boxes: FloatArray) -> FloatArray:
         """Compute the agreement of boxes [N, 4], shares of the sides, less penalties: [N]."""
@@ -128,7 +132,11 @@ class CropValue:
 
     def in_circle(self) -> CropValue:
         """Return the value for the same shape shown as a circle."""
-        return replace(self, terms=replace(self.terms, seen=np.array([IN_CIRCLE])))
+        cuts = self.terms.cuts
+        if self.main_objects:
+            main = main_object_cuts(self.evidence, self.ratio)
+            cuts = weighted_cuts([(1.0, cuts), (self.main_objects, main)])
+        return replace(self, terms=replace(self.terms, cuts=cuts, seen=np.array([IN_CIRCLE])))
 
     @property
     def largest_width(self) -> float:

@@ -34,6 +34,9 @@ LARGE_HEAD, LARGE_COUNT = 0.04, 3.0
 # A head must be kept whole from the second share of the photo on, and not at all up to the first:
 # a large head is one of few, as in a portrait. Heads in crowds are mostly smaller.
 WHOLE_SIZE = (0.005, 0.02)
+# An object counts as a main one from the first share of all gaze in its box on, and fully from the
+# second on. Set by eye, with the penalty's weight (docs/CHOICE.md).
+MAIN_GAZE = (0.4, 0.7)
 # Heads if the source finds none: a face grown by this share of its sides, or the upper quarter of a
 # person taller than wide without a face.
 HEAD_ROOM, HEAD_SHARE = 0.3, 0.25
@@ -75,6 +78,11 @@ class Evidence:
         sides = self.all_heads[:, 2:] - self.all_heads[:, :2]
         likely = np.concatenate([self.head_weights, self.animal_weights])
         return likely * ramp(np.prod(sides, axis=1), *WHOLE_SIZE)
+
+    @cached_property
+    def main_weights(self) -> FloatArray:
+        """How far each object is what most of the gaze is on: [D]. Boxes of one may be several."""
+        return self.object_weights * ramp(self.maps.inside(self.objects)[0], *MAIN_GAZE)
 
     @cached_property
     def lean(self) -> FloatArray:

@@ -38,7 +38,7 @@ class CellMaps:
         shapes, width = of_rows.shape[:-2], of_columns.shape[-1]
         between = (of_rows @ self._cells).reshape(*shapes, -1, width)  # [..., V · M, w]
         sums = (between @ of_columns.swapaxes(-1, -2)).reshape(
-            *shapes, of_rows.shape[-2], self._maps, -1
+            *shapes, of_rows.shape[-2], self._maps, of_columns.shape[-2]
         )  # [..., V, M, U]
         return np.asarray(np.moveaxis(sums, -2, 0)[..., boxes.rows, boxes.columns])
 

@@ -116,6 +116,15 @@ def thing_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
     return _cuts(things, evidence.object_weights[evidence.is_thing] * fits_in_crop(things, ratio))
 
 
+def main_object_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
+    """Return the cuts of objects that hold most of the gaze, and that a crop can hold.
+
+    ratio: as for `object_cuts`.
+    """
+    fits = fits_in_crop(evidence.objects, ratio)
+    return _cuts(evidence.objects, evidence.main_weights * fits)
+
+
 def text_cuts(evidence: Evidence) -> Cuts:
     """Return the cuts of text: 1 for half of the only block; 0 if it is whole or left out."""
     return _cuts(evidence.text, evidence.text_weights)

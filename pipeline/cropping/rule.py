@@ -33,9 +33,10 @@ FARTHEST = 1.0  # distance of ratios (difference of logarithms) from which on no
 class PenaltyWeights:
     """The weights of a crop's penalties, and how those of heads count.
 
-    heads, whole_heads, animals, objects, things, tops, sides, head_ends, sights, text: weights.
-        That of objects is 0 from the distance NEAR on, where it would cost more of what people look
-        at than it saves. Those of ends (tops, sides, head_ends) apply only to shapes with a ratio.
+    heads, whole_heads, animals, objects, things, main_objects, tops, sides, head_ends, sights,
+        text: weights. That of objects is 0 from the distance NEAR on, where it would cost more of
+        what people look at than it saves. Those of ends (tops, sides, head_ends) apply only to
+        shapes with a ratio, that of main_objects only to circles.
     head_cut: see `head_cuts`.
     head_fade: share of the heads' weight that is lost per unit of distance: at a far ratio a crop
         that shows what people look at cannot hold all heads.
@@ -48,6 +49,7 @@ class PenaltyWeights:
     head_fade: float
     objects: float
     things: float
+    main_objects: float
     tops: float
     sides: float
     head_ends: float

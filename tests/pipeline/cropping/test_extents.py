@@ -72,3 +72,4 @@ def test_sums_of_maps_are_those_of_their_cells() -> None:
     maps = CellMaps(cells)
     np.testing.assert_allclose(maps.inside(boxes / 100), expected, atol=1e-12)
     np.testing.assert_allclose(maps.totals, cells.sum(axis=(1, 2)))
+    assert maps.inside(np.zeros((0, 4))).shape == (2, 0)

@@ -8,6 +8,7 @@ from pipeline.cropping.penalties import (
     animal_head_cuts,
     fits_in_crop,
     head_cuts,
+    main_object_cuts,
     object_cuts,
     shares_of,
     text_cuts,
@@ -160,6 +161,27 @@ def test_people_and_things_that_fit_are_not_cut_and_regions_may_be(
     half = np.array([[0.0, 0.0, 0.7, 1.0]])
     assert thing_cuts(photo, ratio)(half) == pytest.approx([expected], abs=1e-5)
     assert thing_cuts(evidence(found=found[2:]), ratio)(half) == pytest.approx([0])
+
+
+@pytest.mark.parametrize(
+    ("looked_at", "score", "ratio", "expected"),
+    [
+        (0.4, 1.0, 0.5, 0.0), (0.55, 1.0, 0.5, 0.5), (0.7, 1.0, 0.5, 1.0), (0.9, 1.0, 0.5, 1.0),
+        (0.7, 0.375, 0.5, 0.5), (0.7, 1.0, 0.1, 0.0),
+    ],
+)  # fmt: skip
+def test_what_most_of_the_gaze_is_on_is_not_cut(
+    looked_at: float, score: float, ratio: float, expected: float
+) -> None:
+    """A region on the left, with this share of the gaze; a crop of a ratio of .1 cannot hold it."""
+    gaze = np.full((4, 4), (1 - looked_at) / 13)
+    gaze[:3, 0] = looked_at / 3
+    attention = Attention(gaze, np.full((4, 4), 0.5), np.zeros((0, 4)), np.zeros(0))
+    boxes = np.array([[0, 0, 25, 75], [50, 0, 75, 50]], np.float32)  # few look at the second one
+    found = Detections(boxes, np.array([score, 1], np.float32), ["subject", "thing"], attention)
+    cuts = main_object_cuts(evidence_of(found, (100, 100)), ratio)
+    half, whole, without = [0, 0.375, 1, 1], [0, 0, 1, 1], [0.25, 0, 1, 1]
+    assert cuts(np.array([half, whole, without])) == pytest.approx([expected, 0, 0], abs=1e-6)
 
 
 @pytest.mark.parametrize("ratio", [0.5, 2.0, None])

@@ -176,6 +176,21 @@ def test_a_circle_cuts_what_its_inner_square_does() -> None:
     assert whole(WHOLE) == pytest.approx([1.0])  # agreement is that of the whole crop
 
 
+def test_only_circles_keep_the_main_object_whole() -> None:
+    """A thing with all of the gaze, half of which is above the square that counts in a circle."""
+    thing = np.array([[40, 0, 60, 7]], np.float32)
+    gaze = np.zeros((100, 100))
+    gaze[:7, 40:60] = 1 / 140
+    attention = Attention(gaze, gaze, np.zeros((0, 4)), np.zeros(0))
+    found = Detections(thing, np.ones(1, np.float32), ["thing"], attention)
+    parts = evidence_of(found, (100, 100)), Preferred(WHOLE, np.ones(1)), 1.0
+    rule = rule_of(framing=rule_of(main_objects=2.0).penalties)
+    placing = CropValue.of(rule, *parts)
+    assert placing.framing(rule)(np.array([[0, 0.035, 1, 1]])) == pytest.approx([0.0])
+    assert placing.in_circle()(WHOLE) == pytest.approx([0.0])
+    assert placing.framing(rule).in_circle()(WHOLE) == pytest.approx([-2.0], rel=0.01)
+
+
 def test_the_free_shape_has_its_own_coefficients() -> None:
     free = np.zeros(11)
     free[FREE_FEATURES.index("ratio_squared")] = 1
