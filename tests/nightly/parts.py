@@ -42,8 +42,8 @@ PARTS = {
         Part("kernels", 3, ("cuda_ops",)),
         Part("operators", 3, tests("tests/cuda_ops")),
         Part("compiler", 6, tests("-m", "slow", "-k", COMPILED, "tests")),
-        Part("slow", 8, tests("-m", "slow", "-k", f"not ({COMPILED})", f"--ignore={CORPUS}")),
-        Part("corpus", 8, tests("-m", "slow", CORPUS)),
+        Part("slow", 10, tests("-m", "slow", "-k", f"not ({COMPILED})", f"--ignore={CORPUS}")),
+        Part("corpus", 6, tests("-m", "slow", CORPUS)),
         Part(
             "decoder", 3, tests("-m", "chaos", "tests/pipeline/photo/sandbox/test_decode_fuzz.py"),
             {"CHAOS_DECODER_FILES": "20000"},
