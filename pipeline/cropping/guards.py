@@ -17,11 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from pipeline.boxes import FloatArray, area, as_boxes
 from pipeline.cropping.protected import Protected
-from pipeline.cropping.visible import visible_shares
+from pipeline.cropping.visible import most_held, visible_shares
 from pipeline.settings.guards import Guards
 from pipeline.settings.safe_areas import WHOLE, SafeArea
 
-# A head or face shows from this share of its box on, its person from this share of the body on.
+# A head or face shows from this share of its box on, its person from this value of `bodies_in` on.
 SHOWS, BODY_SHOWS = 0.05, 0.5
 # A block of text is cut if its share inside is between these: detector boxes are loose.
 TEXT_CUT = (0.08, 0.92)
@@ -46,7 +46,7 @@ class Shown:
 
     heads_in: FloatArray  # [N, H]
     heads_seen: FloatArray
-    bodies_in: FloatArray  # [N, H]
+    bodies_in: FloatArray  # [N, H] divided by the most that a crop of this size can hold
     faces_in: FloatArray  # [N, F]
     faces_seen: FloatArray
     text_in: FloatArray  # [N, T]
@@ -155,8 +155,8 @@ class ShapeGuard:
         heads_in, bodies_in, faces_in, text_in, subject_in = (inside[:, at] for at in self._places)
         heads_seen, _, faces_seen, text_seen, subject_seen = (seen[:, at] for at in self._places)
         return Shown(
-            heads_in, heads_seen, bodies_in, faces_in, faces_seen, text_in, text_seen,
-            subject_in @ has.importance, subject_seen @ has.importance,
+            heads_in, heads_seen, bodies_in / most_held(boxes, has.bodies), faces_in, faces_seen,
+            text_in, text_seen, subject_in @ has.importance, subject_seen @ has.importance,
         )  # fmt: skip
 
     def severities(self, shown: Shown) -> Severities:

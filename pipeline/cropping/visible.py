@@ -38,6 +38,12 @@ def visible_shares(
     return inside, np.maximum(inside - hidden / sizes, 0)
 
 
+def most_held(crops: FloatArray, others: FloatArray) -> FloatArray:
+    """Compute the share of others [M, 4] in crops of these sizes [N, 4], placed at best: [N, M]."""
+    of_crops, of_others = (boxes[:, 2:] - boxes[:, :2] for boxes in (crops, others))
+    return np.asarray(np.minimum(of_crops[:, None] / of_others, 1).prod(axis=2))
+
+
 def _in_box(edges: Sequence[FloatArray], part: Rectangle) -> FloatArray:
     """Compute the area of boxes, given by four edges [...], in a part of the unit square: [...]."""
     x0, y0, x1, y1 = _clipped_edges(edges, part)

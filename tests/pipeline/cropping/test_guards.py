@@ -55,7 +55,7 @@ def guard(
         (111, "head_cut", 2),  # .11 of the only head, in tenths, rounded up
         (150, "head_cut", 5),
         (194, "head_cut", 10),  # 6 % of it show
-        (196, None, 0),  # 4 %: nobody sees that, and its body is left out as well
+        (196, "head_cut", 10),  # 4 %: nobody sees that, but its body
     ],
 )
 def test_a_head_may_have_a_tenth_outside(top: float, reason: str | None, level: int) -> None:
@@ -66,11 +66,21 @@ def test_a_head_may_have_a_tenth_outside(top: float, reason: str | None, level: 
     assert check.levels([box]).tolist() == [level]
 
 
+@pytest.mark.parametrize(("left", "reason"), [(0, "head_cut"), (140, "head_cut"), (155, None)])
+def test_a_person_larger_than_the_crop_is_cut_without_its_head(
+    left: float, reason: str | None
+) -> None:
+    """The crop is .4 as high as the body, so it can hold .4 of it; from 150 on, it holds half."""
+    check = guard("off,heads=0.1", [HEAD], [BODY])
+    assert check.reason([left, 250, left + 400, 330]) == reason
+    assert check.counts([left, 250, left + 400, 330]).heads == (reason is not None)
+
+
 def test_a_person_without_its_head_is_cut() -> None:
     check = guard("off,heads=0.1", [HEAD], [BODY])
     assert check.reason([0, 200, 400, 310]) == "head_cut"  # .55 of the body, none of the head
     assert check.levels([[0, 200, 400, 310]]).tolist() == [LEVELS]
-    assert check.reason([0, 200, 400, 290]) is None  # .45 of the body
+    assert check.reason([160, 200, 400, 400]) is None  # .4 of the body
     assert check.reason([250, 0, 400, 400]) is None  # head and person are left out: a choice
     assert check.counts([0, 200, 400, 310]).heads == 1
     assert check.counts([250, 0, 400, 400]).heads == 0
@@ -95,7 +105,8 @@ def test_a_head_too_large_for_the_shape_is_shown_all_the_same() -> None:
     shown, chest, nothing = [0, 120, 400, 320], [0, 400, 400, 600], [400, 0, 800, 200]
     assert check.reason(shown) == "head_cut"  # half of it, and nothing else: the face keeps .8
     assert check.levels([shown]).tolist() == [5]
-    assert check.reason(nothing) == check.reason(chest) == "head_lost"
+    assert check.reason(nothing) == "head_lost"
+    assert check.reason(chest) == "head_cut"  # a person without a head
     assert check.levels([chest, nothing]).min() > LEVELS  # neither is better than any cut
     both_cut = [0, 200, 400, 400]  # .5 of the head, .6 of the face: .9 in all
     assert check.levels([both_cut]).tolist() == [9]
