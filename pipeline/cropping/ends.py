@@ -77,9 +77,8 @@ def end_cuts(
         tops = sides = of_heads = 0.0
     boxes = np.concatenate([evidence.objects, evidence.all_heads])
     leaning = np.zeros((len(boxes), 2))
-    if shares.any():
-        lean = evidence.lean[:, None] * (-1, 1)
-        leaning[: len(shares)] = sides * shares[:, None] * ramp(lean, *LEAN)
+    lean = evidence.lean[:, None] * (-1, 1)
+    leaning[: len(shares)] = sides * shares[:, None] * ramp(lean, *LEAN)
     of_tops = np.concatenate([tops * shares, of_heads * head_shares])
     counts = (of_tops > 0) | leaning.any(axis=1)
     return EndCuts(boxes[counts], of_tops[counts], leaning[counts])

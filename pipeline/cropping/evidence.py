@@ -81,16 +81,21 @@ class Evidence:
 
     @cached_property
     def main_weights(self) -> FloatArray:
-        """How far each object is what most of the gaze is on: [D]. Boxes of one may be several."""
-        return self.object_weights * ramp(self.maps.inside(self.objects)[0], *MAIN_GAZE)
+        """How far each object is a main one, which most of the gaze is on: [D]."""
+        return self.object_weights * ramp(self._gaze_on_halves.sum(axis=0), *MAIN_GAZE)
 
     @cached_property
     def lean(self) -> FloatArray:
         """The side of each object that the gaze is on, from -1, all left, to 1, all right: [D]."""
+        gaze = self._gaze_on_halves
+        return np.asarray((gaze[1] - gaze[0]) / np.maximum(gaze.sum(axis=0), 1e-9))
+
+    @cached_property
+    def _gaze_on_halves(self) -> FloatArray:
+        """The share of the gaze on the left and on the right half of each object: [2, D]."""
         left, right = self.objects.copy(), self.objects.copy()
         left[:, 2] = right[:, 0] = (left[:, 0] + right[:, 2]) / 2
-        gaze = self.maps.inside(np.concatenate([left, right]))[0].reshape(2, -1)
-        return np.asarray((gaze[1] - gaze[0]) / np.maximum(gaze.sum(axis=0), 1e-9))
+        return np.asarray(self.maps.inside(np.concatenate([left, right]))[0].reshape(2, -1))
 
 
 def evidence_of(found: Detections, size_wh: tuple[int, int]) -> Evidence:

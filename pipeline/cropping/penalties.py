@@ -102,8 +102,7 @@ def object_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
     Half of the only one costs 1. Regions are what the photo is about where no class names it: a
     tower, a pair of pinwheels. ratio: of the crops, as shares; None for any.
     """
-    weights = evidence.object_weights * fits_in_crop(evidence.objects, ratio)
-    return _cuts(evidence.objects, weights)
+    return _cuts_of_objects(evidence, evidence.object_weights, ratio)
 
 
 def thing_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
@@ -112,17 +111,15 @@ def thing_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
     A region only roughly bounds what belongs together, so a crop may well end inside it, while a
     person or a thing should not be halved. ratio: as for `object_cuts`.
     """
-    things = evidence.objects[evidence.is_thing]
-    return _cuts(things, evidence.object_weights[evidence.is_thing] * fits_in_crop(things, ratio))
+    return _cuts_of_objects(evidence, evidence.object_weights * evidence.is_thing, ratio)
 
 
 def main_object_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
-    """Return the cuts of objects that hold most of the gaze, and that a crop can hold.
+    """Return the cuts of objects that most of the gaze is on, and that a crop can hold.
 
     ratio: as for `object_cuts`.
     """
-    fits = fits_in_crop(evidence.objects, ratio)
-    return _cuts(evidence.objects, evidence.main_weights * fits)
+    return _cuts_of_objects(evidence, evidence.main_weights, ratio)
 
 
 def text_cuts(evidence: Evidence) -> Cuts:
@@ -163,6 +160,11 @@ def total_weight(weights: FloatArray) -> float:
 def _cuts(boxes: FloatArray, weights: FloatArray) -> Cuts:
     """Return cuts with the mean of 4 · share inside · share outside, weighted by weights [M]."""
     return Cuts(boxes, np.zeros(len(boxes)), weights * (4 / total_weight(weights)))
+
+
+def _cuts_of_objects(evidence: Evidence, weights: FloatArray, ratio: float | None) -> Cuts:
+    """Return the cuts of objects with these weights [D], without those that no crop can hold."""
+    return _cuts(evidence.objects, weights * fits_in_crop(evidence.objects, ratio))
 
 
 def _left_out_or_cut(boxes: FloatArray, counts: FloatArray, cut: float) -> Cuts:
