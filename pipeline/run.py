@@ -44,7 +44,7 @@ _CLUSTER_VARIABLES = {"RAY_ADDRESS", "RAY_JOB_CONFIG_JSON_ENV_VAR"}
 
 
 class TaskWorkers(Protocol):
-    """The workers of a run: those of `pipeline.cluster.shares` or `pipeline.local`."""
+    """The workers of a run: those of `pipeline.cluster.growing` or `pipeline.local`."""
 
     @property
     def does(self) -> str:
@@ -58,7 +58,7 @@ class TaskWorkers(Protocol):
 
     @property
     def machines(self) -> Machines:
-        """Their resources."""
+        """Their resources, which may grow."""
         ...
 
     def free(self) -> Mapping[str, float]:
@@ -85,7 +85,8 @@ def crop_bucket(settings: Settings, log: Log, stop: Stop | None = None) -> Endin
         if find_spec(package) is None:  # fail before a long listing
             raise ModuleNotFoundError(f"No module named {package!r}", name=package)
     check_metrics_file(settings.running.metrics_file)
-    cores = partial(available_cores, settings.running)
+    stop = stop or Stop()
+    cores = partial(available_cores, settings.running, log, stop)
     return carry_out(plan(settings, log, cores), log, stop)
 
 
@@ -123,10 +124,9 @@ def work_and_commit(job: Job, ledger: Ledger, log: Log, stop: Stop) -> Ending:
         message = f"{before['tasks_done']:,} of {tasks} done already"
         log.say("begin", message, run_id=job.run_id, images=ledger.rows, pending=len(pending))
         if pending:
-            workers = start(settings, len(pending), ledger.rows, job.decisions_of is None)
-            about = {"does": workers.does, "why": workers.why, **asdict(workers.machines)}
-            log.say("workers", f"{workers.does}: {workers.why}", **about)
-            session.machines = workers.machines
+            scores = job.decisions_of is None
+            workers = start(settings, len(pending), ledger.rows, log, stop, scores)
+            log_workers(workers, session, log)
             if problem := sandbox_problem():
                 message = f"photos are decoded without a filter of system calls: {problem}"
                 log.say("wall", f"WARNING: {message}")
@@ -136,12 +136,21 @@ def work_and_commit(job: Job, ledger: Ledger, log: Log, stop: Stop) -> Ending:
                     workers.work(pending, job, stop), pending, ledger, log
                 ):
                     totals.task_done(done.task, done.metrics)
+                    log_workers(workers, session, log)
                     if done.spans:
                         session.task_done(done.metrics, done.spans)
                     export()
                     well = done.metrics.photos - done.metrics.failed
                     progress.advance(done.metrics.photos, well, done.metrics.crops)
     return commit(job, ledger, log, totals.totals, session.facts())
+
+
+def log_workers(workers: TaskWorkers, session: Session, log: Log) -> None:
+    """Log the workers, and count their machines in the session, if these are not known there."""
+    if session.machines != workers.machines:
+        about = {"does": workers.does, "why": workers.why, **asdict(workers.machines)}
+        log.say("workers", f"{workers.does}: {workers.why}", **about)
+        session.use(workers.machines)
 
 
 @contextmanager
@@ -193,7 +202,7 @@ def report_estimate(planned: PlannedRun, log: Log) -> Ending:
 
     def begin() -> tuple[Machines, Work]:
         tasks, photos = planned.tasks.task_count, planned.tasks.rows
-        workers = start(planned.settings.running, tasks, photos)
+        workers = start(planned.settings.running, tasks, photos, log, Stop())
         return workers.machines, partial(workers.work, stop=Stop())
 
     forecast = estimate(planned, log, begin)
@@ -204,7 +213,9 @@ def report_estimate(planned: PlannedRun, log: Log) -> Ending:
     return "done"
 
 
-def start(settings: RunningSettings, tasks: int, photos: int, scores: bool = True) -> TaskWorkers:
+def start(
+    settings: RunningSettings, tasks: int, photos: int, log: Log, stop: Stop, scores: bool = True
+) -> TaskWorkers:
     """Start workers for that many tasks and photos. Raises LedgerError, Drained.
 
     scores: whether they score photos or take stored decisions
@@ -214,16 +225,15 @@ def start(settings: RunningSettings, tasks: int, photos: int, scores: bool = Tru
 
         here = local_workers(settings.num_actors, tasks)
         return here if scores else here.without_scoring()
-    from pipeline.cluster.shares import start_ray  # slow to import; `local` needs no ray
+    from pipeline.cluster.growing import start_ray  # slow to import; `local` needs no ray
 
-    shares = start_ray(settings, min(tasks, -(-photos // PHOTOS_PER_ACTOR)))
-    return shares if scores else shares.without_scoring()
+    return start_ray(settings, min(tasks, -(-photos // PHOTOS_PER_ACTOR)), log, stop, scores)
 
 
-def available_cores(settings: RunningSettings) -> int:
+def available_cores(settings: RunningSettings, log: Log, stop: Stop) -> int:
     """Count the cores of the cluster to join, else of this machine. Raises as `start`."""
     if not settings.local and _CLUSTER_VARIABLES & os.environ.keys():
-        return int(start(settings, 1, 1).machines.cores)
+        return int(start(settings, 1, 1, log, stop).machines.cores)
     from pipeline.local import usable_cores
 
     return usable_cores()

@@ -8,7 +8,7 @@ that Ray runs twice counts once.
 Tasks start in order, and a new one starts only when there is capacity. So a fast stage never
 starves a slow one: readers leave actors the cores that they request, decoded tasks wait for actors
 that are still starting, and no backlog builds up. A draining node gets no new tasks, and its actors
-leave it once everything that they have scored is recorded.
+leave it once everything that they have scored is recorded. The capacity may grow meanwhile.
 """
 
 import time
@@ -24,15 +24,15 @@ from ray._private.state import state as cluster_state  # no public call lists dr
 from ray.exceptions import ActorDiedError, ObjectLostError, RayError, TaskCancelledError
 
 from pipeline.cluster.actor import Actor
-from pipeline.cluster.capacity import PER_ACTOR, Capacity
+from pipeline.cluster.actor_pool import ActorPool
+from pipeline.cluster.capacity import Capacity
 from pipeline.cluster.causes import cause_of
 from pipeline.errors import LedgerError
 from pipeline.stop import Drained, Stop
 
 Ref: TypeAlias = Any  # ray.ObjectRef; Ray's calls have no types
-POLL_S = 1.0  # between two checks for draining nodes
+POLL_S = 1.0  # between two looks at the cluster's nodes
 STALL_S = 30.0  # without a result, until actors release their cores to the other stages
-MIN_CPUS = 0.01  # of an actor that released its CPUs
 ALWAYS = -1  # Ray's value for unlimited retries and restarts
 
 
@@ -58,6 +58,8 @@ class Flow:
     job: what the stages' functions receive of the job
     actor_args: the arguments of the actor class
     actor_options, task_options: Ray options of each actor, and of each task of another stage
+    now: returns the capacity of the cluster as it is now; None to start no more tasks and end once
+        those in flight have ended, so that a flow with other actors can do the rest
     """
 
     def __init__(
@@ -70,33 +72,34 @@ class Flow:
         actor_options: Mapping[str, Any],
         task_options: Mapping[str, Any],
         stop: Stop,
+        now: Callable[[], Capacity | None] | None = None,
     ) -> None:
         """Put the job into Ray's object store; Ray must be running."""
         self.stages, self.capacity, self.stop = stages, capacity, stop
-        self.waiting, self.job, self.actor_args = pending, ray.put(job), actor_args
+        self.now, self.is_ending = now or (lambda: capacity), False
+        self.waiting, self.job = pending, ray.put(job)
         task = {**task_options, "max_retries": ALWAYS}
         self.read = ray.remote(stages.read).options(**task, scheduling_strategy="SPREAD")
         self.encode: Any = ray.remote(stages.encode).options(**task) if stages.encode else None
-        self.actor_options = {
+        actor = {
             **actor_options, "max_restarts": ALWAYS, "max_task_retries": ALWAYS,
             "scheduling_strategy": "SPREAD",
         }  # fmt: skip
+        self.pool = ActorPool(stages.score, actor_args, actor, self._await_ready)
         self.decoded: deque[tuple[int, Ref]] = deque()  # task numbers, and their decoded photos
         self.reading = self.in_flight = 0
         # The callback for each pending result; it returns the task that has ended, if any.
         self.awaited: dict[Ref, Callable[[Ref], int | None]] = {}
-        self.actors: list[Actor] = []
-        self.orphans: set[int] = set()  # scored tasks whose actor was replaced: Ray can't redo them
         self.last_look_s = self.last_result_s = time.monotonic()
 
     def run(self) -> Iterator[pa.Table]:
         """Yield the last stage's result for each task, as tasks end. Call this only once.
 
-        Raises LedgerError if a worker cannot continue, and Drained if tasks are left after a stop.
+        Tasks are left only if `now` ended the flow. Raises LedgerError if a worker cannot continue,
+        and Drained if tasks are left after a stop.
         """
         try:
-            for _ in range(self.capacity.actors if self.stages.score else 0):
-                self._add_actor()
+            self.pool.grow_to(self.capacity.actors)
             self._feed()
             while self.in_flight:
                 found, _ = ray.wait([*self.awaited], timeout=POLL_S, fetch_local=False)
@@ -116,9 +119,8 @@ class Flow:
         except RayError as error:
             raise LedgerError(f"a worker could not continue: {cause_of(error)}") from error
         finally:
-            for actor in self.actors:
-                ray.kill(actor.handle)
-        if self.waiting:
+            self.pool.end()
+        if self.waiting and self.stop.asked:
             raise Drained
 
     def _result(self, task: int, ref: Ref) -> pa.Table | None:
@@ -127,8 +129,8 @@ class Flow:
         Ray does not retry a task whose worker was asked to exit, nor one that needs the result of
         an actor that is gone, after the node that held the result is lost.
         """
-        is_orphan = task in self.orphans
-        self.orphans.discard(task)
+        is_orphan = task in self.pool.orphans
+        self.pool.orphans.discard(task)
         try:
             return ray.get(ref)
         except TaskCancelledError:
@@ -140,14 +142,14 @@ class Flow:
 
     def _feed(self) -> None:
         """Give decoded tasks to actors, and start new tasks while there is capacity."""
-        while self.decoded and (actor := self._idlest()):
+        while self.decoded and (actor := self.pool.idlest()):
             task, decoded = self.decoded.popleft()
             ref = actor.handle.do.remote(decoded)
             actor.scoring += 1
             self.awaited[ref] = partial(self._scored, actor, task, decoded)
         while (
             self.waiting
-            and not self.stop.asked
+            and not (self.stop.asked or self.is_ending)
             and self.reading < self._readers()
             and self.in_flight < self.capacity.tasks
         ):
@@ -163,15 +165,9 @@ class Flow:
         More readers would load their code on the cores on which the actors are loading theirs, for
         tasks that then have to wait.
         """
-        if self.actors and not any(one.is_ready for one in self.actors):
+        if self.pool.is_starting:
             return max(1, self.capacity.task_slots // 2)
         return self.capacity.task_slots
-
-    def _idlest(self) -> Actor | None:
-        """Return the least busy actor that can take another task."""
-        able = [one for one in self.actors if one.is_ready and not one.leaves]
-        best = min(able, key=lambda one: one.scoring, default=None)
-        return best if best is not None and best.scoring < PER_ACTOR else None
 
     def _decoded(self, task: int, ref: Ref) -> None:
         self.reading -= 1
@@ -193,12 +189,6 @@ class Flow:
         actor.made.remove(task)
         return task
 
-    def _add_actor(self) -> None:
-        made = ray.remote(self.stages.score).options(**self.actor_options)
-        actor = Actor(made.remote(*self.actor_args), self.actor_options.get("num_cpus", 0.0))
-        self.actors.append(actor)
-        self._await_ready(actor)
-
     def _await_ready(self, actor: Actor) -> None:
         self.awaited[actor.handle.ready.remote()] = partial(self._ready, actor)
 
@@ -211,26 +201,23 @@ class Flow:
             actor.is_ready = True
 
     def _look_at_nodes(self) -> None:
-        """Remove idle actors from draining nodes, and start others elsewhere.
-
-        Only the actor that scored a task can compute its result again, so it stays until the task
-        is recorded.
-        """
-        if time.monotonic() < self.last_look_s + POLL_S or not self.actors:
+        """Leave draining nodes, and follow the capacity of a cluster that grows."""
+        if time.monotonic() < self.last_look_s + POLL_S:
             return
         self.last_look_s = time.monotonic()
-        leaving = cluster_state.get_draining_nodes()
-        for actor in list(self.actors):
-            actor.leaves = bool(leaving) and actor.node in leaving
-            if actor.leaves and actor.is_idle:
-                self._replace(actor)
+        if self.pool.actors:
+            self.pool.leave(cluster_state.get_draining_nodes())
+        if (capacity := self.now()) is None:
+            self.is_ending = True
+        else:
+            self.capacity = capacity
+            self.pool.grow_to(capacity.actors)
 
     def _release_cpus(self, is_moving: bool) -> None:
         """Restart actors with almost no CPU if nothing makes progress.
 
         The actors of several jobs can hold all cores while the other stages of each job wait for
-        one. An actor's scored tasks stay in Ray's store when it ends. If their node is lost before
-        they are recorded, they start again.
+        one.
         """
         now = time.monotonic()
         if is_moving:
@@ -238,13 +225,4 @@ class Flow:
         if now < self.last_result_s + STALL_S:
             return
         self.last_result_s = now
-        self.actor_options["num_cpus"] = MIN_CPUS
-        not_scoring = [one for one in self.actors if one.is_ready and not one.scoring]
-        for actor in [one for one in not_scoring if one.cpus > MIN_CPUS]:
-            self._replace(actor)
-
-    def _replace(self, actor: Actor) -> None:
-        self.actors.remove(actor)
-        self.orphans |= actor.made
-        ray.kill(actor.handle)
-        self._add_actor()
+        self.pool.release_cpus()

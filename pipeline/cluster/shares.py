@@ -1,14 +1,10 @@
 """Divide a Ray cluster's cores and GPUs among the stages."""
 
-from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import ray
-
 from pipeline.cluster.capacity import Capacity
-from pipeline.cluster.flow import Flow, Stages
-from pipeline.cluster.joining import join_or_start
+from pipeline.cluster.flow import Stages
 from pipeline.cluster.workers import (
     Finisher,
     Scorer,
@@ -18,12 +14,7 @@ from pipeline.cluster.workers import (
 )
 from pipeline.errors import SettingError
 from pipeline.report.costs import Machines
-from pipeline.settings import RunningSettings
 from pipeline.stages.commit import cut_encode_commit
-from pipeline.stages.task import TaskSummary
-from pipeline.stages.wire import unpack_summaries
-from pipeline.stages.worker import Job
-from pipeline.stop import Stop
 from pipeline.words import counted
 
 CORES_PER_WORKER = 3
@@ -63,9 +54,10 @@ class ClusterShares:
         return Machines(self.cores, self.actor_gpus * self.actors, self.actors, self.device)
 
     @property
-    def task_slots(self) -> int:
-        """How many tasks of the other stages run at the same time as all actors."""
-        return max(1, int((self.cores - self.actors * self.actor_cpus) / self.task_cpus))
+    def capacity(self) -> Capacity:
+        """How many actors, and at the same time tasks of the other stages, run at once."""
+        others = int((self.cores - self.actors * self.actor_cpus) / self.task_cpus)
+        return Capacity(self.actors, max(1, others))
 
     @property
     def stages(self) -> Stages:
@@ -81,41 +73,9 @@ class ClusterShares:
             return Stages(read_in_worker, Finisher, None)
         return Stages(read_low_priority, Scorer, commit_low_priority)
 
-    def free(self) -> Mapping[str, float]:
-        """Return the cluster's unused resources, by Ray's names."""
-        found: Mapping[str, float] = ray.available_resources()
-        return found
-
-    def work(self, pending: deque[int], job: Job, stop: Stop) -> Iterator[TaskSummary]:
-        """Do tasks; yield each task's summary once its record is written.
-
-        Raises LedgerError if a worker cannot continue, and Drained after a stop, once the tasks in
-        flight have ended.
-        """
-        flow = Flow(
-            stages=self.stages,
-            capacity=Capacity(self.actors, self.task_slots),
-            pending=pending,
-            job=job,
-            actor_args=(job, self.device, self.actor_gpus),
-            actor_options={"num_cpus": self.actor_cpus, "num_gpus": self.actor_gpus},
-            task_options={"num_cpus": self.task_cpus},
-            stop=stop,
-        )
-        for done in flow.run():
-            yield from unpack_summaries(done)
-
-
-def start_ray(settings: RunningSettings, tasks: int) -> ClusterShares:
-    """Join the cluster, or start one on this machine, and divide it among the stages.
-
-    Raises LedgerError if there is no cluster to join or none can be started, and SettingError as
-    `share_out` does.
-    """
-    if not ray.is_initialized():
-        join_or_start()
-    resources = ray.cluster_resources()
-    return share_out(resources, tasks, settings.num_actors, settings.gpus_per_actor)
+    def has_actors_like(self, other: "ClusterShares") -> bool:
+        """Return whether the actors of both score on the same kind of device, and as much of it."""
+        return (self.device, self.actor_gpus) == (other.device, other.actor_gpus)
 
 
 def share_out(
@@ -123,7 +83,7 @@ def share_out(
 ) -> ClusterShares:
     """Divide a cluster among the stages: scoring on its GPUs if it has any, else on the CPU.
 
-    resources: as Ray reports them; without cores, as before any worker has joined, one is counted.
+    resources: by Ray's names; without cores, as after the last machine has left, one is counted.
 
     Every stage asks for fractions of a core, so that reading and encoding run next to the scoring
     actors even on one core. On a CPU cluster the actors together take half of the cores. The other
@@ -147,15 +107,9 @@ def share_out(
         task_cpus = min(1.0, cpus / 2)
         return ClusterShares("cuda", actors, actor_cpus, share, task_cpus, why, cpus)
     actors = num_actors or min(tasks, max(1, int(cpus)))
-    work = counted(actors, "actor")
-    if resources.get("CPU"):
-        found = f"{gpus:g} GPU left alone" if gpus else "no GPU"
-        why = f"{found} in the cluster; {work} of one thread on {counted(cpus, 'core')}"
-    else:
-        why = (
-            f"no worker has joined the cluster yet: {work} on one core for the whole run; stop it "
-            "and start again once `ray status` shows the workers"
-        )
+    found = f"{gpus:g} GPU left alone" if gpus else "no GPU"
+    work = f"{counted(actors, 'actor')} of one thread on {counted(cpus, 'core')}"
+    why = f"{found} in the cluster; {work}"
     return ClusterShares("cpu", actors, min(1.0, cpus / (2 * actors)), 0.0, 0.5, why, cpus)
 
 

@@ -8,7 +8,7 @@ limits       what limited a session, as a sentence
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -106,7 +106,20 @@ class Session:
         self.scored: float | None = None  # when scoring of the first photo began
         self.done = Figures()  # the statuses and costs of all its tasks
         self.tasks = 0
-        self.machines: Machines | None = None
+        self.machines: Machines | None = None  # now
+        self.counted = self.began  # until when the next two are added up
+        self.core_s = self.gpu_s = 0.0  # that the machines had, busy or not
+
+    def use(self, machines: Machines) -> None:
+        """Count with these machines from now on; with the first ones from the session's start."""
+        if self.machines:
+            self._add_up(self.machines, self.clock())
+        self.machines = machines
+
+    def _add_up(self, machines: Machines, now: float) -> None:
+        self.core_s += machines.cores * (now - self.counted)
+        self.gpu_s += machines.gpus * (now - self.counted)
+        self.counted = now
 
     def task_done(self, figures: Figures, spans: Spans) -> None:
         """Count a task that this session has done."""
@@ -120,21 +133,26 @@ class Session:
         """Return the manifest's facts on this session; {} if it had no work to do.
 
         wall_s: from the start of Ray to the last recorded task; start_s: until scoring of the first
-        photo began; limits: what limited the session, as a sentence.
+        photo began; cores, gpus: the machines' mean, since a cluster may grow; actors: at the end;
+        limits: what limited the session, as a sentence.
         """
         if not self.tasks or self.machines is None:
             return {}
-        wall_s = self.clock() - self.began
+        now = self.clock()
+        self._add_up(self.machines, now)
+        wall_s = now - self.began
+        cores, gpus = round(self.core_s / wall_s, 1), round(self.gpu_s / wall_s, 2)
+        machines = replace(self.machines, cores=cores, gpus=gpus)
         start_s = min(wall_s, max(0.0, (self.scored or self.began) - self.began))
         return {
             "wall_s": round(wall_s, 2),
             "start_s": round(start_s, 2),
             "images_per_s": round(self.done.photos / wall_s, 3),
-            "device": self.machines.device,
-            "actors": self.machines.actors,
-            "cores": self.machines.cores,
-            "gpus": self.machines.gpus,
-            "limits": limits(self.done.costs, self.machines, wall_s, start_s),
+            "device": machines.device,
+            "actors": machines.actors,
+            "cores": machines.cores,
+            "gpus": machines.gpus,
+            "limits": limits(self.done.costs, machines, wall_s, start_s),
         }
 
 

@@ -23,8 +23,10 @@ from unittest import mock
 import psutil
 
 from pipeline import run
-from pipeline.cluster import shares
+from pipeline.cluster import growing
 from pipeline.cluster.flow import Stages
+from pipeline.cluster.growing import ClusterWorkers
+from pipeline.cluster.shares import ClusterShares, share_out
 from pipeline.cropping.weights import choose_weights
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plan import cut_tasks
@@ -94,18 +96,22 @@ class Samples:
         print("".join(f"{value:>13,}" for value in row.values()), flush=True)
 
 
-class ThinShares(shares.ClusterShares):
-    """A cluster whose workers run the thin stages."""
-
-    samples: Samples
+class ThinShares(ClusterShares):
+    """The shares of thin stages."""
 
     @property
     def stages(self) -> Stages:
         """Stand in for `ClusterShares.stages`."""
         return Stages(read, ThinFinisher, None)
 
+
+class ThinWorkers(ClusterWorkers):
+    """Workers that run the thin stages."""
+
+    samples: Samples
+
     def work(self, pending: deque[int], job: Job, stop: Stop) -> Iterator[TaskSummary]:
-        """Work like `ClusterShares.work`, and sample memory meanwhile."""
+        """Work like `ClusterWorkers.work`, and sample memory meanwhile."""
         at = {max(1, int(share * len(pending))) for share in AT}
         self.samples.began = time.perf_counter()
         for done, summary in enumerate(super().work(pending, job, stop), 1):
@@ -114,9 +120,12 @@ class ThinShares(shares.ClusterShares):
                 self.samples.sample(done)
 
 
-def start(settings: RunningSettings, tasks: int, *_: object) -> ThinShares:
+def start(settings: RunningSettings, tasks: int, *_: object) -> ThinWorkers:
     """Stand in for `pipeline.run.start`."""
-    return ThinShares(**asdict(shares.start_ray(settings, tasks)))
+    growing.join_or_start()
+    return ThinWorkers(
+        lambda found: ThinShares(**asdict(share_out(found, tasks, settings.num_actors, None)))
+    )
 
 
 def measure(tasks: int) -> list[Row]:
@@ -130,7 +139,7 @@ def measure(tasks: int) -> list[Row]:
             choose_weights("untrained"),
             pinned["note"],
         )
-        ThinShares.samples = samples = Samples()
+        ThinWorkers.samples = samples = Samples()
         ledger = Ledger(open_store(folder), job.run_id)
         print(f"{tasks:,} tasks pinned in {pinned['wall_s']} s, {pinned['peak_mib']} MiB")
         print("".join(f"{name:>13}" for name in HEAD))

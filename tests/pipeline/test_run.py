@@ -17,6 +17,7 @@ from pipeline.report.progress import Log
 from pipeline.run import available_cores, crop_bucket, exported_totals
 from pipeline.settings import RunningSettings, Settings
 from pipeline.stages.worker import Job
+from pipeline.stop import Stop
 from pipeline.storage.store import open_store
 from tests.support.tasks import make_inputs, open_ledger
 
@@ -68,7 +69,7 @@ def test_cores_are_those_of_the_cluster_that_the_environment_names(
         monkeypatch.delenv(one, raising=False)
     joined = SimpleNamespace(machines=Machines(cores=1234, gpus=0, actors=1, device="cpu"))
     monkeypatch.setattr(run, "start", lambda *_: joined)
-    assert available_cores(RunningSettings()) == usable_cores()
+    assert available_cores(RunningSettings(), Log(), Stop()) == usable_cores()
     monkeypatch.setenv(name, "there")
-    assert available_cores(RunningSettings()) == 1234
-    assert available_cores(RunningSettings(local=True)) == usable_cores()
+    assert available_cores(RunningSettings(), Log(), Stop()) == 1234
+    assert available_cores(RunningSettings(local=True), Log(), Stop()) == usable_cores()

@@ -18,9 +18,10 @@ FORBIDDEN_NAMES = {"utils", "helpers", "common", "base", "manager"}
 RAY_FILES = {
     "pipeline/cluster/causes.py",
     "pipeline/cluster/actor.py",
+    "pipeline/cluster/actor_pool.py",
     "pipeline/cluster/flow.py",
+    "pipeline/cluster/growing.py",
     "pipeline/cluster/joining.py",
-    "pipeline/cluster/shares.py",
     "pipeline/lab/evaluation/cluster.py",
     "pipeline/lab/training/ray_train.py",
 }

@@ -117,3 +117,11 @@ def encode(block: pa.Table, job: SlowJob, decoded: pa.Table) -> pa.Table:
 
 def full_disk(block: pa.Table, job: SlowJob, decoded: pa.Table) -> pa.Table:
     raise OSError(28, "No space left on device")
+
+
+class DeviceScorer(SlowScorer):
+    """An actor that also records the device that it was given, as "cpu" or "cuda"."""
+
+    def __init__(self, job: SlowJob, device: str, gpus: float) -> None:
+        super().__init__(job, "cpu")
+        note(job, device, -1)

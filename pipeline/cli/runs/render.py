@@ -50,7 +50,8 @@ class Render(OneRun):
         changes = {name: value for name, value in asked.items() if value not in (None, "", SAME)}
         request = RenderRequest(self.output, self.run_id, changes, self.channel or None, self.local)
         running = RunningSettings(output=self.output, local=self.local)
-        planned = plan_rendering(request, partial(available_cores, running))
+        log = Log("json" if self.json else running.log_format)
+        planned = plan_rendering(request, partial(available_cores, running, log, Stop()))
 
         def work(log: Log, stop: Stop) -> str:
             return carry_out(planned, log, stop)

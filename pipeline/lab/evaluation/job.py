@@ -27,6 +27,7 @@ from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.folds import set_name_of
 from pipeline.report.progress import Log, Progress
 from pipeline.settings import RunningSettings
+from pipeline.stop import Stop
 from pipeline.words import counted
 
 ALL = "all"  # of the job's `baselines`
@@ -205,16 +206,17 @@ def evaluated_rows(
     """Judge every photo, in this process or on Ray."""
     if not job.ray:
         return evaluate_here(dataset.examples, setup, job.device)
-    from pipeline.cluster.shares import start_ray  # Ray is slow to import
+    from pipeline.cluster.growing import start_ray  # Ray is slow to import
     from pipeline.lab.evaluation.cluster import block_count, evaluate_on_ray
 
     gpus_per_actor = 0.0 if job.device == "cpu" else 1.0
     blocks = block_count(len(dataset.examples))  # more workers would have nothing to do
-    workers = start_ray(RunningSettings(gpus_per_actor=gpus_per_actor), blocks)
-    log.say("workers", workers.why)
+    settings = RunningSettings(gpus_per_actor=gpus_per_actor)
+    shares = start_ray(settings, blocks, log, Stop()).shares
+    log.say("workers", shares.why)
     return evaluate_on_ray(
-        dataset.examples, setup, workers.device, workers.actors, workers.actor_cpus,
-        workers.actor_gpus,
+        dataset.examples, setup, shares.device, shares.actors, shares.actor_cpus,
+        shares.actor_gpus,
     )  # fmt: skip
 
 

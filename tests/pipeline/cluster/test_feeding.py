@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipeline.cluster import flow as module
-from pipeline.cluster.capacity import PER_ACTOR, Capacity
+from pipeline.cluster import actor_pool, flow
+from pipeline.cluster.capacity import PER_ACTOR
 from pipeline.cluster.flow import Flow, Stages
 from pipeline.cluster.shares import share_out
 from pipeline.stop import Stop
@@ -44,9 +44,9 @@ def _nothing_waits_for_a_worker_that_has_room(monkeypatch: pytest.MonkeyPatch) -
 
     def held(self: Flow) -> None:
         feed(self)
-        ready = [actor for actor in self.actors if actor.is_ready]
+        ready = [actor for actor in self.pool.actors if actor.is_ready]
         assert not self.decoded or all(actor.scoring == PER_ACTOR for actor in ready)
-        assert all(actor.is_ready or not actor.scoring for actor in self.actors)
+        assert all(actor.is_ready or not actor.scoring for actor in self.pool.actors)
         assert self.reading <= self.capacity.task_slots
         assert self.in_flight <= self.capacity.tasks
 
@@ -65,12 +65,13 @@ def found_by(
 ) -> tuple[float, list[float]]:
     """As `timed`, on a cluster that tells more afterwards."""
     cores = int(cluster.free)
-    monkeypatch.setattr(module, "ray", cluster)
+    for module in (flow, actor_pool):
+        monkeypatch.setattr(module, "ray", cluster)
     monkeypatch.setattr(Flow, "_look_at_nodes", lambda _: None)
     shares = share_out({"CPU": cores, "GPU": 1}, tasks, actors, None)
-    flow = Flow(
+    running = Flow(
         Stages(read, TimedScorer, encode),
-        Capacity(shares.actors, shares.task_slots),
+        shares.capacity,
         deque(range(tasks)),
         None,
         (),
@@ -78,7 +79,7 @@ def found_by(
         {"num_cpus": shares.task_cpus},
         Stop(),
     )
-    found = [block["task"][0].as_py() for block in flow.run()]
+    found = [block["task"][0].as_py() for block in running.run()]
     assert sorted(found) == list(range(tasks))
     wall_s = cluster.now_s - START_S
     return wall_s, [actor.busy_s / wall_s for actor in cluster.actors]

@@ -22,7 +22,7 @@ from dataclasses import replace
 import ray
 from pipeline import run
 from pipeline.cluster import joining
-from pipeline.cluster import shares as cluster
+from pipeline.cluster import growing as cluster
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
 

@@ -3,9 +3,12 @@
 import atexit
 import gc
 import os
+import signal
 import socket
+import sys
+import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 from unittest import mock
 
 import pytest
@@ -17,7 +20,8 @@ from pipeline.cli.local_services import free_ports
 from pipeline.cluster import joining
 from pipeline.cluster.joining import UNUSED_PROCESSES, cluster_address, join_or_start
 from pipeline.errors import LedgerError
-from pipeline.ray_variables import LOOPBACK_SWITCH
+from pipeline.ray_variables import KEEP_IDLE_WORKERS, LOOPBACK_SWITCH, NO_TELEMETRY
+from pipeline.stop import Drained
 
 
 @pytest.fixture(autouse=True)
@@ -120,3 +124,103 @@ def test_ray_is_left_without_its_wait_for_what_workers_print(
     monkeypatch.setattr(atexit, "register", at_exit.append)
     join_or_start(shows_workers)
     assert at_exit == ([] if shows_workers else [gc.freeze, ray.shutdown])
+
+
+@pytest.fixture(autouse=True)
+def _own_ray_is_forgotten() -> Iterator[None]:
+    """What a job sets for its own Ray is set for its whole process."""
+    with mock.patch.dict(os.environ):
+        yield
+
+
+def test_a_cluster_that_is_not_there_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(**_: object) -> NoReturn:
+        raise ConnectionError("nobody at 10.0.0.1:6379")
+
+    monkeypatch.setattr("ray.init", refused)
+    with pytest.raises(LedgerError, match=r"Ray does not start: nobody at 10\.0\.0\.1:6379"):
+        join_or_start()
+
+
+def test_a_cluster_that_asks_for_a_token_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray names the token only in the error behind its own."""
+
+    def refused(**_: object) -> NoReturn:
+        try:
+            raise RuntimeError("Failed to connect to GCS: RPC error: InvalidAuthToken: missing")
+        except RuntimeError as error:
+            raise ConnectionError("Failed to connect at 10.0.0.1:6379") from error
+
+    monkeypatch.setattr("ray.init", refused)
+    with pytest.raises(LedgerError, match="6379, which asks for a token: set RAY_AUTH_MODE=token"):
+        join_or_start()
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_an_address_at_which_nobody_listens_is_told_at_once(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (nobody,) = free_ports(1)
+    monkeypatch.setenv("RAY_ADDRESS", address := f"{scheme}127.0.0.1:{nobody}")
+    with pytest.raises(LedgerError, match=f"not start: nothing answers at RAY_ADDRESS {address} "):
+        join_or_start()
+
+
+@pytest.mark.parametrize("error", [Exception("the node timed out\nhint"), RuntimeError("no GCS")])
+def test_whatever_ray_raises_at_its_start_is_told_in_one_line(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failed(**_: object) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr("ray.init", failed)
+    with pytest.raises(LedgerError, match=r"^Ray does not start: (the node timed out|no GCS)$"):
+        join_or_start()
+
+
+@pytest.mark.parametrize("there_is_a_cluster", [True, False])
+def test_a_node_of_the_jobs_own_keeps_workers_and_collects_no_metrics(
+    there_is_a_cluster: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cluster's settings are its operator's; what a user has set stays."""
+    ours = NO_TELEMETRY | KEEP_IDLE_WORKERS
+    seen: dict[str, dict[str, str | None]] = {}
+
+    def init(**about: Any) -> None:
+        seen[about["address"]] = {name: os.environ.get(name) for name in ours}
+
+    monkeypatch.setattr("ray.init", init)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    begun = "ray://cluster" if there_is_a_cluster else None
+    monkeypatch.setattr("pipeline.cluster.joining.find_bootstrap_address", lambda _: begun)
+    monkeypatch.setenv("PYTHONPATH", "")
+    for name in ours:
+        monkeypatch.setenv(name, "")  # so that it is put back
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("RAY_event_stats", "1")
+    join_or_start()
+    own = {"local": ours | {"RAY_event_stats": "1"}}
+    others = {"ray://cluster": dict.fromkeys(ours) | {"RAY_event_stats": "1"}}
+    assert seen == (others if there_is_a_cluster else own)
+
+
+def test_a_kill_while_ray_starts_is_the_job_s_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray's own handler, set while it starts, ends the process with a code of its own."""
+    heard: list[int] = []
+
+    def killed(**_: object) -> NoReturn:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as Ray does
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+        raise AssertionError
+
+    monkeypatch.setattr("ray.init", killed)
+    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+    try:
+        with pytest.raises(Drained):
+            join_or_start()
+        assert heard == [signal.SIGTERM]
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert len(heard) == 2, "the job's handler is back"
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -64,7 +64,7 @@ def test_scored_tasks_whose_actors_were_replaced_start_again(
             cluster.remove_node(other, allow_graceful=False)
     assert counts(job)["score"] == 2 * MOST
     assert counts(job)["encode"] == MOST
-    assert not running.orphans
+    assert not running.pool.orphans
 
 
 def test_an_actor_that_somebody_ends_is_not_waited_for(cluster: Cluster, job: SlowJob) -> None:
@@ -73,7 +73,7 @@ def test_an_actor_that_somebody_ends_is_not_waited_for(cluster: Cluster, job: Sl
 
     def end_one(count: int) -> None:
         if count == 1:
-            ray.kill(next(one.handle for one in running.actors if one.is_ready))
+            ray.kill(next(one.handle for one in running.pool.actors if one.is_ready))
 
     with pytest.raises(LedgerError, match="a worker could not continue: "):
         done(running, end_one)

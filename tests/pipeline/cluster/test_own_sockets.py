@@ -17,12 +17,13 @@ from collections import deque
 from pathlib import Path
 from pipeline.cluster.capacity import Capacity
 from pipeline.cluster.flow import Flow, Stages
-from pipeline.cluster.shares import start_ray
+from pipeline.cluster.growing import start_ray
+from pipeline.report.progress import Log
 from pipeline.settings import RunningSettings
 from pipeline.stop import Stop
 from tests.support import slow_stages
 
-shares = start_ray(RunningSettings(num_actors=1), 2)
+start_ray(RunningSettings(num_actors=1), 2, Log(), Stop())
 job = slow_stages.SlowJob(Path(sys.argv[1]))
 stages = Stages(slow_stages.read, slow_stages.SlowScorer, slow_stages.encode)
 options = {"num_cpus": 0.25}

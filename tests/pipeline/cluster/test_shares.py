@@ -1,35 +1,16 @@
 """How the stages share a cluster with given resources, calculated by hand."""
 
-import os
-import signal
-import sys
-import time
-from collections.abc import Iterator
-from typing import Any, NoReturn
-from unittest import mock
-
 import pytest
 from ray.exceptions import RayError
 
-from pipeline.cli.local_services import free_ports
 from pipeline.cluster.causes import cause_of
 from pipeline.cluster.flow import Stages
-from pipeline.cluster.shares import ClusterShares, share_out, start_ray
+from pipeline.cluster.shares import ClusterShares, share_out
 from pipeline.cluster.workers import Finisher, Scorer, commit_low_priority, read_low_priority
-from pipeline.errors import LedgerError, SettingError
-from pipeline.ray_variables import KEEP_IDLE_WORKERS, NO_TELEMETRY
-from pipeline.settings import RunningSettings
+from pipeline.errors import SettingError
 from pipeline.stages.commit import cut_encode_commit
-from pipeline.stop import Drained
 
 MANY = 10_000  # tasks
-
-
-@pytest.fixture(autouse=True)
-def _own_ray_is_forgotten() -> Iterator[None]:
-    """What a job sets for its own Ray is set for its whole process."""
-    with mock.patch.dict(os.environ):
-        yield
 
 
 def room(workers: ClusterShares, cpus: float) -> float:
@@ -88,14 +69,10 @@ def test_a_gpu_can_be_left_alone() -> None:
     assert "left alone" in workers.why
 
 
-@pytest.mark.parametrize("resources", [{}, {"CPU": 0.0}, {"node:__internal_head__": 1.0}])
-def test_a_cluster_without_workers_is_said_to_be_one(resources: dict[str, float]) -> None:
+@pytest.mark.parametrize("resources", [{}, {"CPU": 0.0}])
+def test_a_cluster_whose_machines_have_left_counts_as_one_core(resources: dict[str, float]) -> None:
     workers = share_out(resources, MANY, 0, None)
     assert (workers.device, workers.actors, workers.task_cpus) == ("cpu", 1, 0.5)
-    assert workers.why == (
-        "no worker has joined the cluster yet: 1 actor on one core for the whole run; "
-        "stop it and start again once `ray status` shows the workers"
-    )
 
 
 def test_the_number_of_actors_can_be_given() -> None:
@@ -136,31 +113,6 @@ def test_an_actor_on_a_core_commits_and_one_on_a_gpu_hands_on() -> None:
     assert (stored.stages.score, stored.stages.encode) == (None, cut_encode_commit)
 
 
-def test_a_cluster_that_is_not_there_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(**_: object) -> NoReturn:
-        raise ConnectionError("nobody at 10.0.0.1:6379")
-
-    monkeypatch.setattr("ray.is_initialized", lambda: False)
-    monkeypatch.setattr("ray.init", refused)
-    with pytest.raises(LedgerError, match=r"Ray does not start: nobody at 10\.0\.0\.1:6379"):
-        start_ray(RunningSettings(), 1)
-
-
-def test_a_cluster_that_asks_for_a_token_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ray names the token only in the error behind its own."""
-
-    def refused(**_: object) -> NoReturn:
-        try:
-            raise RuntimeError("Failed to connect to GCS: RPC error: InvalidAuthToken: missing")
-        except RuntimeError as error:
-            raise ConnectionError("Failed to connect at 10.0.0.1:6379") from error
-
-    monkeypatch.setattr("ray.is_initialized", lambda: False)
-    monkeypatch.setattr("ray.init", refused)
-    with pytest.raises(LedgerError, match="6379, which asks for a token: set RAY_AUTH_MODE=token"):
-        start_ray(RunningSettings(), 1)
-
-
 FULL = "OSError: [Errno 28] No space left on device"
 WRAPPED = f"""ray::MapBatches(cut_encode_commit)() (pid=7, ip=127.0.0.2)
     file.write(data)
@@ -189,78 +141,3 @@ To change retry attempts, configure `ray.data.DataContext.get_current()`.
 )  # fmt: skip
 def test_a_failure_is_told_by_what_the_worker_raised(told: str, cause: str) -> None:
     assert cause_of(RayError(told)) == cause
-
-
-@pytest.mark.parametrize("scheme", ["", "ray://"])
-def test_an_address_at_which_nobody_listens_is_told_at_once(
-    scheme: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("ray.is_initialized", lambda: False)
-    (nobody,) = free_ports(1)
-    monkeypatch.setenv("RAY_ADDRESS", address := f"{scheme}127.0.0.1:{nobody}")
-    with pytest.raises(LedgerError, match=f"not start: nothing answers at RAY_ADDRESS {address} "):
-        start_ray(RunningSettings(), 1)
-
-
-@pytest.mark.parametrize("error", [Exception("the node timed out\nhint"), RuntimeError("no GCS")])
-def test_whatever_ray_raises_at_its_start_is_told_in_one_line(
-    error: Exception, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def failed(**_: object) -> NoReturn:
-        raise error
-
-    monkeypatch.setattr("ray.is_initialized", lambda: False)
-    monkeypatch.setattr("ray.init", failed)
-    with pytest.raises(LedgerError, match=r"^Ray does not start: (the node timed out|no GCS)$"):
-        start_ray(RunningSettings(), 1)
-
-
-@pytest.mark.parametrize("there_is_a_cluster", [True, False])
-def test_a_node_of_the_jobs_own_keeps_workers_and_collects_no_metrics(
-    there_is_a_cluster: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A cluster's settings are its operator's; what a user has set stays."""
-    ours = NO_TELEMETRY | KEEP_IDLE_WORKERS
-    seen: dict[str, dict[str, str | None]] = {}
-
-    def init(**about: Any) -> None:
-        seen[about["address"]] = {name: os.environ.get(name) for name in ours}
-
-    monkeypatch.setattr("ray.is_initialized", lambda: False)
-    monkeypatch.setattr("ray.init", init)
-    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 2.0})
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    begun = "ray://cluster" if there_is_a_cluster else None
-    monkeypatch.setattr("pipeline.cluster.joining.find_bootstrap_address", lambda _: begun)
-    monkeypatch.setenv("PYTHONPATH", "")
-    for name in ours:
-        monkeypatch.setenv(name, "")  # so that it is put back
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("RAY_event_stats", "1")
-    start_ray(RunningSettings(), 1)
-    own = {"local": ours | {"RAY_event_stats": "1"}}
-    others = {"ray://cluster": dict.fromkeys(ours) | {"RAY_event_stats": "1"}}
-    assert seen == (others if there_is_a_cluster else own)
-
-
-def test_a_kill_while_ray_starts_is_the_job_s_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ray's own handler, set while it starts, ends the process with a code of its own."""
-    heard: list[int] = []
-
-    def killed(**_: object) -> NoReturn:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as Ray does
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(5)
-        raise AssertionError
-
-    monkeypatch.setattr("ray.is_initialized", lambda: False)
-    monkeypatch.setattr("ray.init", killed)
-    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
-    try:
-        with pytest.raises(Drained):
-            start_ray(RunningSettings(), 1)
-        assert heard == [signal.SIGTERM]
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert len(heard) == 2, "the job's handler is back"
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -86,7 +86,7 @@ def test_what_limits_is_said_in_words(
 def test_a_session_times_itself_and_counts_its_own_tasks() -> None:
     times = iter([1_000.0, 1_030.0])
     session = Session(clock=lambda: next(times))
-    session.machines = TWO_CORES
+    session.use(TWO_CORES)
     figures = Figures(statuses={"ok": 30}, costs=COSTS)
     session.task_done(figures, {"read": (1_001.0, 1_003.0), "score": (1_006.0, 1_010.0)})
     session.task_done(Figures(statuses={"ok": 15}), {"score": (1_005.0, 1_020.0)})
@@ -100,6 +100,19 @@ def test_a_session_times_itself_and_counts_its_own_tasks() -> None:
         "gpus": 0,
         "limits": "limited by scoring: 2 cores busy 83 % of the time, 60 % of it scoring",
     }
+
+
+def test_machines_that_join_count_from_then_on() -> None:
+    """2 cores for 10 s and 5 with a GPU for 20 s: 120 s of cores and 20 s of a GPU in 30 s."""
+    times = iter([1_000.0, 1_010.0, 1_030.0])
+    session = Session(clock=lambda: next(times))
+    session.use(TWO_CORES)
+    session.use(Machines(cores=5, gpus=1, actors=3, device="cuda"))
+    session.task_done(Figures(costs={"score": Cost(cpu_s=60.0)}), {"score": (1_000.0, 1_020.0)})
+    facts = session.facts()
+    assert (facts["cores"], facts["gpus"]) == (4.0, 0.67)
+    assert (facts["actors"], facts["device"]) == (3, "cuda")
+    assert facts["limits"].startswith("limited by scoring: 4 cores busy 50 % of the time")
 
 
 def test_a_long_name_moves_no_column() -> None:

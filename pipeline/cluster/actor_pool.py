@@ -1,0 +1,92 @@
+"""The scoring actors of a flow."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import ray
+
+from pipeline.cluster.actor import Actor
+from pipeline.cluster.capacity import PER_ACTOR
+
+MIN_CPUS = 0.01  # of an actor that released its CPUs
+
+
+class ActorPool:
+    """Starts scoring actors, and replaces those that have to leave their node or their cores.
+
+    orphans: scored tasks whose actor was replaced. Ray can't compute their results again.
+    """
+
+    def __init__(
+        self,
+        kind: type | None,
+        arguments: tuple[Any, ...],
+        options: Mapping[str, Any],
+        await_ready: Callable[[Actor], None],
+    ) -> None:
+        """Make a pool without actors; kind: None if nothing is scored, then it stays empty.
+
+        arguments, options: of the actor class, and its Ray options
+        await_ready: is called with each new actor
+        """
+        self.kind, self.arguments, self.options = kind, arguments, {**options}
+        self.await_ready = await_ready
+        self.actors: list[Actor] = []
+        self.orphans: set[int] = set()
+
+    def grow_to(self, count: int) -> None:
+        """Start actors until there are this many."""
+        for _ in range(count - len(self.actors) if self.kind else 0):
+            self._add()
+
+    def end(self) -> None:
+        """End all actors."""
+        for actor in self.actors:
+            ray.kill(actor.handle)
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether there are actors and none is ready."""
+        return bool(self.actors) and not any(one.is_ready for one in self.actors)
+
+    def idlest(self) -> Actor | None:
+        """Return the least busy actor that can take another task."""
+        able = [one for one in self.actors if one.is_ready and not one.leaves]
+        best = min(able, key=lambda one: one.scoring, default=None)
+        return best if best is not None and best.scoring < PER_ACTOR else None
+
+    def leave(self, nodes: Mapping[str, int]) -> None:
+        """Remove idle actors from draining nodes, and start others elsewhere.
+
+        Only the actor that scored a task can compute its result again, so it stays until the task
+        is recorded.
+
+        nodes: the ids of the draining nodes.
+        """
+        for actor in list(self.actors):
+            actor.leaves = bool(nodes) and actor.node in nodes
+            if actor.leaves and actor.is_idle:
+                self._replace(actor)
+
+    def release_cpus(self) -> None:
+        """Restart actors that score nothing with almost no CPU, and start later ones so too.
+
+        Their scored tasks stay in Ray's store. If their node is lost before these are recorded,
+        they start again.
+        """
+        self.options["num_cpus"] = MIN_CPUS
+        not_scoring = [one for one in self.actors if one.is_ready and not one.scoring]
+        for actor in [one for one in not_scoring if one.cpus > MIN_CPUS]:
+            self._replace(actor)
+
+    def _add(self) -> None:
+        made = ray.remote(self.kind).options(**self.options)
+        actor = Actor(made.remote(*self.arguments), self.options.get("num_cpus", 0.0))
+        self.actors.append(actor)
+        self.await_ready(actor)
+
+    def _replace(self, actor: Actor) -> None:
+        self.actors.remove(actor)
+        self.orphans |= actor.made
+        ray.kill(actor.handle)
+        self._add()

@@ -1,0 +1,154 @@
+"""Do a run's tasks on a Ray cluster, whose machines may join one after another.
+
+A cluster's machines seldom start together: `ray up` takes minutes, and spot machines come when
+there are some. A run starts with the first and uses the others as they join.
+"""
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
+
+import ray
+from ray._private.state import state as cluster_state  # no public call lists draining nodes
+
+from pipeline.cluster.capacity import Capacity
+from pipeline.cluster.flow import ALWAYS, Flow
+from pipeline.cluster.joining import join_or_start
+from pipeline.cluster.shares import ClusterShares, share_out
+from pipeline.report.costs import Machines
+from pipeline.report.progress import Log
+from pipeline.settings import RunningSettings
+from pipeline.stages.task import TaskSummary
+from pipeline.stages.wire import unpack_summaries
+from pipeline.stages.worker import Job
+from pipeline.stop import Drained, Stop
+
+SETTLED_S = 30.0
+"""How long a cluster must not have grown before all scoring actors are replaced by others."""
+WAIT_POLL_S = 1.0  # between two looks whether the job is asked to stop
+RESOURCES = ("CPU", "GPU")
+
+
+class ClusterWorkers:
+    """The workers of a run on a cluster.
+
+    shares: how the stages share the cluster now
+    """
+
+    def __init__(self, divide: Callable[[Mapping[str, float]], ClusterShares]) -> None:
+        """Divide the cluster as it is now. divide: as `share_out`, for given resources."""
+        self.divide = divide
+        self.most = cluster_resources()
+        self.grew_s = time.monotonic()
+        self.shares = self.wanted = divide(self.most)
+
+    @property
+    def does(self) -> str:
+        """What the workers do, in words."""
+        return self.shares.does
+
+    @property
+    def why(self) -> str:
+        """Why there are this many, in words."""
+        return self.shares.why
+
+    @property
+    def machines(self) -> Machines:
+        """Their resources now."""
+        return self.shares.machines
+
+    def free(self) -> Mapping[str, float]:
+        """Return the cluster's unused resources, by Ray's names."""
+        found: Mapping[str, float] = ray.available_resources()
+        return found
+
+    def work(self, pending: deque[int], job: Job, stop: Stop) -> Iterator[TaskSummary]:
+        """Do tasks; yield each task's summary once its record is written.
+
+        Raises LedgerError if a worker cannot continue, and Drained after a stop, once the tasks in
+        flight have ended.
+        """
+        while pending:
+            shares = self.shares
+            flow = Flow(
+                stages=shares.stages,
+                capacity=shares.capacity,
+                pending=pending,
+                job=job,
+                actor_args=(job, shares.device, shares.actor_gpus),
+                actor_options={"num_cpus": shares.actor_cpus, "num_gpus": shares.actor_gpus},
+                task_options={"num_cpus": shares.task_cpus},
+                stop=stop,
+                now=self._capacity,
+            )
+            for done in flow.run():
+                yield from unpack_summaries(done)
+            self.shares = self.wanted
+
+    def _capacity(self) -> Capacity | None:
+        """Return the capacity now; None if the cluster should get other actors than those it has.
+
+        A cluster that shrinks keeps its capacity: Ray restarts the actors of a lost node on the
+        machine that replaces it.
+        """
+        found = cluster_resources()
+        if any(found[name] > self.most[name] for name in RESOURCES):
+            self.most = {name: max(found[name], self.most[name]) for name in RESOURCES}
+            self.grew_s = time.monotonic()
+            self.wanted = self.divide(self.most)
+        if self.wanted.has_actors_like(self.shares):
+            self.shares = self.wanted
+        elif time.monotonic() > self.grew_s + SETTLED_S:
+            return None
+        return self.shares.capacity
+
+
+def start_ray(
+    settings: RunningSettings, tasks: int, log: Log, stop: Stop, scores: bool = True
+) -> ClusterWorkers:
+    """Join the cluster, or start one on this machine, and divide it among the stages.
+
+    If no machine with cores has joined it yet, the first is waited for; `log` then says so.
+
+    tasks: how many there are; scores: False where the run takes stored decisions
+
+    Raises LedgerError if there is no cluster to join or none can be started, SettingError as
+    `share_out` does, and Drained after a stop.
+    """
+    if not ray.is_initialized():
+        join_or_start()
+    if not cluster_resources()["CPU"]:
+        log.say("waiting", "no machine with cores has joined the cluster yet: waiting for one")
+        await_machine(stop)
+
+    def divide(resources: Mapping[str, float]) -> ClusterShares:
+        shares = share_out(resources, tasks, settings.num_actors, settings.gpus_per_actor)
+        return shares if scores else shares.without_scoring()
+
+    return ClusterWorkers(divide)
+
+
+def await_machine(stop: Stop) -> None:
+    """Wait until the cluster has a machine with a core. Raises Drained after a stop.
+
+    A task waits in the cluster meanwhile, so that an autoscaler starts a machine for it.
+    """
+    waiting = ray.remote(_nothing).options(num_cpus=1, max_retries=ALWAYS).remote()
+    while not ray.wait([waiting], timeout=WAIT_POLL_S)[0]:
+        if stop.asked:
+            ray.cancel(waiting)
+            raise Drained
+
+
+def cluster_resources() -> dict[str, float]:
+    """Return the cores and GPUs of all machines of the cluster that are not about to leave it."""
+    leaving = cluster_state.get_draining_nodes()
+    total = Counter(dict.fromkeys(RESOURCES, 0.0))
+    for node in ray.nodes():
+        if node["Alive"] and node["NodeID"] not in leaving:
+            total.update({name: node["Resources"].get(name, 0.0) for name in RESOURCES})
+    return dict(total)
+
+
+def _nothing() -> None:
+    """Run where there is a machine."""

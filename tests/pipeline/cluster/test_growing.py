@@ -1,0 +1,203 @@
+"""A run on a cluster whose machines join one after another."""
+
+import io
+import json
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+from ray.core.generated.autoscaler_pb2 import DrainNodeReason
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from pipeline.cluster import growing
+from pipeline.cluster.flow import Stages
+from pipeline.cluster.growing import ClusterWorkers, cluster_resources, start_ray
+from pipeline.cluster.shares import ClusterShares, share_out
+from pipeline.report.progress import Log
+from pipeline.settings import RunningSettings
+from pipeline.stop import Drained, Stop
+from tests.support import slow_stages
+from tests.support.slow_flows import CORES
+from tests.support.slow_stages import DeviceScorer, SlowJob, notes_of, number
+
+NODE = {"num_cpus": CORES, "object_store_memory": 100 << 20}
+HEAD = {"CPU": float(CORES), "GPU": 0.0}
+TASKS = 60
+
+
+class SlowShares(ClusterShares):
+    """The shares of stages that only take time."""
+
+    @property
+    def stages(self) -> Stages:
+        """Stand in for `ClusterShares.stages`."""
+        return Stages(slow_stages.read, DeviceScorer, None)
+
+
+def divided(resources: Mapping[str, float]) -> ClusterShares:
+    return SlowShares(**asdict(share_out(resources, TASKS, 0, None)))
+
+
+@pytest.fixture
+def add(cluster: Cluster) -> Iterator[Callable[..., Any]]:
+    """A function that adds a machine, which leaves with the test."""
+    added: list[Any] = []
+
+    def add_node(**more: float) -> Any:
+        added.append(cluster.add_node(**NODE, **more))
+        return added[-1]
+
+    yield add_node
+    for node in added:
+        cluster.remove_node(node, allow_graceful=True)  # known as gone at once
+    for _ in range(300):
+        if cluster_resources() == HEAD:
+            return
+        time.sleep(0.1)
+    raise AssertionError("a machine is still there")
+
+
+@pytest.fixture
+def workers(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> ClusterWorkers:
+    monkeypatch.setattr(growing, "unpack_summaries", lambda block: [number(block)])
+    return ClusterWorkers(divided)
+
+
+def done(
+    workers: ClusterWorkers, job: SlowJob, then: Callable[[], Any], stop: Stop | None = None
+) -> list[int]:
+    """Numbers of the tasks in the order in which they ended. then: called after the fifth."""
+    found: list[Any] = []
+    for task in workers.work(deque(range(TASKS)), job, stop or Stop()):  # type: ignore[arg-type]
+        found.append(task)
+        if len(found) == 5:
+            then()
+    return found
+
+
+def test_a_machine_that_joins_gets_actors(
+    job: SlowJob, workers: ClusterWorkers, add: Callable[..., Any]
+) -> None:
+    """By hand: an actor for each core; two machines of two cores."""
+    assert (workers.machines.cores, workers.machines.actors) == (2, 2)
+    joined: list[Any] = []
+    assert sorted(done(workers, job, lambda: joined.append(add()))) == list(range(TASKS))
+    assert (workers.machines.cores, workers.machines.actors) == (4, 4)
+    assert workers.why == "no GPU in the cluster; 4 actors of one thread on 4 cores"
+    notes = list(notes_of(job))
+    counts = Counter(one.what for one in notes)
+    assert (counts["score"], counts["actor"]) == (TASKS, 4), "nothing was done twice"
+    assert any(one.what == "score" and one.node == joined[0].node_id for one in notes)
+
+
+def test_a_gpu_that_joins_is_used(
+    job: SlowJob,
+    workers: ClusterWorkers,
+    add: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The actors on cores end what they have begun; the others are given the rest."""
+    monkeypatch.setattr(growing, "SETTLED_S", 1.0)
+    assert workers.does == "scoring on cpu"
+    assert sorted(done(workers, job, lambda: add(num_gpus=1))) == list(range(TASKS))
+    assert workers.does == "scoring on cuda"
+    assert workers.machines.gpus == 1
+    devices = {one.pid: one.what for one in notes_of(job) if one.what in ("cpu", "cuda")}
+    scored = [one for one in notes_of(job) if one.what == "score"]
+    assert Counter(one.task for one in scored) == dict.fromkeys(range(TASKS), 1)
+    on = [devices[one.pid] for one in sorted(scored, key=lambda one: one.at_s)]
+    assert on == sorted(on), "first those on cores, then those on the GPU"
+    assert set(on) == {"cpu", "cuda"}
+
+
+def test_a_stop_ends_a_run_whose_actors_are_being_replaced(
+    job: SlowJob, workers: ClusterWorkers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ClusterWorkers, "_capacity", lambda _: None)  # replaced every second
+    stop = Stop()
+
+    def ask() -> None:
+        stop.asked = True
+
+    with pytest.raises(Drained):
+        done(workers, job, ask, stop)
+
+
+def test_a_machine_in_place_of_another_is_no_growth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two machines of four cores: one is lost, comes back, and then a third joins."""
+    found = {"CPU": 8.0, "GPU": 0.0}
+    monkeypatch.setattr(growing, "cluster_resources", lambda: dict(found))
+    workers = ClusterWorkers(divided)
+    for cores, actors in ((8, 8), (4, 8), (8, 8), (12, 12), (8, 12)):
+        found["CPU"] = cores
+        capacity = workers._capacity()
+        assert capacity is not None
+        assert (capacity.actors, capacity.task_slots) == (actors, actors)
+    found["GPU"] = 1.0  # while a machine is away
+    workers._capacity()
+    assert workers.wanted.cores == 12
+
+
+def test_actors_are_replaced_once_the_cluster_has_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with a GPU joins at 10 s, another with cores at 30 s: settled at 61 s."""
+    found, now_s = {"CPU": 6.0, "GPU": 0.0}, [0.0]
+    monkeypatch.setattr(growing, "cluster_resources", lambda: dict(found))
+    monkeypatch.setattr(time, "monotonic", lambda: now_s[0])
+    workers = ClusterWorkers(divided)
+    changes = {10: {"CPU": 12.0, "GPU": 1.0}, 30: {"CPU": 15.0}}
+    for second in range(1, 61):
+        now_s[0] = second
+        found |= changes.get(second, {})
+        assert workers._capacity() is not None, f"replaced after {second} s"
+        assert workers.does == "scoring on cpu"
+    now_s[0] = 61
+    assert workers._capacity() is None
+    assert (workers.wanted.device, workers.wanted.actors) == ("cuda", 5), "one for three cores"
+
+
+def test_the_first_machine_is_waited_for(
+    head_taken: Any, add: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The head's cores are taken here, as those of a head that is given none."""
+    resources = iter([{"CPU": 0.0, "GPU": 0.0}, {"CPU": 2.0, "GPU": 0.0}])
+    logged = io.StringIO()
+    arguments = (RunningSettings(), TASKS, Log("json", logged), Stop())
+    with monkeypatch.context() as patch, ThreadPoolExecutor(1) as pool:
+        patch.setattr(growing, "cluster_resources", lambda: next(resources))
+        started = pool.submit(start_ray, *arguments)
+        time.sleep(2.0)
+        assert not started.done(), "it did not wait"
+        add()
+        assert started.result(60).why.endswith("2 actors of one thread on 2 cores")
+    (line,) = map(json.loads, logged.getvalue().splitlines())
+    assert line["event"] == "waiting"
+    assert line["message"] == "no machine with cores has joined the cluster yet: waiting for one"
+
+
+def test_a_stop_ends_the_wait_for_a_machine(
+    head_taken: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(growing, "cluster_resources", lambda: {"CPU": 0.0, "GPU": 0.0})
+    log = Log(stream=io.StringIO())
+    with pytest.raises(Drained):
+        start_ray(RunningSettings(), TASKS, log, Stop(asked=True))
+
+
+def test_a_machine_that_is_about_to_leave_does_not_count(add: Callable[..., Any]) -> None:
+    assert cluster_resources() == HEAD
+    leaving = add(num_gpus=1)
+    assert cluster_resources() == {"CPU": 2 * CORES, "GPU": 1.0}
+    there = NodeAffinitySchedulingStrategy(leaving.node_id, soft=False)
+    busy = ray.remote(slow_stages.Idle).options(scheduling_strategy=there).remote()
+    ray.get(busy.ready.remote())  # else the node would end at once
+    deadline = int((time.time() + 60) * 1000)
+    reason = DrainNodeReason.DRAIN_NODE_REASON_PREEMPTION
+    leaving.get_gcs_client().drain_node(leaving.node_id, reason, "wanted back", deadline)
+    assert cluster_resources() == HEAD
+    ray.kill(busy)
