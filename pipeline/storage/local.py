@@ -14,6 +14,7 @@ from pipeline.storage.backend import ObjectChangedError, ObjectInfo, ObjectTooLa
 
 LOST_AND_FOUND = "lost+found"  # at the top of many file systems; root's own, and without data
 FOLDER_ATTEMPTS = 100  # to create a folder that others remove
+_MOVE_IT = "move it elsewhere; the same command then continues"
 TEMPORARY = ".tmp-"  # files with this prefix are being written, or were when a process died
 
 
@@ -32,7 +33,7 @@ class LocalBackend:
         return read_file(self._root / key, etag, max_bytes)
 
     def put(self, key: str, data: bytes) -> str:
-        return self._publish(key, data, os.replace)
+        return self._publish(key, data, _replace)
 
     def create(self, key: str, data: bytes) -> None:
         self._publish(key, data, _link)
@@ -174,13 +175,27 @@ def _opened_in_folder(path: Path) -> BinaryIO:
         raise OSError(
             message
         ) from problem  # a FileNotFoundError would say that an object is missing
-    raise NotADirectoryError(f"a file is where a folder should be: {problem}") from problem
+    message = f"a file is where a folder should be: {problem.filename}; {_MOVE_IT}"
+    raise NotADirectoryError(message) from problem
+
+
+def _replace(temporary: Path, target: Path) -> None:
+    try:
+        os.replace(temporary, target)
+    except IsADirectoryError as error:
+        raise _folder_there(target) from error
+
+
+def _folder_there(target: Path) -> IsADirectoryError:
+    return IsADirectoryError(f"a folder is where a file should be: {target}; {_MOVE_IT}")
 
 
 def _link(temporary: Path, target: Path) -> None:
     try:
         os.link(temporary, target)
-    except FileExistsError:
+    except FileExistsError as error:
+        if target.is_dir():
+            raise _folder_there(target) from error
         raise
     except OSError as error:
         raise LedgerError(

@@ -114,9 +114,20 @@ def test_an_object_that_is_deleted_as_soon_as_it_is_there_is_no_error(
 
 
 def test_a_file_in_a_folder_s_place_is_told(store: Store) -> None:
-    with pytest.raises(StoreFailedError, match="a file is where a folder should be"):
+    told = r"a file is where a folder should be: .*; move it elsewhere; the same command then"
+    with pytest.raises(StoreFailedError, match=told):
         store.write("c/3/4", b"x")
     assert keys(store, "c/") == ["c/3"]
+
+
+def test_a_folder_in_a_file_s_place_is_told(store: Store) -> None:
+    store.write("public/day/sun.webp/by/somebody", b"theirs")
+    told = r"a folder is where a file should be: .*/day/sun\.webp; move it elsewhere"
+    for write in (store.write, store.create_once):
+        with pytest.raises(StoreFailedError, match=told):
+            write("public/day/sun.webp", b"a crop")
+    assert keys(store, "public/") == ["public/day/sun.webp/by/somebody"]
+    assert [path.name for path in Path(store.uri, "public/day").iterdir()] == ["sun.webp"]
 
 
 def test_forgotten_photos_stay_hidden_or_nothing_is_shown(
