@@ -36,7 +36,7 @@ def read_numbers(path: Path, columns: str, optional: str = "") -> NDArray[np.flo
         if len(values) not in allowed or not np.isfinite(values).all():
             raise UsageError(f"{path}:{number}: expected `{columns}`, got `{line.strip()}`")
         rows.append(values[:wanted])
-    return np.array(rows, np.float64).reshape(-1, wanted)
+    return np.array(rows, np.float64).reshape(len(rows), wanted)
 
 
 def box_rows(path: Path, *more: str) -> Iterator[tuple[dict[str, str], Boxes]]:

@@ -117,8 +117,9 @@ def _heads(label: Any, where: str) -> Boxes:
     """Return the head boxes [H, 4] of one photo's label."""
     try:
         faces = cell(label["faces"]) if label["nFaces"] else []
-        sides = np.array([[f["width"], f["height"]] for f in faces], np.float64).reshape(-1, 2)
-        centres = np.array([f["center"] for f in faces], np.float64).reshape(-1, 2)
+        sides = np.array([[f["width"], f["height"]] for f in faces], np.float64)
+        centres = np.array([f["center"] for f in faces], np.float64)
+        sides, centres = (of_each.reshape(len(faces), 2) for of_each in (sides, centres))
     except (IndexError, KeyError, TypeError, ValueError):
         form = "nFaces and faces{center, width, height}"
         raise UsageError(f"{where}: expected {form}") from None

@@ -32,6 +32,8 @@ from pipeline.shapes import parse_shape
 from pipeline.words import counted
 
 CSV_NAME = "crops.csv"
+XYXY = [0, 1, 2, 3]
+"""Column order that leaves x1 y1 x2 y2 as they are."""
 FLMS_MAT = "500_image_dataset.mat"
 
 
@@ -54,8 +56,7 @@ def read_flms(root: Path, split: str) -> tuple[list[Example], list[str]]:
         raise UsageError(f"{root} has neither {FLMS_MAT} nor a folder annotations")
     listed = _read_flms_mat(root / FLMS_MAT)
     found = {name: rows for name, rows in listed.items() if (images / name).is_file()}
-    y_first = _outside(images, found, YXYX) < _outside(images, found, [0, 1, 2, 3])
-    order = YXYX if y_first else [0, 1, 2, 3]
+    order = min(XYXY, YXYX, key=lambda order: _outside(images, found, order))  # the first of equals
     examples = [
         Example(Path(name).stem, images / name, human_px=boxes(rows[:, order], name))
         for name, rows in found.items()
@@ -83,7 +84,7 @@ def read_fcdb(root: Path, split: str) -> tuple[list[Example], list[str]]:
     form = '{"url": …, "crop": [x, y, w, h]}'
     for number, entry in enumerate(read_entries(path, form)):
         try:
-            name = str(entry["url"]).rsplit("/", 1)[-1]
+            name = str(entry["url"]).rpartition("/")[2]
             x, y, width, height = (float(value) for value in entry["crop"])
         except (KeyError, TypeError, ValueError):
             raise UsageError(f"{path}: entry {number}: expected {form}") from None

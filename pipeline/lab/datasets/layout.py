@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from pipeline.errors import CropError, UsageError
 from pipeline.photo.colour import plain_mode
@@ -23,14 +23,9 @@ PHOTO_FOLDERS = ("stimuli", "data/stimuli", "image", "images")
 ON_ITS_SIDE = (5, 6, 7, 8)
 """The EXIF orientations of photos that are stored on their side."""
 
-# Pillow's errors for a photo that it cannot read; a broken PNG raises SyntaxError.
-_UNREADABLE = (
-    UnidentifiedImageError,
-    Image.DecompressionBombError,
-    OSError,
-    ValueError,
-    SyntaxError,
-)
+# Pillow's errors for a photo that it cannot read; a broken PNG raises SyntaxError, what is no photo
+# an OSError.
+_UNREADABLE = (Image.DecompressionBombError, OSError, ValueError, SyntaxError)
 
 
 def check_folder(folder: Path, holds: str) -> None:

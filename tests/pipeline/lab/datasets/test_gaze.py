@@ -11,6 +11,7 @@ from scipy.io import savemat
 
 from pipeline.errors import UsageError
 from pipeline.lab.datasets import load_dataset
+from pipeline.lab.datasets.gaze import FIRST_WEIGHT
 
 
 def photo(path: Path, size: tuple[int, int] = (60, 40)) -> None:
@@ -109,6 +110,81 @@ def test_a_photo_that_is_listed_twice_is_refused(tmp_path: Path) -> None:
     (tmp_path / "stimuli.json").write_text(own)
     with pytest.raises(UsageError, match=r"stimuli\.json: the key 'a\.jpg' is there twice"):
         load_dataset("labels", tmp_path / "stimuli")
+
+
+def test_each_head_of_a_photo_is_where_its_centre_and_sides_say(tmp_path: Path) -> None:
+    """MATLAB's (1, 1) is our (.5, .5). A photo's heads need no fixations."""
+    photo(tmp_path / "stimuli/a.jpg")
+    photo(tmp_path / "stimuli/b.jpg")
+    write_fixations(tmp_path)
+    faces = [
+        {"center": np.array([[20.5, 15.5]]), "width": 10, "height": 14},
+        {"center": np.array([[40.5, 30.5]]), "width": 4, "height": 6},
+    ]
+    none = {"nFaces": 0, "faces": cells()}
+    savemat(tmp_path / "labels.mat", {"labels": cells({"nFaces": 2, "faces": cells(*faces)}, none)})
+    first, second = load_dataset("eyecrowd", tmp_path).examples
+    assert (first.id, first.image) == ("a", tmp_path / "stimuli/a.jpg")
+    assert first.heads_px is not None
+    assert first.heads_px.tolist() == [[15, 8, 25, 22], [38, 27, 42, 33]]
+    assert first.fixations_px is not None
+    assert first.fixations_px.tolist() == [[0.5, 0.5], [30, 20], [7.5, 8.5]]
+    assert len(second.human_px) == 0
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        {"nFaces": 1},
+        {"nFaces": 1, "faces": cells({"center": np.array([[20, 15]]), "width": 10})},
+        {"nFaces": 1, "faces": cells({"center": np.array([20, 15, 3]), "width": 1, "height": 1})},
+        {"nFaces": 1, "faces": cells({"center": np.array([2, 1]), "width": "a", "height": 1})},
+        {
+            "nFaces": 2,
+            "faces": cells(*[{"center": np.array([20, 15, 3]), "width": 1, "height": 1}] * 2),
+        },
+        {"nFaces": 1, "faces": cells("a face")},
+        {"nFaces": 1, "faces": 3},
+        {"faces": cells()},
+        4,
+    ],
+)
+def test_heads_of_another_form_are_told_with_their_photo(tmp_path: Path, label: object) -> None:
+    photo(tmp_path / "stimuli/a.jpg")
+    photo(tmp_path / "stimuli/b.jpg")
+    write_fixations(tmp_path)
+    savemat(tmp_path / "labels.mat", {"labels": cells({"nFaces": 0, "faces": cells()}, label)})
+    form = r"labels\.mat: b\.jpg: expected nFaces and faces{center, width, height}$"
+    with pytest.raises(UsageError, match=form):
+        load_dataset("eyecrowd", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        {"img": "a.jpg", "subjects": cells({"fix_x": [[1.0]]})},
+        {"img": "a.jpg", "subjects": cells(viewer([1.0, 2.0], [1.0]))},
+        {"img": "a.jpg", "subjects": cells("a viewer")},
+        {"subjects": cells(viewer([1.0], [1.0]))},
+        3,
+    ],
+)
+def test_fixations_of_another_form_are_told(tmp_path: Path, seen: object) -> None:
+    photo(tmp_path / "stimuli/a.jpg")
+    (tmp_path / "eye").mkdir()
+    savemat(tmp_path / "eye/fixations.mat", {"fixations": cells(seen)})
+    form = r"fixations\.mat: expected fixations, a cell of structs img, subjects{fix_x, fix_y}$"
+    with pytest.raises(UsageError, match=form):
+        load_dataset("osie", tmp_path)
+
+
+def test_gaze_is_one_split_and_has_a_folder(tmp_path: Path) -> None:
+    for name in ("osie", "eyecrowd"):
+        with pytest.raises(UsageError, match=f"{name} is one split, test: there is no 'train'"):
+            load_dataset(name, tmp_path, "train")
+        with pytest.raises(UsageError, match="has no folder stimuli or data/stimuli; it holds: no"):
+            load_dataset(name, tmp_path)
+    assert 0 < FIRST_WEIGHT < 1  # less than other fixations
 
 
 def test_gaze_errors(tmp_path: Path) -> None:

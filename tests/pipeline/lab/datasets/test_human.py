@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import savemat
 
 from pipeline.errors import UsageError
 from pipeline.lab.datasets import load_dataset
@@ -35,11 +36,10 @@ def test_flms_text(tmp_path: Path) -> None:
 def save_mat(
     path: Path, rows: dict[str, list[list[float]]] | list[tuple[str, list[list[float]]]]
 ) -> None:
-    io = pytest.importorskip("scipy.io")
     table = np.empty((len(rows), 1), dtype=[("filename", object), ("bbox", object)])
     for i, (name, crops) in enumerate(rows.items() if isinstance(rows, dict) else rows):
         table[i, 0] = (name, np.array(crops, np.float64))
-    io.savemat(path, {"img_gt": table})
+    savemat(path, {"img_gt": table})
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2, 3], [1, 0, 3, 2]])
@@ -101,6 +101,38 @@ def test_flms_errors(tmp_path: Path) -> None:
         load_dataset("flms", tmp_path)
     with pytest.raises(UsageError, match="one split"):
         load_dataset("flms", tmp_path, "train")
+
+
+def test_the_order_of_flms_follows_from_the_crops_that_leave_their_photos(tmp_path: Path) -> None:
+    """Two of three photos are high: their crops reach 60 of 60 rows if y is second, x first."""
+    photo(tmp_path / "image/a.jpg", (60, 40))
+    photo(tmp_path / "image/b.jpg", (40, 60))
+    listed = {"a.jpg": [[0.0, 0, 38, 39]], "b.jpg": [[0.0, 0, 40, 60], [1.0, 2, 30, 55]]}
+    save_mat(tmp_path / "500_image_dataset.mat", listed)
+    first, second = load_dataset("flms", tmp_path).examples
+    assert first.human_px.tolist() == [[0, 0, 38, 39]]
+    assert second.human_px.tolist() == [[0, 0, 40, 60], [1, 2, 30, 55]]
+    listed = {"a.jpg": [[1.0, 2, 40, 60]], "b.jpg": [[2.0, 1, 30, 38], [4.0, 3, 60, 40]]}
+    save_mat(tmp_path / "500_image_dataset.mat", listed)
+    first, second = load_dataset("flms", tmp_path).examples
+    assert first.human_px.tolist() == [[2, 1, 60, 40]]
+    assert second.human_px.tolist() == [[1, 2, 38, 30], [3, 4, 40, 60]]
+    fits_both = {"a.jpg": [[1.0, 2, 30, 40]]}
+    save_mat(tmp_path / "500_image_dataset.mat", fits_both)
+    (only,) = load_dataset("flms", tmp_path).examples
+    assert only.human_px.tolist() == fits_both["a.jpg"]  # x first
+
+
+def test_flms_of_another_form_is_told(tmp_path: Path) -> None:
+    photo(tmp_path / "image/a.jpg")
+    form = r"dataset\.mat: expected img_gt, rows of \(name, crops \[M, 4\]\)$"
+    for wrong in ([[1, 2], [3, 4]], [], np.array([["a.jpg", "b"]], dtype=object)):
+        savemat(tmp_path / "500_image_dataset.mat", {"img_gt": wrong})
+        with pytest.raises(UsageError, match=form):
+            load_dataset("flms", tmp_path)
+    save_mat(tmp_path / "500_image_dataset.mat", {"a.jpg": [[1, 2, 3]]})
+    with pytest.raises(UsageError, match=form):
+        load_dataset("flms", tmp_path)
 
 
 def test_fcdb(tmp_path: Path) -> None:
@@ -240,9 +272,27 @@ def test_gnmc(tmp_path: Path) -> None:
     (example,) = dataset.examples
     assert example.human_px.tolist() == [[0, 20, 60, 80], [15, 0, 60, 80]]
     assert dataset.notes[0].startswith(f"left out: {tmp_path / 'val/gone.jpg'} cannot be read")
-    write(tmp_path / "json/val.json", json.dumps([{"filename": "b.jpg", "crop_bboxes": [1]}]))
-    with pytest.raises(UsageError, match="entry 0: expected"):
-        load_dataset("gnmc", tmp_path, "val")
+
+
+@pytest.mark.parametrize(
+    ("crops", "told"),
+    [
+        ([1], 'expected {"filename"'),
+        (None, 'expected {"filename"'),
+        ({"1:1": [0, 0, 1]}, 'expected {"filename"'),
+        ({"1:1": [0, 0, 1, "a"]}, 'expected {"filename"'),
+        ({"wide": [0, 0, 1, 1]}, ".*wide"),
+        ({"1:1": [1, 0, 0, 1]}, ".* has no area"),
+    ],
+)
+def test_an_entry_of_gnmc_of_another_form_is_told(tmp_path: Path, crops: object, told: str) -> None:
+    photo(tmp_path / "val/b.jpg")
+    good = {"filename": "b.jpg", "crop_bboxes": {"1:1": [0, 0, 1, 1]}}
+    for wrong in ({**good, "crop_bboxes": crops}, {"crop_bboxes": crops}):
+        write(tmp_path / "json/val.json", json.dumps([good, wrong]))
+        expected = told if "filename" in wrong else "expected"
+        with pytest.raises(UsageError, match=rf"val\.json: entry 1: {expected}"):
+            load_dataset("gnmc", tmp_path, "val")
 
 
 def test_hidden_files_are_no_photos(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Readers of the GAIC layout and of CPC, on hand-made folders."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,12 @@ def test_gaic_mirrors_split_their_annotations(gaic: Path) -> None:
         target = gaic / "annotations/test" / f"{name}.txt"
         write(target, (gaic / "annotations" / f"{name}.txt").read_text())
         (gaic / "annotations" / f"{name}.txt").unlink()
-    assert len(load_dataset("gaicv1", gaic).examples) == 2
+        write(gaic / f"bbox/test/{name}.txt", "1 2 30 40\n")
+    for example in load_dataset("gaicv1", gaic).examples:
+        assert example.objects_px is not None
+        assert example.objects_px.tolist() == [[2, 1, 40, 30]]
+    shutil.rmtree(gaic / "bbox")
+    assert [one.objects_px for one in load_dataset("gaicv1", gaic).examples] == [None, None]
 
 
 def test_gaic_leaves_out_what_nobody_judged_and_says_so(gaic: Path) -> None:
@@ -61,6 +67,10 @@ def test_gaic_leaves_out_what_nobody_judged_and_says_so(gaic: Path) -> None:
     dataset = load_dataset("gaicv1", gaic)
     assert [example.id for example in dataset.examples] == ["7"]
     assert dataset.notes == ["1 photo without any annotated crop left out"]
+    assert load_dataset("gaicv1", gaic, "train").notes == []
+    write(gaic / "annotations/7.txt", "0 0 40 60 -2\n")
+    with pytest.raises(UsageError, match=r"split 'test'; 2 photos without any annotated crop left"):
+        load_dataset("gaicv1", gaic)
 
 
 def test_gaic_errors_name_the_place(gaic: Path) -> None:
@@ -77,6 +87,10 @@ def test_gaic_errors_name_the_place(gaic: Path) -> None:
         load_dataset("gaicv1", gaic)
     (gaic / "annotations/7.txt").unlink()
     with pytest.raises(UsageError, match=r"no file in .* for 1 photo of .*: 7\.jpg"):
+        load_dataset("gaicv1", gaic)
+    for name in ("4", "5", "6"):
+        photo(gaic / f"images/test/{name}.jpg")
+    with pytest.raises(UsageError, match=r"for 4 photos of .*test: 4\.jpg, 5\.jpg, 6\.jpg$"):
         load_dataset("gaicv1", gaic)
     with pytest.raises(UsageError, match=r"has no folder images; it holds: 12\.txt"):
         load_dataset("gaicv1", gaic / "annotations")
@@ -98,6 +112,19 @@ def test_cpc(tmp_path: Path, encodings: int) -> None:
     assert example.scored_px[1].tolist() == [10, 0, 60, 40]
     assert example.human_px.tolist() == [[5, 5, 55, 35]]
     assert dataset.notes == ["1 photo without annotations left out"]
+    (tmp_path / "images/unjudged.jpg").unlink()
+    assert load_dataset("cpc", tmp_path).notes == []
+    with pytest.raises(UsageError, match=r"^cpc is one split, test: there is no 'val'"):
+        load_dataset("cpc", tmp_path, "val")
+
+
+def test_cpc_s_crops_of_the_best_score_may_tie(tmp_path: Path) -> None:
+    photo(tmp_path / "images/a.jpg")
+    content = {"scores": [[2, 1, 2]], "bboxes": [[0, 0, 30, 40], [10, 0, 60, 40], [5, 5, 55, 35]]}
+    write(tmp_path / "CollectedAnnotationsRaw/a.jpg.txt", json.dumps(content))
+    (example,) = load_dataset("cpc", tmp_path).examples
+    assert example.human_px.tolist() == [[0, 0, 30, 40], [5, 5, 55, 35]]
+    assert not example.drawn_by_people
 
 
 @pytest.mark.parametrize(
@@ -106,6 +133,12 @@ def test_cpc(tmp_path: Path, encodings: int) -> None:
         "not json",
         "[1, 2]",
         '{"scores": [[1]]}',
+        '{"scores": [[1]], "bboxes": 3}',
+        '{"scores": [[1, 2, 3, 4]], "bboxes": [1, 2, 3, 4]}',
+        '{"scores": [1, 2], "bboxes": [[0, 0, 1, 1], [0, 0, 2, 2]]}',
+        '{"scores": 3, "bboxes": [[0, 0, 1, 1]]}',
+        '{"scores": [["a"]], "bboxes": [[0, 0, 1, 1]]}',
+        '{"scores": [[{}]], "bboxes": [[0, 0, 1, 1]]}',
         '{"scores": [[1, 2]], "bboxes": [[0, 0, 1, 1]]}',
         '{"scores": [[1]], "bboxes": [[0, 0, 1]]}',
         '{"scores": [[1], [NaN]], "bboxes": [[0, 0, 1, 1]]}',
@@ -115,7 +148,15 @@ def test_cpc(tmp_path: Path, encodings: int) -> None:
 def test_cpc_refuses_other_contents(tmp_path: Path, text: str) -> None:
     photo(tmp_path / "images/a.jpg")
     write(tmp_path / "CollectedAnnotationsRaw/a.jpg.txt", text)
-    with pytest.raises(UsageError, match=r"a\.jpg\.txt: (expected|.*finite numbers)"):
+    with pytest.raises(UsageError, match=r"a\.jpg\.txt: (expected {|.*finite numbers)"):
+        load_dataset("cpc", tmp_path)
+
+
+def test_a_file_of_cpc_that_is_no_text_is_told(tmp_path: Path) -> None:
+    photo(tmp_path / "images/a.jpg")
+    (tmp_path / "CollectedAnnotationsRaw").mkdir()
+    (tmp_path / "CollectedAnnotationsRaw/a.jpg.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match=r"a\.jpg\.txt is not a text file$"):
         load_dataset("cpc", tmp_path)
 
 
