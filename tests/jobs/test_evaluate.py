@@ -62,6 +62,12 @@ def test_local_run_writes_both_files(
     assert report["measures"]["anchor_prior"]["srcc"]["mean"] == pytest.approx(1)
     assert {row["method"] for row in report["published"]} >= {"S2CNet"}
     assert report["integrity"]["s2cnet"]["whole"]["photos"] == 3
+    assert (report["dataset"], report["split"], report["notes"]) == ("gaicv1", "test", [])
+    assert report["run"] == {
+        "data": gaic.name, "weights": "untrained gaicv1, seed 0", "detector": "boxes",
+        "judge": "boxes", "search": "coarse", "rank by": "overlap", "backbone": "own",
+        "ratios": "1:1", "resamples": 50, "seed": 0,
+    }  # fmt: skip
     assert "untrained gaicv1, seed 0" in (tmp_path / "report.html").read_text()
     assert "anchor prior" in capsys.readouterr().out
 

@@ -67,7 +67,7 @@ def fault_evidence(
         gaze = gaze[((gaze >= 0) & (gaze < size_wh)).all(axis=1)]
     return FaultEvidence(
         size_wh,
-        heads=heads[area(heads) >= MIN_HEAD_AREA * area(heads[:1]).max(initial=0)],
+        heads=heads[area(heads) >= MIN_HEAD_AREA * area(heads[:1])],
         head_cut=DETECTED_CUT if drawn is None else DRAWN_CUT,
         drawn_heads=detected.boxes[:0] if drawn is None else drawn,
         objects=detected.boxes[_is_main(detected, size_wh)],

@@ -31,7 +31,7 @@ def fairness(rows: Sequence[Row], interval: IntervalOf) -> list[dict[str, Any]]:
     votes = DataFrame([vote for row in _followed(rows) for vote in _votes(row)], columns=columns)
     entries = []
     for (method, first, second), decided in votes.groupby(columns[:3], sort=False):
-        advantage = interval(decided.groupby("photo", sort=False).vote.mean())
+        advantage = interval(decided.groupby("photo").vote.mean())
         entries.append(
             {
                 "method": method,

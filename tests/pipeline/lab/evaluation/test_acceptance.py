@@ -50,7 +50,8 @@ def test_gaze_cannot_tell_of_a_shape_near_the_photo_s_own() -> None:
     seen = evidence([(350, 10)], [])
     for name in ("4:3", "free"):
         assert accepted_by_viewers(LEFT, parse_shape(name), seen, 1.0) is None
-    assert accepted_by_viewers(LEFT, SQUARE, evidence([], []), None) is None
+    for fixations, best in (([], None), ([], 1.0), ([(350, 10)], None)):
+        assert accepted_by_viewers(LEFT, SQUARE, evidence(fixations, []), best) is None
     assert accepted_by_viewers(LEFT, SQUARE, seen, 1.0) == 0.0
 
 

@@ -7,8 +7,10 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 from pipeline.lab.evaluation import calibration
 from pipeline.lab.evaluation.calibration import (
     auc,
+    bins_of,
     brier,
     calibration_error,
+    photo_weights,
     reliability,
     with_interval,
 )
@@ -47,6 +49,19 @@ def test_equal_confidences_share_a_bin() -> None:
     assert calibration_error(np.full(4, 0.6), np.array([1, 0, 1, 0.0]), ONES) == pytest.approx(0.1)
 
 
+def test_there_are_ten_bins_of_equal_weight() -> None:
+    """Of 20 crops each tenth is a bin. A crop of no weight is in the bin that ends at its place."""
+    confidence = np.arange(20) / 20
+    assert bins_of(confidence, np.ones(20)).tolist() == [place // 2 for place in range(20)]
+    bins = reliability(confidence, confidence, np.ones(20))
+    assert [each.share for each in bins] == pytest.approx([0.1] * 10)
+    assert bins_of(np.array([0.2, 0.4]), np.array([1.0, 0.0])).tolist() == [5, 9]
+
+
+def test_every_photo_counts_the_same() -> None:
+    assert photo_weights(["a", "b", "a"]).tolist() == [0.5, 1, 0.5]
+
+
 def test_shares_of_people_count_as_that_many_answers() -> None:
     confidence, accepted = np.array([0.2, 0.8]), np.array([0.25, 0.5])
     # of 8 people: 1 yes and 3 no at .2, 2 yes and 2 no at .8
@@ -71,8 +86,9 @@ def test_answers_drawn_with_their_confidence_are_calibrated_and_shifted_ones_not
     assert calibration_error(shifted, accepted, weights) > 0.15
 
 
-def test_where_all_are_accepted_there_is_no_area() -> None:
+def test_where_all_or_none_are_accepted_there_is_no_area() -> None:
     assert np.isnan(auc(np.array([0.2, 0.4]), np.ones(2), np.ones(2)))
+    assert np.isnan(auc(np.array([0.2, 0.4]), np.zeros(2), np.ones(2)))
 
 
 def test_crops_of_one_photo_are_drawn_together() -> None:

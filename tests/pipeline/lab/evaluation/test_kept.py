@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.lab.evaluation.kept import (
+    all_candidates,
     best_gaze_kept,
     best_heads_cut_and_lost,
     gaze_kept,
@@ -40,6 +41,15 @@ def test_the_best_candidate_knows_the_answer() -> None:
     assert best_heads_cut_and_lost(square, heads, (200, 100)) == pytest.approx((0, 1 / 3))
 
 
+def test_candidates_of_a_free_shape_have_the_photo_s_ratio() -> None:
+    """To the whole pixels that they are rounded to."""
+    candidates = all_candidates(parse_shape("free"), (200, 100))
+    wide, high = (candidates[:, 2:] - candidates[:, :2]).T
+    assert len(wide) > 10
+    assert np.abs(wide - 2 * high).max() <= 2
+    assert (wide.max(), high.max()) == (200, 100)
+
+
 def test_of_a_circle_the_disc_counts() -> None:
     """The disc of 50 px about (50, 50); the corner of the square is 50 √2 = 70.7 px away."""
     circle, crop = parse_shape("circle"), boxes([0, 0, 100, 100])
@@ -47,6 +57,8 @@ def test_of_a_circle_the_disc_counts() -> None:
     fixations = np.float32([[50, 50], [79, 89], [80, 90], [5, 5], [120, 50]])
     assert gaze_kept(crop, fixations, circle).tolist() == [0.4]
     assert gaze_kept(crop, fixations).tolist() == [0.8]
+    moved = boxes([20, 10, 120, 110])
+    assert gaze_kept(moved, fixations + np.float32([20, 10]), circle).tolist() == [0.4]
     # whole in both, in the corner, and half of it in the disc's upper half: π/4 of its square's
     heads = boxes([40, 40, 60, 60], [0, 0, 10, 10], [0, 0, 100, 50])
     cut, lost = heads_cut_and_lost(crop, heads, circle)

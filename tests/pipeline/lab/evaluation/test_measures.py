@@ -1,5 +1,7 @@
 """Measures of one photo, calculated by hand."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -26,9 +28,25 @@ def test_scores_of_a_perfect_and_a_reversed_order() -> None:
     assert reverse["acc5"] == 0
     assert reverse["acc1_10"] == 0
     assert reverse["mos_of_best"] == 0
+    # By rank: of one and two of the worst none is among the ten best; of three, the tenth, which
+    # comes first; of four, the ninth and the tenth, each eight places before the best two.
+    expected = (math.exp(-0.9) / 3 + 2 * math.exp(-0.8) / 4) / 4
+    assert reverse["accw10"] == pytest.approx(expected)
     # The four worst come first; of them the third and fourth are among the ten best.
     assert reverse["acc4_10"] == 0.5
     assert reverse["acc10"] == pytest.approx((0 + 0 + 1 / 3 + 1 / 2) / 4)
+
+
+def test_accuracies_ask_whether_predicted_crops_are_people_s_best() -> None:
+    """Not the reverse: here people's best crop is predicted second, and their seventh first."""
+    mos = np.arange(12.0)[::-1]
+    values = score_measures(mos, [10, 5, 4, 3, 2, 1, 20, 0, -1, -2, -3, -4])
+    # Among the first 1, 2, 3 and 4 there are 0, 1, 2 and 3 of the five best, and all are of ten.
+    found = [values[f"acc{k}_5"] for k in (1, 2, 3, 4)]
+    assert found == pytest.approx([0, 1 / 2, 2 / 3, 3 / 4])
+    assert values["acc5"] == pytest.approx(sum(found) / 4)
+    assert [values[f"acc{k}_10"] for k in (1, 2, 3, 4)] == [1, 1, 1, 1]
+    assert values["mos_of_best"] == 5
 
 
 def test_crops_pair_up_with_people() -> None:
@@ -70,3 +88,32 @@ def test_people_leave_themselves_out() -> None:
     assert one["iou"][0] == pytest.approx((80 / 120 + 40 / 160) / 2)
     assert mean["iou"][0] == pytest.approx(60 / 140)
     assert one["bde"][0] == pytest.approx((0.05 + 0.15) / 2)  # 20 and 60 of 200, on two edges
+
+
+def test_agreement_of_three_people_at_their_ratio() -> None:
+    """Boxes of 100 × 50 in a photo of 400 × 200, so that none has to change its ratio."""
+    human = boxes([40, 20, 140, 70], [60, 20, 160, 70], [40, 40, 140, 90])
+    one, mean = people_agreement(human, 400, 200)
+    # Shared areas: 80 · 50, 100 · 30 and 80 · 30, of 10,000 less as much.
+    pairs = {"ab": 4000 / 6000, "ac": 3000 / 7000, "bc": 2400 / 7600}
+    expected = [
+        (pairs["ab"] + pairs["ac"]) / 2,
+        (pairs["ab"] + pairs["bc"]) / 2,
+        (pairs["ac"] + pairs["bc"]) / 2,
+    ]
+    assert one["iou"] == pytest.approx(expected)
+    # The others' means are [50, 30, 150, 80], [40, 30, 140, 80] and [50, 20, 150, 70].
+    assert mean["iou"] == pytest.approx([3600 / 6400, 3200 / 6800, 2700 / 7300])
+    # 20 of 400 to the side are .05 on two of four edges, 20 of 200 down .1 on the other two.
+    assert one["bde"] == pytest.approx(
+        [(0.025 + 0.05) / 2, (0.025 + 0.075) / 2, (0.05 + 0.075) / 2]
+    )
+    assert mean["bde"] == pytest.approx([(0.025 + 0.05) / 2, (0.05 + 0.05) / 2, (0.025 + 0.1) / 2])
+
+
+def test_people_of_other_ratios_are_brought_to_one_s_own() -> None:
+    """A square about the same centre, of 100 px; as 4:1 it is 200 × 50."""
+    human = boxes([100, 75, 300, 125], [150, 50, 250, 150])
+    one, mean = people_agreement(human, 400, 200)
+    assert one["iou"] == mean["iou"] == pytest.approx([1, 1])
+    assert one["bde"] == mean["bde"] == pytest.approx([0, 0])

@@ -48,6 +48,13 @@ def test_acc_counts_ties_as_hits() -> None:
     assert metrics.acc(truth, [7, 7, 7, 7, 7], k=2, n=1) == pytest.approx(1 / 2)
 
 
+def test_acc_of_few_crops() -> None:
+    """With fewer than n, every crop is a hit; with fewer than k, the share is over all."""
+    assert metrics.acc([3, 2], [0, 1], k=1, n=5) == 1
+    assert metrics.acc([3, 2], [0, 1], k=4, n=1) == 1 / 2
+    assert metrics.acc_weighted([3, 2], [1, 0], k=4, n=5) == 1
+
+
 def test_acc_weighted_by_hand() -> None:
     truth = [9, 8, 7, 6, 5, 4]
     # Chosen: indices 2 and 0, true ranks sorted 0 and 2; with n = 5, the second is one late.
@@ -85,12 +92,29 @@ def test_misshapen_scores_are_refused(pair: tuple[list[float], list[float]]) -> 
         metrics.srcc(*pair)
 
 
+def test_misshapen_scores_are_told_in_their_order() -> None:
+    for measure in (metrics.srcc, metrics.pcc):
+        with pytest.raises(UsageError, match=r"got shapes \(2,\) and \(1,\)"):
+            measure([1, 2], [1])
+    for ranked in (metrics.acc, metrics.acc_weighted):
+        with pytest.raises(UsageError, match=r"got shapes \(2,\) and \(1,\)"):
+            ranked([1, 2], [1], k=1, n=1)
+
+
 def test_unusable_values_are_refused() -> None:
     with pytest.raises(UsageError, match="finite"):
         metrics.pcc([1, math.nan], [1, 2])
-    with pytest.raises(UsageError, match="at least 1"):
-        metrics.acc([1, 2], [1, 2], k=0, n=1)
+    with pytest.raises(UsageError, match="finite"):
+        metrics.pcc([1, 2], [1, math.inf])
+    for measure in (metrics.acc, metrics.acc_weighted):
+        for name, numbers in (("k", {"k": 0, "n": 1}), ("n", {"k": 1, "n": 0})):
+            with pytest.raises(UsageError, match=f"{name} must be at least 1, got 0"):
+                measure([1, 2], [1, 2], **numbers)
     with pytest.raises(UsageError, match="xyxy"):
         metrics.iou([1, 2, 3], [1, 2, 3, 4])
     with pytest.raises(UsageError, match="ground-truth"):
         metrics.bde([0, 0, 1, 1], np.empty((0, 4)), 10, 10)
+    for width, height in ((0, 10), (10, 0)):
+        with pytest.raises(UsageError, match="a photo with an area"):
+            metrics.bde([0, 0, 1, 1], [[0, 0, 1, 1]], width, height)
+    assert metrics.bde([0, 0, 1, 1], [[0, 0, 1, 0.5]], 0.5, 0.5) == 0.25  # of sides below 1

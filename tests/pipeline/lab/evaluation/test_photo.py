@@ -57,6 +57,10 @@ def test_crops_are_those_of_production(evaluator: Evaluator, photo: Path) -> Non
     assert set(row["human"]["measures"]) == {OURS, "centre", OTHER_PERSON, CONSENSUS}
     assert row["scored"] is None
     assert row["kept"] is None
+    assert row["human"]["boxes"] == human.tolist()
+    assert (row["id"], row["file"], row["message"]) == ("a", str(photo), "")
+    assert (row["width"], row["height"], row["tags"][0]) == (192, 128, "landscape")
+    assert (row["gaze"], row["heads"]) == ([], [])
     json.dumps(row)  # plain data
 
 
@@ -69,6 +73,13 @@ def test_scores_are_those_of_production(evaluator: Evaluator, photo: Path) -> No
     by_score = row["scored"]["measures"][NETWORK]["mos_of_best"]
     assert by_score == mos[expected.argmax()]
     assert row["scored"]["measures"]["largest"]["srcc"] == pytest.approx(0.5)  # sizes 1 2 3
+    assert (row["scored"]["boxes"], row["scored"]["mos"]) == (crops.tolist(), [1, 3, 2])
+    assert set(row["scored"]["measures"]) == {OURS, NETWORK, "centre", "largest"}
+    assert "pcc" in row["scored"]["measures"][NETWORK]
+    assert "pcc" not in row["scored"]["measures"][OURS]  # an order has no distances
+    order = np.argsort(row["scored"]["predicted"][OURS])[::-1]
+    assert sorted(row["scored"]["predicted"][OURS]) == [-2, -1, 0]  # places, the first is 0
+    assert mos[order[0]] == row["scored"]["measures"][OURS]["mos_of_best"]
     assert row["human"] is None
 
 
@@ -105,6 +116,8 @@ def test_shapes_are_judged_by_gaze_and_heads(evaluator: Evaluator, photo: Path) 
     assert best["heads_out"] == 0
     assert set(row["shapes"]) == {OURS, "centre", BEST}
     assert row["evidence"] == {"heads": "people", "subject": "gaze"}
+    assert row["gaze"] == [[40, 5], [20, 5], [150, 5]]
+    assert row["heads"] == [[24, 0, 40, 16], [100, 0, 116, 16]]
 
 
 def test_baselines_show_the_whole_photo_for_a_free_shape(photo: Path) -> None:
@@ -121,6 +134,7 @@ def test_crops_for_a_shape_that_was_asked_for(evaluator: Evaluator, photo: Path)
     assert row["human"]["crops"]["centre"] == [[32, 0, 160, 128], [0, 10, 192, 118]]
     assert set(row["human"]["measures"]) == {OURS, "centre"}  # others drew other shapes
     assert row["human"]["free"] is None
+    assert row["human"]["boxes"] == human.tolist()
 
 
 def test_another_detector_may_judge(setup: EvaluationSetup, photo: Path) -> None:
@@ -144,7 +158,7 @@ def test_given_objects_take_the_detectors_place(setup: EvaluationSetup, photo: P
     objects = boxes([110, 40, 160, 90])
     examples = [Example("a", photo, objects_px=objects), Example("b", photo)]
     with_objects, without = evaluate_here(examples, given, "cpu")
-    assert [item["box"] for item in with_objects["objects"]] == objects.tolist()
+    assert with_objects["objects"] == [{"box": [110, 40, 160, 90], "score": 1, "label": ""}]
     assert with_objects["kept"]["groups"] == [""]
     assert without["objects"] == []
     assert without["status"] == "ok"
@@ -205,6 +219,17 @@ def test_people_of_another_frame_are_told(evaluator: Evaluator, tmp_path: Path) 
     assert "boxes to follow leave the photo of 128 × 192" in row["message"]
     shown = evaluator.evaluate(example, FollowedBoxes(boxes([10, 140, 60, 180]), ["x"]))
     assert shown["status"] == "ok"
+
+
+def test_a_ratio_that_no_shape_has_is_brought_to_the_nearest(
+    evaluator: Evaluator, photo: Path
+) -> None:
+    """Shapes end at 1:50 and 50:1; the crops of 1 × 128 and 192 × 2 px are beyond them."""
+    human = boxes([50, 0, 51, 128], [0, 60, 192, 62])
+    row = evaluator.evaluate(Example("a", photo, human_px=human))
+    assert row["status"] == "ok"
+    for (x0, y0, x1, y1), ratio in zip(row["human"]["crops"]["centre"], (1 / 50, 50), strict=True):
+        assert (x1 - x0) / (y1 - y0) == pytest.approx(ratio, rel=0.001)
 
 
 def test_labels_that_cannot_be_used_name_the_photo(evaluator: Evaluator, photo: Path) -> None:

@@ -1,6 +1,5 @@
-"""The confidence in an evaluation: from photos to rows, figures, table and plot."""
+"""The confidence in an evaluation: from photos to rows, figures and table."""
 
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from pipeline.cropping.results import ScoredCrop
 from pipeline.cropping.weights import choose_weights
 from pipeline.lab.datasets import Example
 from pipeline.lab.evaluation.photo import Evaluator, acceptance_by_people
-from pipeline.lab.evaluation.plots import reliability_plot
 from pipeline.lab.evaluation.reliability import ALL_CROPS, confidence_figures, entry_of
 from pipeline.lab.evaluation.setup import EvaluationSetup
 from pipeline.lab.evaluation.summary import summarise
@@ -73,6 +71,30 @@ def test_figures_by_hand() -> None:
     assert confidence_figures(rows[2:], 50, 0) == {}
 
 
+def test_one_shape_has_no_figures_of_its_own() -> None:
+    rows = [row("a", ("1:1", 1, 0.9, None)), row("b", ("1:1", 0, 0.4, None))]
+    figures = confidence_figures(rows, 10, 0)
+    assert list(figures["parts"]) == [ALL_CROPS]
+    # Crops without a margin are all alike.
+    assert figures["parts"][ALL_CROPS]["auc of margin"]["mean"] == 0.5
+    assert figures["parts"][ALL_CROPS]["auc"]["mean"] == 1
+    low, high = figures["bins"]
+    assert low == {"confidence": 0.4, "accepted": 0, "share": 0.5, "crops": 1, "low": 0, "high": 0}
+    assert (high["confidence"], high["accepted"]) == (0.9, 1)
+
+
+def test_a_photo_of_many_crops_counts_once() -> None:
+    rows = [row("a", *[("1:1", 1, 0.9, 0.1)] * 3), row("b", ("1:1", 0, 0.9, 0.1))]
+    figures = confidence_figures(rows, 200, 0)
+    told = figures["parts"][ALL_CROPS]
+    assert (told["crops"], told["accepted"]) == (4, 0.5)
+    assert told["brier of a constant"]["mean"] == pytest.approx(0.25)
+    assert told["brier"]["mean"] == pytest.approx((0.1**2 + 0.9**2) / 2)
+    (only,) = figures["bins"]
+    # A sample has both photos, or one of them twice.
+    assert (only["accepted"], only["low"], only["high"], only["crops"]) == (0.5, 0, 1, 4)
+
+
 def test_the_table_has_a_line_for_each_shape() -> None:
     rows = [
         row("a", ("1:1", 1, 0.9, 0.1), ("9:16", 0, 0.9, 0.3)),
@@ -82,19 +104,6 @@ def test_the_table_has_a_line_for_each_shape() -> None:
     assert [line.name for line in table.lines] == [ALL_CROPS, "1:1", "9:16"]
     assert [cell.text for cell in table.lines[1].cells[:3]] == ["2", "0.500", "0.700"]
     assert confidence_table(summarise([row("a")], 20, 0)).lines == []
-
-
-def test_the_plot_puts_a_bin_where_it_belongs() -> None:
-    bins = [
-        {"confidence": at, "accepted": seen, "low": seen - 0.1, "high": seen + 0.1, "share": 0.5}
-        for at, seen in ((0.25, 0.25), (0.75, 0.25))
-    ]
-    svg = reliability_plot(bins, "#102030")
-    markers = re.findall(r'<use [^>]*x="([\d.]+)" y="([\d.]+)" style="fill: #102030', svg)
-    (x0, y0), (x1, y1) = np.array(markers[:2], float)
-    assert y0 == pytest.approx(y1, abs=0.01)
-    assert x1 > x0
-    assert "accepted by people" in svg
 
 
 @pytest.fixture(scope="module")

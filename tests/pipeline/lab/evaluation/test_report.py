@@ -11,13 +11,13 @@ import pytest
 from PIL import Image
 
 from pipeline.lab.evaluation.cards import best_and_worst
-from pipeline.lab.evaluation.catalogue import OURS
+from pipeline.lab.evaluation.catalogue import CONSENSUS, NETWORK, OURS
 from pipeline.lab.evaluation.job import log_measures
-from pipeline.lab.evaluation.plots import Bar, bars, scatter
-from pipeline.lab.evaluation.report import render_report, write_report
+from pipeline.lab.evaluation.report import plots, render_report, slice_bars, write_report
 from pipeline.lab.evaluation.summary import summarise
 from pipeline.report.progress import Log
 from tests.support.browser import Tab, browse
+from tests.support.plots import markers, values
 
 
 def human_row(name: str, file: str, ours: float) -> dict[str, Any]:
@@ -52,6 +52,9 @@ def test_files(report: dict[str, Any], tmp_path: Path) -> None:
     content = json.loads(figures.read_text())
     assert content["measures"][OURS]["iou"]["mean"] == pytest.approx((0.3 * 5 + 0.5 + 0.9) / 6)
     assert content["published"][0]["method"] == "CACNet"
+    assert (figures, page) == tuple(
+        tmp_path / "new/folder" / name for name in ("evaluation.json", "report.html")
+    )
     assert len(content["rows"]) == 7
     assert "0.483" in page.read_text()
 
@@ -139,6 +142,62 @@ def test_a_line_of_the_terminal_names_measure_and_shape(report: dict[str, Any]) 
     assert "centre crop 0.500 (this run is better)\n" in said.getvalue()
 
 
+def titles(drawn: list[str]) -> list[str]:
+    """The names of plots."""
+    return [re.findall("<title>(.*?)</title>", plot)[0] for plot in drawn]
+
+
+def test_plots_show_what_was_measured(report: dict[str, Any]) -> None:
+    both = "IoU of this run's crop against IoU of the centre crop, per photo"
+    assert titles(plots(report, "iou")) == [both, "IoU by kind of photo"]
+    assert titles(plots({**report, "slices": {}}, "iou")) == [both]
+    assert titles(plots(report, None)) == []
+    alone = {name: of for name, of in report["measures"].items() if name == OURS}
+    assert titles(plots({**report, "measures": alone}, "iou")) == ["IoU by kind of photo"]
+    bins = [{"confidence": 0.5, "accepted": 0.5, "low": 0.5, "high": 0.5, "share": 1.0}]
+    asked = plots({**report, "slices": {}, "confidence": {"bins": bins}}, "iou")
+    assert titles(asked)[1:] == ["Reliability: share of crops accepted against their confidence"]
+    assert "#d55e00" in asked[1]
+    scored = {
+        "mos": [1, 2], "predicted": {OURS: [0, -1], NETWORK: [0.25, 0.75]},
+        "measures": {OURS: {"srcc": 0.5}, "centre": {"srcc": 0.25}},
+    }  # fmt: skip
+    rows = [{**report["rows"][0], "scored": scored, "human": None}]
+    made = {**report, **summarise(rows, 10, 0), "rows": [*rows, report["rows"][-1]]}
+    by_people = "S2CNet's score against people's mean score"
+    assert titles(plots(made, "srcc")) == [by_people, "SRCC by kind of photo"]
+
+
+def test_points_of_a_plot_are_photos_that_both_methods_have(report: dict[str, Any]) -> None:
+    """Six of the seven photos could be judged, and of one of them the centred crop was not."""
+    del report["rows"][5]["human"]["measures"]["centre"]
+    points = markers(plots({**report, "slices": {}}, "iou")[0], "#d55e00")
+    svg = plots({**report, "slices": {}}, "iou")[0]
+    found = sorted(map(tuple, np.round(values(svg, points), 3).tolist()))
+    assert found == [(0.5, 0.3), (0.5, 0.35), (0.5, 0.4), (0.5, 0.45), (0.5, 0.5)]
+    assert "stroke: #808080" in svg  # with the diagonal
+
+
+def test_slices_are_bars_of_this_run_and_of_its_references(report: dict[str, Any]) -> None:
+    figure = {"mean": 0.5, "low": 0.25, "high": 0.75, "photos": 2}
+    methods = (OURS, "centre", "attention", "largest", CONSENSUS)
+    slices = {
+        "square": {"photos": 2, "measures": {name: {"iou": figure} for name in methods}},
+        "portrait": {"photos": 1, "measures": {OURS: {"iou": figure}, "centre": {"bde": figure}}},
+    }
+    svg = slice_bars(slices, "iou")
+    told = re.findall(r">([^<>\n]+)</text>", svg)
+    assert {"square (2 photos)", "portrait (1 photo)"} <= {*told}
+    assert told.count("this run's choice") == 2
+    for name in ("centre crop", "libvips attention", "the others' mean crop"):
+        assert told.count(name) == 1
+    assert "largest crop" not in told
+    # Vermilion, blue, green and grey, as Okabe and Ito name them.
+    drawn = {colour: svg.count(f'style="fill: {colour}"') for colour in
+             ("#d55e00", "#0072b2", "#009e73", "#999999")}  # fmt: skip
+    assert drawn == {"#d55e00": 2, "#0072b2": 1, "#009e73": 1, "#999999": 1}
+
+
 def test_best_and_worst_are_different_photos(report: dict[str, Any]) -> None:
     best, worst = best_and_worst(report["rows"], "iou")
     assert [row["id"] for row in best] == ["<script>alert(1)</script>", "photo4", "photo3"]
@@ -151,36 +210,6 @@ def test_a_report_without_any_judged_photo(report: dict[str, Any]) -> None:
     page = render_report({**report, **summarise(rows, 10, 0), "rows": rows})
     assert "0 of 1 photo judged" in page
     assert "Best photos" not in page
-
-
-def points(svg: str) -> np.ndarray:
-    """Places [N, 2] of the markers of #102030, in the picture's units."""
-    uses = re.findall(r'<use [^>]*x="([\d.]+)" y="([\d.]+)" style="[^"]*#102030', svg)
-    return np.array(uses, float)
-
-
-def test_scatter_puts_points_where_they_belong() -> None:
-    drawn = points(scatter([0, 1, 2], [5, 9, 7], "x", "y", "#102030"))
-    assert (np.diff(drawn[:, 0]) > 0).all()
-    assert drawn[1, 0] - drawn[0, 0] == pytest.approx(drawn[2, 0] - drawn[1, 0], abs=0.2)
-    assert drawn[1, 1] < drawn[2, 1] < drawn[0, 1]  # up is less in SVG
-    many = range(50_000)
-    assert len(points(scatter(many, many, "x", "y", "#102030"))) == 4000
-    assert len(points(scatter([1, 1], [2, 2], "x", "y", "#102030", diagonal=True))) == 2
-
-
-def test_bars_are_as_long_as_their_values() -> None:
-    colours = ("#112233", "#445566")
-    made = [Bar("one", 0.2, 0.1, 0.3, colours[0]), Bar("two", 0.4, 0.4, 0.4, colours[1])]
-    svg = bars([("a <b>", made)], "title")
-    widths = []
-    for colour in colours:
-        (path,) = re.findall(rf'<path d="([^"]+)"[^>]*style="fill: {colour}', svg)
-        xs = [float(x) for x in re.findall(r"[ML] ([\d.]+) ", path)]
-        widths.append(max(xs) - min(xs))
-    assert widths[1] == pytest.approx(2 * widths[0], rel=0.01)
-    assert "a &lt;b&gt;" in svg
-    assert bars([("a <b>", made)], "title") == svg  # equal figures, equal files
 
 
 def test_the_page_fits_a_telephone_and_paper(report: dict[str, Any], tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ def test_means_are_over_photos_and_differences_are_paired() -> None:
     assert figures["slices"]["people"]["photos"] == 1
     assert figures["slices"]["people"]["measures"][OURS]["iou"]["mean"] == pytest.approx(0.8)
     assert sort_measure(figures) == "iou"
+    assert list(figures["measures"]) == [OURS, "centre"]  # as the photos name them
 
 
 def test_nothing_judged_is_said_not_raised() -> None:
@@ -96,6 +97,47 @@ def test_measures_of_shapes_and_their_means() -> None:
     assert figures["verdicts"][BEST]["gaze_kept"] == "worse"
 
 
+def test_statuses_and_slices_are_counted_by_what_photos_have() -> None:
+    rows = [row("a", scored={"measures": {OURS: {"srcc": 0.5, "acc1_5": 1.0}}}, tags=["square"])]
+    rows += [{"id": name, "status": status} for name, status in
+             (("b", "corrupt"), ("c", "not_found"), ("d", "not_found"))]  # fmt: skip
+    figures = summarise(rows, resamples=10, seed=0)
+    assert list(figures["statuses"].items()) == [("not_found", 2), ("ok", 1), ("corrupt", 1)]
+    assert figures["measures"][OURS]["acc1_5"]["mean"] == 1
+    assert list(figures["slices"]["square"]["measures"][OURS]) == ["srcc"]  # one of those shown
+    assert keys_of(figures) == ["srcc"]  # Acc_K/N is only in the JSON
+    assert sort_measure(figures) == "srcc"
+
+
+@pytest.mark.parametrize(
+    ("measured", "expected"),
+    [
+        (["any violation"], "any violation"),
+        (["any violation", "heads_out"], "heads_out"),
+        (["any violation", "heads_out", "gaze_kept"], "gaze_kept"),
+        (["any violation", "gaze_kept", "srcc"], "srcc"),
+        (["any violation", "srcc", "iou"], "iou"),
+        (["bde"], None),
+    ],
+)
+def test_the_best_photos_are_those_of_the_labels_that_say_most(
+    measured: list[str], expected: str | None
+) -> None:
+    assert sort_measure({"measures": {OURS: {name: {} for name in measured}}}) == expected
+
+
+def test_an_interval_that_begins_or_ends_at_0_is_level() -> None:
+    told = verdicts({
+        "centre": {
+            "iou": {"mean": 0.5, "low": 0.0, "high": 1.0},
+            "bde": {"mean": -0.5, "low": -1.0, "high": 0.0},
+            "srcc": {"mean": 0.5, "low": 0.1, "high": 1.0},
+            "gaze_kept 1:1": {"mean": -0.5, "low": -1.0, "high": -0.1},
+        }
+    })  # fmt: skip
+    assert [*told["centre"].values()] == ["level", "level", "better", "worse"]
+
+
 def test_measures_of_loss_are_better_where_they_are_lower() -> None:
     lower = {name for name, measure in MEASURES.items() if measure.lower}
     assert {name for name in MEASURES if name.endswith(("bde", "out", "cut", "lost"))} <= lower
@@ -134,6 +176,21 @@ def test_parity_by_hand() -> None:
     assert entry["parity"]
 
 
+def test_a_difference_of_five_points_favours_nobody() -> None:
+    """Objects have no group; methods and pairs of groups come as the photos name them."""
+    shares = {OURS: {"1:1": [0.05, 0.0, 0.9]}, "centre": {"1:1": [0.0, 0.05, 0.0]}}
+    rows = [row("a", kept=kept(["x", "y", ""], shares))]
+    rows.append(row("b", kept=kept(["y", "x", "w"], {OURS: {"1:1": [0.06, 0.0, 0.0]}})))
+    entries = summarise(rows, resamples=10, seed=0)["fairness"]
+    named = [(entry["method"], entry["first"], entry["second"]) for entry in entries]
+    assert named == [(OURS, "x", "y"), ("centre", "x", "y"), (OURS, "w", "x"), (OURS, "w", "y")]
+    ours, centre, *_ = entries
+    assert (ours["alike"], ours["second_kept"], ours["decisions"]) == (0.5, 0.5, 2)
+    assert ours["advantage"]["mean"] == -0.5
+    assert (centre["alike"], centre["decisions"]) == (1, 1)
+    assert centre["parity"]  # 0 is the interval's edge
+
+
 def test_a_one_sided_method_has_no_parity() -> None:
     rows = [row(str(i), kept=kept(["x", "y"], {"centre": {"1:1": [0.0, 1.0]}})) for i in range(30)]
     (entry,) = summarise(rows, resamples=100, seed=0)["fairness"]
@@ -145,10 +202,16 @@ def test_a_one_sided_method_has_no_parity() -> None:
 def test_integrity_by_hand() -> None:
     shares = {OURS: {"1:1": [1.0, 0.96, 0.5, 0.0], "16:9": [1.0, 1.0, 1.0, 0.04]}}
     rows = [row("a", kept=kept([""] * 4, shares)), row("b", kept=kept([], {OURS: {"1:1": []}}))]
+    rows.append({"id": "c", "status": "corrupt"})
     figures = summarise(rows, resamples=100, seed=0)
     values = {name: value["mean"] for name, value in figures["integrity"][OURS].items()}
     assert values == pytest.approx({"whole": 5 / 8, "cut": 1 / 8, "lost": 2 / 8})
     assert figures["fairness"] == []
+    edges = {OURS: {"1:1": [0.95, 0.05, 0.94, 0.04]}, "centre": {"1:1": [1.0] * 4}}
+    found = summarise([row("a", kept=kept([""] * 4, edges))], 10, 0)["integrity"]
+    assert list(found) == [OURS, "centre"]
+    values = {name: value["mean"] for name, value in found[OURS].items()}
+    assert values == pytest.approx({"whole": 1 / 4, "cut": 1 / 2, "lost": 1 / 4})
 
 
 def photo(width: int, height: int) -> Photo:
