@@ -18,9 +18,9 @@ def best_and_worst(rows: Sequence[Row], measure: str | None) -> tuple[list[Row],
     """Return the photos that this run does best and worst on, each photo once."""
     if measure is None:
         return [], []
-    sign = 1 if MEASURES[measure].lower else -1
     judged = [row for row in rows if row["status"] == "ok" and measure in _ours(row)]
-    judged.sort(key=lambda row: (sign * _ours(row)[measure], row["id"]))
+    judged.sort(key=lambda row: str(row["id"]))  # of equal photos
+    judged.sort(key=lambda row: _ours(row)[measure], reverse=not MEASURES[measure].lower)
     shown = min(SHOWN, (len(judged) + 1) // 2)
     return judged[:shown], judged[shown:][-SHOWN:][::-1]
 
@@ -68,8 +68,8 @@ def scored_boxes(row: Row) -> list[tuple[str, list[float]]]:
 def shape_boxes(row: Row, measure: str) -> tuple[list[tuple[str, list[float]]], str]:
     """Return the run's crop and the centre crop of its worst shape, and the shape's name."""
     ours = row["shapes"][OURS]
-    sign = -1 if MEASURES[measure].lower else 1
-    shape = min(ours, key=lambda name: sign * ours[name]["measures"][measure])
+    worst = max if MEASURES[measure].lower else min
+    shape = worst(ours, key=lambda name: ours[name]["measures"][measure])
     found = [("ours", ours[shape]["box"])]
     if "centre" in row["shapes"]:
         found.append(("centre", row["shapes"]["centre"][shape]["box"]))

@@ -73,5 +73,5 @@ def _wrong_subject(
         return bool((evidence.subject < crop[:2]).any() or (evidence.subject > crop[2:]).any())
     if not len(evidence.objects):
         return False
-    shared = float(intersection(crop[None], evidence.objects[:1])[0, 0])
+    shared = float(intersection(crop[None], evidence.objects)[0, 0])
     return shared < MIN_SUBJECT * min(float(area(evidence.objects[0])), float(area(crop)))

@@ -58,7 +58,7 @@ def test_published_box_files_have_y_first(tmp_path: Path) -> None:
 
 
 def test_rows_of_a_csv_have_a_box_and_their_columns(tmp_path: Path) -> None:
-    text = 'group, photo ,x0,y0,x1,y1\n\nours,"a, b.jpg", 1,2,3.5,4 \n'
+    text = 'group, photo ,x0,y0,x1,y1\n\nours, "a, b.jpg", 1,2,3.5,4 \n'
     ((row, box),) = box_rows(written(tmp_path / "a.csv", text), "group")
     assert (row["photo"], row["group"]) == ("a, b.jpg", "ours")
     assert (box.tolist(), box.dtype) == ([[1, 2, 3.5, 4]], np.float32)

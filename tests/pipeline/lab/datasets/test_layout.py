@@ -58,8 +58,8 @@ def test_folders_that_are_missing_or_given_twice_are_told(tmp_path: Path) -> Non
         check_folder(tmp_path / "nowhere", "a set")
     (tmp_path / "a").mkdir()
     check_each_once([tmp_path, tmp_path / "a"])
-    with pytest.raises(UsageError, match=r"a is given 3 times: give it once"):
-        check_each_once([tmp_path / "a", tmp_path, tmp_path / "a", tmp_path / "b/../a"])
+    with pytest.raises(UsageError, match=r"a is given 2 times: give it once"):
+        check_each_once([tmp_path / "a", tmp_path, tmp_path / "b/../a"])
 
 
 def test_the_first_folder_that_is_there_is_taken(tmp_path: Path) -> None:

@@ -76,6 +76,40 @@ def test_a_crop_of_fcdb_that_is_none_is_told(tmp_path: Path, crop: object) -> No
         load_dataset("fcdb", tmp_path)
 
 
+def test_a_photo_that_is_left_out_does_not_end_the_list(tmp_path: Path) -> None:
+    """One that is gone, one that is no photo, one without a file of crops, one without crops."""
+    photo(tmp_path / "images/z.jpg")
+    for name in "bcd":
+        photo(tmp_path / f"images/{name}.jpg")
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test/b.jpg").write_text("no photo")
+    photo(tmp_path / "test/z.jpg")
+    names = ("a.jpg", "b.jpg", "z.jpg")
+    shares = {"1:1": [0, 0, 1, 1]}
+    entries = [{"filename": name, "crop_bboxes": shares} for name in names]
+    write(tmp_path / "json/test.json", json.dumps(entries))
+    urls = [{"url": name, "crop": [1, 2, 9, 8]} for name in ("a.jpg", "z.jpg")]
+    write(tmp_path / "cropping_testing_set.json", json.dumps(urls))
+    write(tmp_path / "annotations/c.txt", "\n")
+    write(tmp_path / "annotations/z.txt", "1 2 50 30\n")
+    write(
+        tmp_path / "CollectedAnnotationsRaw/z.jpg.txt",
+        '{"scores": [[1]], "bboxes": [[0, 0, 9, 9]]}',
+    )
+    for name, notes in (("gnmc", 2), ("fcdb", 1), ("flms", 2), ("sacd", 2), ("cpc", 1)):
+        dataset = load_dataset(name, tmp_path)
+        assert [example.id for example in dataset.examples] == ["z"], name
+        assert len(dataset.notes) == notes, name
+    write(tmp_path / "annotations/z.txt", "1 2 30 50 3\n")
+    for name, text in (("b", "1 2 30 50 -2\n"), ("c", "1 2 30 50 -2\n"), ("d", "0 0 9 9 1\n")):
+        write(tmp_path / f"annotations/{name}.txt", text)
+    (tmp_path / "test/b.jpg").unlink()
+    (tmp_path / "images").rename(tmp_path / "test/test")
+    (tmp_path / "test").rename(tmp_path / "images")
+    gaic = load_dataset("gaicv1", tmp_path)
+    assert [example.id for example in gaic.examples] == ["d", "z"]
+
+
 def test_photos_of_sacd_may_lack_crops_and_a_subject(tmp_path: Path) -> None:
     for name in "abc":
         photo(tmp_path / f"images/val/{name}.jpg")

@@ -50,6 +50,11 @@ def test_equal_photos_come_by_name_and_failed_or_unjudged_ones_never() -> None:
     assert (ids(best), ids(worst)) == (["a", "b"], ["c"])
 
 
+def test_of_four_photos_two_are_the_best() -> None:
+    best, worst = best_and_worst([overlap(name, 0.5, 0.5) for name in "abcd"], "iou")
+    assert (ids(best), ids(worst)) == (["a", "b"], ["d", "c"])
+
+
 def test_of_several_people_the_one_who_agrees_least_is_drawn() -> None:
     people = [[0, 0, 100, 100], [20, 10, 80, 60]]
     crops = {

@@ -20,6 +20,7 @@ from pipeline.lab.evaluation.catalogue import (
 )
 from pipeline.lab.evaluation.evidence import DRAWN_CUT, FaultEvidence
 from pipeline.lab.evaluation.published import FIGURES, published_for
+from pipeline.lab.evaluation.summary import SLICE_MEASURES
 from pipeline.lab.evaluation.tables import GLANCE_SHAPES, QUESTIONS
 from pipeline.shapes import parse_shape
 
@@ -61,6 +62,10 @@ def test_faults_are_counted_per_100_photos_and_shares_to_a_thousandth() -> None:
     assert {key: one.digits for key, one in MEASURES.items()} == {
         key: 1 if key in per_100 else 3 for key in MEASURES
     }
+
+
+def test_slices_tell_measures_of_the_page() -> None:
+    assert all(MEASURES[key].on_page for key in SLICE_MEASURES)
 
 
 def test_single_shapes_are_reported_where_a_table_shows_them() -> None:

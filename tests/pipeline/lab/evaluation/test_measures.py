@@ -1,17 +1,22 @@
 """Measures of one photo, calculated by hand."""
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 
+from pipeline.lab.evaluation.evidence import DRAWN_CUT, FaultEvidence
 from pipeline.lab.evaluation.measures import (
+    best_of_shape,
+    fault_measures,
     free_crop_measures,
     overlap_measures,
     people_agreement,
     score_measures,
     to_ratio,
 )
+from pipeline.shapes import parse_shape
 
 
 def boxes(*rows: list[float]) -> np.ndarray:
@@ -45,6 +50,7 @@ def test_accuracies_ask_whether_predicted_crops_are_people_s_best() -> None:
     found = [values[f"acc{k}_5"] for k in (1, 2, 3, 4)]
     assert found == pytest.approx([0, 1 / 2, 2 / 3, 3 / 4])
     assert values["acc5"] == pytest.approx(sum(found) / 4)
+    assert values["accw5"] == pytest.approx(sum(found) / 4)  # those found are in people's order
     assert [values[f"acc{k}_10"] for k in (1, 2, 3, 4)] == [1, 1, 1, 1]
     assert values["mos_of_best"] == 5
 
@@ -63,6 +69,29 @@ def test_a_free_crop_is_held_against_the_nearest_person() -> None:
     human = boxes([0, 0, 100, 100], [0, 0, 200, 100])
     values = free_crop_measures(human, np.array([0.0, 0, 180, 100]), 200, 100)
     assert values == pytest.approx({"free_iou": 0.9, "free_bde": 20 / 200 / 4})
+
+
+def test_heads_are_out_that_are_cut_or_lost() -> None:
+    """A square of a photo of 200 × 100 keeps one of these heads, cuts one and loses two."""
+    heads = boxes([0, 0, 10, 10], [95, 0, 105, 10], [150, 0, 160, 10], [180, 0, 190, 10])
+    none = boxes().reshape(0, 4)
+    gaze = np.float32([[5, 5], [150, 50]])
+    evidence = FaultEvidence((200, 100), heads, DRAWN_CUT, heads, none, none, gaze, None)
+    square = parse_shape("1:1")
+    best = best_of_shape(square, evidence)
+    # At best it keeps three: those from 95 to 190.
+    assert best == pytest.approx(
+        {"gaze_kept": 0.5, "heads_cut": 0, "heads_lost": 0.25, "heads_out": 0.25}
+    )
+    values = fault_measures([0, 0, 100, 100], square, evidence, best)
+    expected = {"gaze_kept": 0.5, "heads_cut": 0.25, "heads_lost": 0.5, "heads_out": 0.75}
+    faults = {"head cut": 100, "face lost": 0, "any violation": 100}
+    others = dict.fromkeys(("subject halved", "text cut", "wrong subject"), 0)
+    assert values == pytest.approx(expected | faults | others)
+    unseen = dataclasses.replace(evidence, gaze=None, drawn_heads=none, heads=none)
+    assert best_of_shape(square, unseen) == {}
+    values = fault_measures([0, 0, 100, 100], square, unseen, {})
+    assert values == dict.fromkeys((*faults, *others), 0)
 
 
 def test_to_ratio_keeps_centre_and_area_while_it_fits() -> None:
