@@ -78,6 +78,8 @@ def test_all_labels_of_a_photo_are_read(tmp_path: Path) -> None:
         ({"heads": [{"kind": "frontal"}]}, r'heads: expected \[{"box"'),
         ({"heads": [[0, 0, 9, 9]]}, r'heads: expected \[{"box"'),
         ({"heads": ["box"]}, r'heads: expected \[{"box"'),
+        ({"heads": {}}, r'heads: expected \[{"box"'),
+        ({"viewers": {}}, r"viewers: expected \[\[\[x, y, ms\]"),
         ({"viewers": {"a": [[1, 2]]}}, r"viewers: expected \[\[\[x, y, ms\], …\], …\]"),
         ({"viewers": [{"x": 1}]}, r"viewers: expected \[\[\[x, y, ms\]"),
         ({"viewers": [[{"x": 1, "y": 2}]]}, r"viewers: expected \[\[\[x, y, ms\]"),

@@ -28,6 +28,8 @@ from pipeline.shapes import parse_shape
 def test_every_method_has_a_name() -> None:
     """A method without one would be missing in the report."""
     references = {OTHER_PERSON, CONSENSUS, BEST}
+    assert references == {"other_person", "other_people", "best_possible"}  # in the JSON
+    assert (OURS, NETWORK) == ("s2cnet", "network_score")
     assert set(METHODS) == {OURS, NETWORK, "gaic", "focalnet", *BASELINES, *references}
     assert next(iter(METHODS)) == OURS
     assert len({*METHODS.values()}) == len(METHODS)

@@ -9,6 +9,7 @@ import safetensors.torch
 import torch
 from PIL import Image
 
+from pipeline.cropping.decide import GuardPolicy
 from pipeline.cropping.weights import choose_weights
 from pipeline.detectors.packaged import feature_weights
 from pipeline.errors import UsageError
@@ -62,6 +63,7 @@ def test_each_photo_has_the_network_of_its_fold(folder: Path) -> None:
         folds=FoldWeights(networks=folder / "networks"), set_name="photos",
     )  # fmt: skip
     photos = examples(folder)
+    assert setup.evaluator("cpu", fold=0).engine.guard_policy == GuardPolicy.read()
     for fold, row in enumerate(evaluate_here(photos, setup, "auto")):  # the command's default
         assert (row["status"], row["message"]) == ("ok", "")
         weights = choose_weights(str(folder / f"networks/fold{fold}.safetensors"))

@@ -46,6 +46,9 @@ def test_acc_counts_ties_as_hits() -> None:
     assert metrics.acc(truth, [0, 1, 2, 3, 4], k=3, n=3) == pytest.approx(2 / 3)
     # Equal predictions are taken by index: 0 and 1.
     assert metrics.acc(truth, [7, 7, 7, 7, 7], k=2, n=1) == pytest.approx(1 / 2)
+    # The same of many: 1, 3 and 5, which are also the best ones.
+    many = [0 if place % 2 == 0 else 40 - place for place in range(40)]
+    assert metrics.acc(many, [7, 8] * 20, k=3, n=3) == 1
 
 
 def test_acc_of_few_crops() -> None:

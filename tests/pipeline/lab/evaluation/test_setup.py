@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.cropping.decide import GuardPolicy
 from pipeline.cropping.sources import GivenSource
 from pipeline.cropping.weights import choose_weights
 from pipeline.errors import UsageError
@@ -32,6 +33,7 @@ def test_an_evaluator_has_what_the_setup_names() -> None:
     assert [shape.name for shape in evaluator.shapes] == ["1:1", "circle"]
     assert evaluator.judge is None
     assert isinstance(evaluator.engine.source, GivenSource)
+    assert evaluator.engine.guard_policy == GuardPolicy.read()  # a job's own, not none
     judged = replace(PLAIN, judge="boxes").evaluator("cpu").judge
     assert isinstance(judged, GivenSource)
 
