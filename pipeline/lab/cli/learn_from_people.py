@@ -4,6 +4,8 @@ r"""Train the detector, and fit the rule of choice and the confidence, on people
         --flms FLMS/ --photos photos/ --output branches/
     python jobs/learn_from_people.py looking --osie OSIE/ --eyecrowd EyeCrowd/ \
         --flms FLMS/ --detectors branches/ --output made/
+    python jobs/learn_from_people.py maps --osie OSIE/ --eyecrowd EyeCrowd/ \
+        --flms FLMS/ --looks looks/ --output made/
     python jobs/learn_from_people.py rule --osie OSIE/ --eyecrowd EyeCrowd/ \
         --flms FLMS/ --detectors made/ --output choice.json
     python jobs/learn_from_people.py confidence --osie OSIE/ --eyecrowd EyeCrowd/ \
@@ -16,21 +18,23 @@ r"""Train the detector, and fit the rule of choice and the confidence, on people
 `branches` trains the branches for gaze, crops and heads: subjects.safetensors on all photos, and
 fold0.safetensors to fold4.safetensors, each without a fifth of the labelled ones. `looking` trains
 the stages and the branch that predict the maps further, end to end, on a GPU, and writes the same
-files. `rule` fits the rule of choice on maps of photos that the fold's branches were not trained
-on. `confidence` fits the probability that a person accepts a crop, on the packaged rule's crops of
-such photos. `compare` measures how much gaze, heads and people's crops the crops of another rule
-keep, compared with the packaged one. Without --networks, the packaged S2CNet scores all photos in
-these three steps, and it was trained on these sets. `animals` trains the branch that finds heads of
-animals, on boxes around them. `features` trains the branch that predicts the packaged S2CNet's
-feature map from the detector's trunk, on any photos. It writes features.safetensors and, with
---folds, one file for each fold, trained with the detector and network of that fold where they are
-given; `rule`, `confidence`, `compare` and evaluate.py take these with --features. The folders of
-labels are as their authors publish them (pipeline/lab/datasets/gaze.py and human.py), or any folder
-of photos with a JSON file of the same name next to it (pipeline/lab/datasets/labels.py).
+files. `maps` trains only the branch of the packaged maps further, also on photos whose fixations
+are predicted. `rule` fits the rule of choice on maps of photos that the fold's branches were not
+trained on. `confidence` fits the probability that a person accepts a crop, on the packaged rule's
+crops of such photos. `compare` measures how much gaze, heads and people's crops the crops of
+another rule keep, compared with the packaged one. Without --networks, the packaged S2CNet scores
+all photos in these three steps, and it was trained on these sets. `animals` trains the branch that
+finds heads of animals, on boxes around them. `features` trains the branch that predicts the
+packaged S2CNet's feature map from the detector's trunk, on any photos. It writes
+features.safetensors and, with --folds, one file for each fold, trained with the detector and
+network of that fold where they are given; `rule`, `confidence`, `compare` and evaluate.py take
+these with --features. The folders of labels are as their authors publish them
+(pipeline/lab/datasets/gaze.py and human.py), or any folder of photos with a JSON file of the same
+name next to it (pipeline/lab/datasets/labels.py).
 
 Time with 1,161 labelled photos on one core: `branches` takes some twenty minutes, `rule`,
-`confidence` and `compare` some five (estimated from a few photos), `animals` fifteen. `looking`
-takes a minute for each of its six files on a GPU, or nearly five hours in all on one core
+`confidence` and `compare` some five (estimated from a few photos), `animals` and `maps` fifteen.
+`looking` takes a minute for each of its six files on a GPU, or nearly five hours in all on one core
 (--device cpu). `features` takes a minute per branch on a GPU, or a quarter of an hour without.
 
 Exit codes: 0 done; 1 failed; 2 wrong usage.
@@ -49,13 +53,15 @@ from pipeline.lab.people.settings import (
     ConfidenceJob,
     FeaturesJob,
     LookingJob,
+    MapsJob,
     RuleJob,
 )
 from pipeline.report.progress import Log
 
 STEPS = {
-    "branches": BranchesJob, "looking": LookingJob, "rule": RuleJob, "confidence": ConfidenceJob,
-    "compare": CompareJob, "animals": AnimalsJob, "features": FeaturesJob,
+    "branches": BranchesJob, "looking": LookingJob, "maps": MapsJob, "rule": RuleJob,
+    "confidence": ConfidenceJob, "compare": CompareJob, "animals": AnimalsJob,
+    "features": FeaturesJob,
 }  # fmt: skip
 
 
@@ -70,14 +76,15 @@ def learn(job: object) -> int:
     from pipeline.lab.people.animals import write_animals
     from pipeline.lab.people.confidence_recipe import fit_confidence
     from pipeline.lab.people.feature_recipe import write_features
+    from pipeline.lab.people.further_maps import write_maps
     from pipeline.lab.people.recipe import fit_rule, write_branches, write_looking
     from pipeline.lab.people.rule_comparison import compare_rules
     from s2cnet import WeightsError
 
     steps: dict[type, Callable[[Any, Log], None]] = {
-        BranchesJob: write_branches, LookingJob: write_looking, RuleJob: fit_rule,
-        ConfidenceJob: fit_confidence, CompareJob: compare_rules, AnimalsJob: write_animals,
-        FeaturesJob: write_features,
+        BranchesJob: write_branches, LookingJob: write_looking, MapsJob: write_maps,
+        RuleJob: fit_rule, ConfidenceJob: fit_confidence, CompareJob: compare_rules,
+        AnimalsJob: write_animals, FeaturesJob: write_features,
     }  # fmt: skip
     try:
         steps[type(job)](job, Log())

@@ -18,6 +18,8 @@ from pipeline.lab.evaluation.frame import all_outside
 from pipeline.lab.folds import FOLDS, fold_of
 from pipeline.report.progress import Log
 
+LOOKS = "looks"  # the set of photos whose fixations are predicted, not recorded
+
 
 @dataclass(frozen=True, eq=False)
 class PeopleLabels:
@@ -47,15 +49,21 @@ class PeopleLabels:
 
 
 def read_people_labels(
-    osie: Path | None, eyecrowd: Path | None, flms: Path | None, log: Log | None = None
+    osie: Path | None,
+    eyecrowd: Path | None,
+    flms: Path | None,
+    log: Log | None = None,
+    looks: Path | None = None,
 ) -> list[PeopleLabels]:
     """Read the labelled photos of the given folders. Raises UsageError.
 
     A folder is as the set's authors publish it or, where a JSON file of its name is next to it, as
-    described in `read_labels`. log: reports what is left out.
+    described in `read_labels`. log: reports what is left out. looks: a folder with such a JSON
+    file, whose fixations are predicted; their set is named LOOKS.
     """
     found: list[PeopleLabels] = []
-    for name, root in (("osie", osie), ("eyecrowd", eyecrowd), ("flms", flms)):
+    folders = (("osie", osie), ("eyecrowd", eyecrowd), ("flms", flms), (LOOKS, looks))
+    for name, root in folders:
         if root is not None:
             examples, notes = read_set(layout_of(name, root), root, "test")
             log_notes(notes, log)
@@ -68,7 +76,7 @@ def layout_of(name: str, folder: Path) -> str:
 
     name: one of `NAMES` of `pipeline.lab.datasets`.
     """
-    return "labels" if labels_file(folder).is_file() else name
+    return "labels" if labels_file(folder).is_file() or name == LOOKS else name
 
 
 def labels_of(example: Example, set_name: str) -> PeopleLabels:

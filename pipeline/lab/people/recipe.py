@@ -171,8 +171,13 @@ def add_lists(
 
 def packaged_weights() -> Tensors:
     """Read the tensors of the embedded detector in the package, half precision."""
+    return from_differences(packaged_tensors())
+
+
+def packaged_tensors() -> Tensors:
+    """Read the tensors of the embedded detector as the package stores them."""
     path = files("pipeline.detectors").joinpath("weights/subjects.safetensors")
-    return from_differences(safetensors.torch.load(path.read_bytes()))
+    return dict(safetensors.torch.load(path.read_bytes()))
 
 
 def trunk_of(state: Tensors) -> SubjectNetwork:

@@ -49,6 +49,20 @@ class LookingJob(LabelsJob):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MapsJob(LabelsJob):
+    """Train the packaged detector's maps further, also on predicted fixations; no GPU is needed."""
+
+    output: Path = option(help="folder for the weights", placeholder="FOLDER")
+    looks: Path | None = option(
+        None,
+        "folder of photos with a JSON file of the same name next to it, whose fixations are "
+        "predicted",
+        placeholder="FOLDER",
+    )
+    seed: int = option(0, "random seed of everything", least=0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class AnimalsJob:
     """Train the branch that finds heads of animals, behind the packaged detector."""
 
