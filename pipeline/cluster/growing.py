@@ -7,6 +7,7 @@ there are some. A run starts with the first and uses the others as they join.
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 
 import ray
 from ray._private.state import state as cluster_state  # no public call lists draining nodes
@@ -15,6 +16,7 @@ from pipeline.cluster.capacity import Capacity
 from pipeline.cluster.flow import ALWAYS, Flow
 from pipeline.cluster.joining import join_or_start
 from pipeline.cluster.shares import ClusterShares, share_out
+from pipeline.errors import SettingError
 from pipeline.report.costs import Machines
 from pipeline.report.progress import Log
 from pipeline.settings import RunningSettings
@@ -95,7 +97,8 @@ class ClusterWorkers:
         if any(found[name] > self.most[name] for name in RESOURCES):
             self.most = {name: max(found[name], self.most[name]) for name in RESOURCES}
             self.grew_s = time.monotonic()
-            self.wanted = self.divide(self.most)
+            with suppress(SettingError):  # a worker's share is more than the GPUs that have joined
+                self.wanted = self.divide(self.most)
         if self.wanted.has_actors_like(self.shares):
             self.shares = self.wanted
         elif time.monotonic() > self.grew_s + SETTLED_S:

@@ -144,6 +144,17 @@ def test_a_machine_in_place_of_another_is_no_growth(monkeypatch: pytest.MonkeyPa
     assert workers.wanted.cores == 12
 
 
+def test_gpus_too_few_for_a_worker_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker's share is two GPUs; the first to join has one, the next makes it two."""
+    found = {"CPU": 4.0, "GPU": 0.0}
+    monkeypatch.setattr(growing, "cluster_resources", lambda: dict(found))
+    workers = ClusterWorkers(lambda resources: share_out(resources, TASKS, 0, 2.0))
+    for gpus, device in ((1.0, "cpu"), (2.0, "cuda")):
+        found["GPU"] = gpus
+        assert workers._capacity() is not None
+        assert (workers.shares.device, workers.wanted.device) == ("cpu", device)
+
+
 def test_actors_are_replaced_once_the_cluster_has_settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with a GPU joins at 10 s, another with cores at 30 s: settled at 61 s."""
     found, now_s = {"CPU": 6.0, "GPU": 0.0}, [0.0]
