@@ -25,7 +25,13 @@ from pipeline.lab.fold_weights import network_of
 from pipeline.lab.people.branches import DECAY
 from pipeline.lab.people.fitting import channel_stats, fit_branch
 from pipeline.lab.people.labels import LOOKS, PeopleLabels, read_people_labels
-from pipeline.lab.people.looking import VIEWS_PER_STEP, levels_of, looking_loss
+from pipeline.lab.people.looking import (
+    VIEWS_PER_STEP,
+    beside_maps,
+    levels_of,
+    looking_loss,
+    undo_stats,
+)
 from pipeline.lab.people.looking_views import LookingView, has_targets, random_view
 from pipeline.lab.people.recipe import SUBJECTS_FILE, packaged_tensors, packaged_weights
 from pipeline.lab.people.settings import MapsJob
@@ -90,12 +96,11 @@ def train_maps(network: SubjectNetwork, views: Sequence[StoredView], seed: int =
     """Train the maps of `network.people`, in place; its other tensors stay the same."""
     torch.manual_seed(seed)
     head = network.people
-    untouched = {n: v.clone() for n, v in head.state_dict().items() if not n.startswith("map_")}
+    untouched = beside_maps(head)
     maps = nn.ModuleList([head.map_lateral, head.map_middle, head.map_out])
     of_views = zip(*(one.levels for one in views), strict=True)
     stats = [channel_stats([level[0] for level in levels]) for levels in of_views]
-    undo = [(-mean / scale, 1 / scale) for mean, scale in stats]
-    fold_standardisation(head, undo)  # the packaged branch reads levels as they are
+    fold_standardisation(head, undo_stats(stats))  # the packaged branch reads levels as they are
 
     def loss_of(batch: Sequence[int]) -> Tensor:
         chosen = [views[index] for index in batch]

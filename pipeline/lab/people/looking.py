@@ -46,7 +46,7 @@ def train_looking(
     network.requires_grad_(False).eval().to(device)
     stages = list(network.looking.parameters())
     branch = [v for name, v in network.people.named_parameters() if name.startswith("map_")]
-    untouched = {n: v.clone() for n, v in network.people.state_dict().items() if n[:4] != "map_"}
+    untouched = beside_maps(network.people)
     trained = [value.requires_grad_() for value in (*stages, *branch)]
     optimizer = torch.optim.AdamW(
         [{"params": stages, "lr": STAGE_RATE}, {"params": branch, "lr": BRANCH_RATE}],
@@ -62,7 +62,7 @@ def train_looking(
         levels = levels_of(network, views, device)
         if not stats:
             stats = [_level_stats(level) for level in levels]
-            _fold(network.people, _undo(stats))
+            _fold(network.people, undo_stats(stats))
         standardised = [(x - mean) / scale for x, (mean, scale) in zip(levels, stats, strict=True)]
         loss = looking_loss(network.people, views, standardised) / VIEWS_PER_STEP
         optimizer_step(loss, trained, 5.0, optimizer, schedule)
@@ -109,7 +109,12 @@ def _level_stats(level: Tensor) -> tuple[Tensor, Tensor]:
     return cells.mean(dim=1).view(shape), cells.std(dim=1).view(shape) + 1e-3
 
 
-def _undo(stats: LevelStats) -> LevelStats:
+def beside_maps(head: PeopleHead) -> dict[str, Tensor]:
+    """Copy the tensors of the people branches that do not belong to the maps' branch."""
+    return {n: v.clone() for n, v in head.state_dict().items() if not n.startswith("map_")}
+
+
+def undo_stats(stats: LevelStats) -> LevelStats:
     """Return statistics whose folding undoes the folding of these.
 
     With them, (level - mean) / deviation of a standardised level is the original level again.
