@@ -10,7 +10,13 @@ from pipeline.boxes import FloatArray
 from pipeline.cropping.ends import EndCuts, end_cuts
 from pipeline.cropping.evidence import Evidence
 from pipeline.cropping.extents import Extents
-from pipeline.cropping.features import FEATURES, MEASURES, Preferred, feature_columns, largest_area
+from pipeline.cropping.features import (
+    FEATURES,
+    FREE_FEATURES,
+    Preferred,
+    feature_columns,
+    largest_area,
+)
 from pipeline.cropping.penalties import (
     Cuts,
     animal_head_cuts,
@@ -36,7 +42,7 @@ class Terms:
     """The terms of the value of a shape's crops; for several shapes, one row per shape.
 
     preferred: the candidates that the network prefers.
-    coefficients: [..., 12], as in MEASURES. largest: see `largest_area`, [..., 1].
+    coefficients: [..., 13], as in MEASURES. largest: see `largest_area`, [..., 1].
     seen: share of a crop's sides that must hold what should not be cut: see IN_CIRCLE, [..., 1].
     """
 
@@ -55,7 +61,7 @@ class Terms:
             preferred,
             _cuts_of(weights, evidence, ratio),
             end_cuts(evidence, ratio, *weights.of_ends),
-            _coefficients_of(rule, weights.sights, ratio),
+            _coefficients_of(rule, rule.placement, weights.sights, ratio),
             np.array([largest_area(ratio)]),
             np.ones(1),
         )
@@ -67,7 +73,7 @@ class Terms:
         extents: Extents,
         overlap: FloatArray | None = None,
     ) -> FloatArray:
-        """Measure boxes [..., N, 4] with these extents, N of each shape: [12, ..., N].
+        """Measure boxes [..., N, 4] with these extents, N of each shape: [13, ..., N].
 
         overlap: with the preferred crops, if known.
         """
@@ -77,7 +83,7 @@ class Terms:
 
     def agreement(self, features: FloatArray) -> FloatArray:
         """Compute the expected agreement with people [..., N] from boxes' features. No unit."""
-        weights = np.moveaxis(self.coefficients, -1, 0)[..., None]  # [12, ..., 1]
+        weights = np.moveaxis(self.coefficients, -1, 0)[..., None]  # [13, ..., 1]
         return np.asarray((weights * features).sum(axis=0))
 
     def penalty(self, extents: Extents) -> FloatArray:
@@ -120,7 +126,7 @@ class CropValue:
         ends = self.terms.ends
         if weights.of_ends != rule.penalties.of_ends:
             ends = end_cuts(self.evidence, self.ratio, *weights.of_ends)
-        coefficients = _coefficients_of(rule, weights.sights, self.ratio)
+        coefficients = _coefficients_of(rule, 0.0, weights.sights, self.ratio)
         terms = replace(self.terms, cuts=cuts, ends=ends, coefficients=coefficients)
         return replace(self, terms=terms, main_objects=weights.main_objects)
 
@@ -161,17 +167,20 @@ def _cuts_of(weights: PenaltyWeights, evidence: Evidence, ratio: float | None) -
     )
 
 
-def _coefficients_of(rule: Rule, sights: float, ratio: float | None) -> FloatArray:
-    """Return the coefficients of a shape's measures, [12] as in MEASURES.
+def _coefficients_of(
+    rule: Rule, placement: float, sights: float, ratio: float | None
+) -> FloatArray:
+    """Return the coefficients of a shape's measures, [13] as in MEASURES.
 
-    sights: weight of their penalty.
+    placement: weight of the placement map; sights: that of their penalty.
     """
     if ratio is None:
-        return np.append(rule.free, -sights)
+        return np.append(rule.free, [0.0, -sights])
     distance = distance_of(ratio)
     weight = rule.gaze_weight[0] + rule.gaze_weight[1] * distance**2
     overlap = rule.overlap[0] + rule.overlap[1] * distance
     gaze = rule.gaze[0] + rule.gaze[1] * distance
     agreement = (overlap + weight * gaze) / (1 + weight)
     agreement[FEATURES.index("off_gaze")] -= rule.gaze_pull * distance
-    return np.concatenate([agreement, np.zeros(len(MEASURES) - len(FEATURES) - 1), [-sights]])
+    agreement = np.append(agreement, np.zeros(len(FREE_FEATURES) - len(FEATURES)))
+    return np.append(agreement, [placement * distance, -sights])

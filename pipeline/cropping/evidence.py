@@ -51,8 +51,9 @@ CENTRE = np.array([0.25, 0.25, 0.75, 0.75])
 class Evidence:
     """Maps and weighted boxes of one photo; boxes [·, 4] xyxy, weights in 0..1."""
 
-    # 3 + K maps: gaze, with sum 1; what people keep, with its mean as sum; gaze clipped to the
-    # value of a uniform map, a soft region of all that people look at; K sights, each with sum 1.
+    # 4 + K maps: gaze, with sum 1; what people keep, with its mean as sum; gaze clipped to the
+    # value of a uniform map, a soft region of all that people look at; placement, with sum 0; K
+    # sights, each with sum 1.
     maps: CellMaps
     gaze_mean: tuple[float, float]  # x, y
     heads: FloatArray  # of people
@@ -110,6 +111,7 @@ def evidence_of(found: Detections, size_wh: tuple[int, int]) -> Evidence:
     sure_heads = ramp(attention.likelihood, *HEAD_RAMP)
     sure_objects = ramp(scores[is_object], *OBJECT_RAMP)
     sights = Sights.of(attention.gaze, attention.subject)
+    nowhere = np.zeros_like(attention.gaze)
     return Evidence(
         maps=CellMaps(
             np.array(
@@ -117,6 +119,7 @@ def evidence_of(found: Detections, size_wh: tuple[int, int]) -> Evidence:
                     attention.gaze,
                     attention.kept / attention.kept.size,
                     np.minimum(attention.gaze, 1 / attention.gaze.size),
+                    nowhere if attention.placement is None else attention.placement,
                     *sights.maps,
                 ]
             )

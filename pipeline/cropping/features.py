@@ -28,9 +28,14 @@ FEATURES = (
     "network_overlap",  # expected IoU with the crops that the crop network prefers
 )
 FREE_FEATURES = (*FEATURES, "ratio", "ratio_squared")  # |ln|, ln² of width / height, as shares
-# The last measure has a weight set by hand; it is 1 for half of the only sight. A crop in the gap
-# between two sights shows half of each, and as much gaze as one that shows one of them whole.
-MEASURES = (*FREE_FEATURES, "sights_split")  # sum over sights: 4 · share inside · share outside
+MEASURES = (  # the last two have weights set by hand
+    *FREE_FEATURES,
+    # The sum of the placement map inside.
+    "placement_inside",
+    # Sum over sights: 4 · share inside · share outside, 1 for half of the only sight. A crop in the
+    # gap between two sights shows half of each, and as much gaze as one that shows one of them.
+    "sights_split",
+)
 # A person takes a candidate with a probability of softmax(score / TEMPERATURE), scores in standard
 # deviations of the list; .2 to .4 give the same overlap within .004. Candidates that are less than
 # UNLIKELY times as likely as the most likely one are left out.
@@ -106,7 +111,7 @@ def feature_columns(
     overlap: FloatArray,
     largest: float | FloatArray,
 ) -> FloatArray:
-    """Measure boxes [..., N, 4], perhaps of several shapes: [12, ..., N] as in MEASURES.
+    """Measure boxes [..., N, 4], perhaps of several shapes: [13, ..., N] as in MEASURES.
 
     extents: of the boxes. overlap: `Preferred.overlap` of them, [..., N]. largest: see
     `largest_area`, [..., 1].
@@ -117,7 +122,7 @@ def feature_columns(
     size = np.sqrt(own / largest)
     x, y = (x0 + x1) / 2, (y0 + y1) / 2
     gaze_x, gaze_y = evidence.gaze_mean
-    gaze, kept, out, *sights = evidence.maps.of_extents(extents)
+    gaze, kept, out, placement, *sights = evidence.maps.of_extents(extents)
     _, all_kept, all_out, *_ = evidence.maps.totals
     logarithm = np.log(wide / high)
     return np.array(
@@ -133,6 +138,7 @@ def feature_columns(
             overlap,
             np.abs(logarithm),
             logarithm**2,
+            placement,
             _split(sights, evidence.sight_weights, gaze),
         ]
     )

@@ -35,8 +35,8 @@ def objects_of_whole(objects: Detections, part: Photo, whole: Photo) -> Detectio
 def attention_of_whole(attention: Attention, part: Photo, whole: Photo) -> Attention:
     """Convert a part's gaze map, kept map and people's heads to those of the whole photo.
 
-    The borders get no gaze. The maps keep their number of cells. The subject map, the votes for
-    heads and the heads of animals are left out: no crop is chosen by the result.
+    The borders get no gaze. The maps keep their number of cells. The subject and placement maps,
+    the votes for heads and the heads of animals are left out: no crop is chosen by the result.
     """
     sides, origin = np.array(_sides(whole), np.float64), np.array(part.origin_px, np.float64)
     own = np.array([part.width_px, part.height_px], np.float64)

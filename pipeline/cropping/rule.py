@@ -24,7 +24,8 @@ from pipeline.errors import UsageError, did_you_mean
 
 # Of a rule's JSON.
 PARTS = (
-    "source", "overlap", "gaze", "free", "gaze_weight", "gaze_pull", "penalties", "framing",
+    "source", "overlap", "gaze", "free", "gaze_weight", "gaze_pull", "placement", "penalties",
+    "framing",
 )  # fmt: skip
 FARTHEST = 1.0  # distance of ratios (difference of logarithms) from which on nothing changes
 
@@ -73,6 +74,8 @@ class Rule:
         what is looked at; at a far ratio there is no room for more.
     gaze_pull: penalty of the squared distance from the mean of gaze, per unit of distance. It
         breaks ties, since the mean moves least when a photo is encoded again.
+    placement: weight of the sum of the placement map inside, per unit of distance. It is 0 in
+        framing: the map's cells are too large to place a crop's edges.
     penalties: their weights while the place of a crop is chosen.
     framing: their weights among the crops at one place (`pipeline.cropping.framed`).
     """
@@ -82,6 +85,7 @@ class Rule:
     free: FloatArray
     gaze_weight: tuple[float, float]
     gaze_pull: float
+    placement: float
     penalties: PenaltyWeights
     framing: PenaltyWeights
 
@@ -107,15 +111,17 @@ class Rule:
         free = np.array([values["free"][feature] for feature in FREE_FEATURES])
         near, far = (float(weight) for weight in values["gaze_weight"])
         pull = float(values["gaze_pull"])
+        placement = float(values["placement"])
         weights, framing = (
             {name: float(value) for name, value in values[part].items()}
             for part in ("penalties", "framing")
         )
         in_framing = {f"framing.{name}": weight for name, weight in framing.items()}
-        _check_weights({"gaze_weight": min(near, far), "gaze_pull": pull, **weights, **in_framing})
+        of_place = {"gaze_weight": min(near, far), "gaze_pull": pull, "placement": placement}
+        _check_weights({**of_place, **weights, **in_framing})
         penalties = PenaltyWeights(**{name: weights[name] for name in names})
         framed = replace(penalties, **framing)
-        return cls(overlap, gaze, free, (near, far), pull, penalties, framed)
+        return cls(overlap, gaze, free, (near, far), pull, placement, penalties, framed)
 
 
 def _check_weights(weights: Mapping[str, float]) -> None:

@@ -64,7 +64,7 @@ class CandidateValues(NamedTuple):
 
     @classmethod
     def of(cls, value_of: CropValue, features: FloatArray, extents: Extents) -> CandidateValues:
-        """Value candidates with these features, [12, N], and extents."""
+        """Value candidates with these features, [13, N], and extents."""
         agreement = value_of.terms.agreement(features)
         return cls(value_of, agreement, agreement - value_of.terms.penalty(extents))
 

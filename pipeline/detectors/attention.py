@@ -40,6 +40,8 @@ class Attention:
     likelihood: of each head, 0..1. [H]
     subject: how likely each cell belongs to what the photo is about, 0..1; None if the source
         does not provide it. [h, w]
+    placement: how good it is to show each cell, its sum 0: that of a crop's cells tells how good
+        the crop's place is; None if the source does not provide it. [h, w]
     head_votes: the same heads as votes; None if the source does not provide them.
     animal_heads_rel: heads of animals, not of persons, ears, horns and beak included. [A, 4]
     animal_likelihood: of each of these, 0..1. [A]
@@ -51,6 +53,7 @@ class Attention:
     likelihood: NDArray[np.float64]
     head_votes: Votes | None = None
     subject: FloatArray | None = None
+    placement: FloatArray | None = None
     animal_heads_rel: FloatArray = field(default_factory=lambda: np.zeros((0, 4)))
     animal_likelihood: FloatArray = field(default_factory=lambda: np.zeros(0))
 

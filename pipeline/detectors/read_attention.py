@@ -1,4 +1,4 @@
-"""Turn the embedded network's output into `Attention`: the gaze map, the kept map, heads."""
+"""Turn the embedded network's output into `Attention`: maps, and heads of people and animals."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pipeline.detectors.subject_network import (
     KEPT,
     KINDS,
     OFFSETS_OF,
+    PLACEMENT,
     SUBJECT,
 )
 
@@ -40,10 +41,10 @@ MOST_VOTES = 256
 
 
 def read_attention(output: torch.Tensor, heat: HeatMaps | None = None) -> Attention:
-    """Read maps and heads from the output [1, 29, h, w]; heat: of that output, if known."""
+    """Read maps and heads from the output [1, 30, h, w]; heat: of that output, if known."""
     heat = heat or HeatMaps(output)
     height, width = output.shape[-2:]
-    maps = output[0, [GAZE, KEPT]].double()
+    maps = output[0, [GAZE, KEPT, PLACEMENT]].double()
     gaze = maps[0].flatten().softmax(0).view_as(maps[0])
     faces = heat.objects(KINDS.index("face"), OFFSETS_OF["face"], LEAST_FACE)
     heads = heat.objects(HEAD, HEAD + 1, LEAST_HEAD)
@@ -59,6 +60,7 @@ def read_attention(output: torch.Tensor, heat: HeatMaps | None = None) -> Attent
         likelihood,
         head_votes=votes_of(heat, HEAD, HEAD + 1),
         subject=output[0, SUBJECT].double().sigmoid().numpy(),
+        placement=((maps[2] - maps[2].mean()) / maps[2].numel()).numpy(),
         animal_heads_rel=animals_rel[of_animals],
         animal_likelihood=likely[of_animals].astype(np.float64),
     )

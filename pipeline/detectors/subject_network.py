@@ -8,7 +8,8 @@ centre of a face, of a person, of any other thing or of a block of text (Zhou et
 Points", arXiv 1904.07850), the offsets from there to the object's edges, and how much the cell
 belongs to what the photo is about. Branches trained on people's labels add a gaze map, a map of
 what people keep, and heads (`people_head`). The two maps read their own copy of the trunk's upper
-stages, trained together with them (`looking`). Another branch finds the heads of animals.
+stages, trained together with them (`looking`). Another branch finds the heads of animals, and
+one predicts where a thumbnail should be (`placement_branch`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from torch.nn import functional
 
 from pipeline.detectors.head_branch import HEAD_CHANNELS, HeadBranch, separable
 from pipeline.detectors.people_head import FINER, PeopleHead
+from pipeline.detectors.placement_branch import PlacementBranch
 
 STRIDE = 8  # input pixels per cell of the output
 MULTIPLE = 32  # the trunk's coarsest stride: sides of an input are multiples of it
@@ -32,12 +34,13 @@ OFFSETS_OF = {"face": 4, "person": 8, "thing": 8, "text": 12}
 SUBJECT = len(KINDS) + 3 * 4
 # The output's channels after those: a logit and four offsets of heads, the logits of gaze, and
 # those of being kept, which come in blocks of FINER × FINER equal cells (they have stride 16); then
-# a logit and four offsets of animals' heads.
+# a logit and four offsets of animals' heads, and placement, in such blocks too.
 HEAD = SUBJECT + 1
 GAZE = HEAD + HEAD_CHANNELS
 KEPT = GAZE + 1
 ANIMAL_HEAD = KEPT + 1
-CHANNELS = ANIMAL_HEAD + HEAD_CHANNELS
+PLACEMENT = ANIMAL_HEAD + HEAD_CHANNELS
+CHANNELS = PLACEMENT + 1
 
 # (kernel, stride of the first, expansion, channels, repeats), Tan and Le's EfficientNet-B0 table
 # (arXiv 1905.11946), which Lite0 keeps.
@@ -80,10 +83,11 @@ class SubjectNetwork(nn.Module):
         self.head = SubjectHead(width)
         self.people = PeopleHead()
         self.animals = HeadBranch()
+        self.placement = PlacementBranch()
         self.looking = nn.ModuleList(_stages()[UPPER:])
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map RGB [B, 3, H, W] of integers 0..255, sides multiples of 32, to [B, 29, H/8, W/8]."""
+        """Map RGB [B, 3, H, W] of integers 0..255, sides multiples of 32, to [B, 30, H/8, W/8]."""
         return self.read(self.levels(images))
 
     def levels(self, images: Tensor) -> Levels:
@@ -93,13 +97,15 @@ class SubjectNetwork(nn.Module):
         return Levels(fine, medium, coarse, pyramid, *self.map_taps(fine))
 
     def read(self, levels: Levels) -> Tensor:
-        """Apply the branches to levels: [B, 29, H/8, W/8]."""
+        """Apply the branches to levels: [B, 30, H/8, W/8]."""
         fine, medium, coarse, pyramid, map_medium, map_coarse = levels
         heads = self.people.heads(fine, medium, coarse, pyramid)
         gaze, kept = self.people.maps(fine, map_medium, map_coarse, pyramid)
-        kept = functional.interpolate(kept, scale_factor=float(FINER), mode="nearest")
+        coarser = torch.cat([kept, self.placement(*at_stride_16(levels)[:4])], dim=1)
+        coarser = functional.interpolate(coarser, scale_factor=float(FINER), mode="nearest")
         animals = self.animals(fine, medium, coarse, pyramid)
-        return torch.cat([self.head.predict(pyramid), heads, gaze, kept, animals], dim=1)
+        objects = self.head.predict(pyramid)
+        return torch.cat([objects, heads, gaze, coarser[:, :1], animals, coarser[:, 1:]], dim=1)
 
     def trunk(self, images: Tensor) -> list[Tensor]:
         """Compute features at strides 8, 16 and 32: 40, 112 and 320 channels."""
@@ -120,6 +126,12 @@ class SubjectNetwork(nn.Module):
     def map_taps(self, features: Tensor) -> list[Tensor]:
         """Compute as `upper`, with the stages that the gaze and kept maps read."""
         return _taps(self.looking, features)
+
+
+def at_stride_16(levels: Levels) -> Levels:
+    """Return the levels, with those of stride 8 averaged over 2 x 2 cells."""
+    fine, pyramid = (functional.avg_pool2d(one, 2) for one in (levels.fine, levels.pyramid))
+    return levels._replace(fine=fine, pyramid=pyramid)
 
 
 def _taps(upper: nn.ModuleList, features: Tensor) -> list[Tensor]:

@@ -13,6 +13,8 @@ r"""Train the detector, and fit the rule of choice and the confidence, on people
     python jobs/learn_from_people.py compare --osie OSIE/ --eyecrowd EyeCrowd/ \
         --flms FLMS/ --detectors made/ --rule choice.json --output figures.json
     python jobs/learn_from_people.py animals --heads animals/ photos/ --output made/
+    python jobs/learn_from_people.py placement --crops crops/ --osie OSIE/ --eyecrowd EyeCrowd/ \
+        --output made/
     python jobs/learn_from_people.py features OSIE/ FLMS/ photos/ --output made/
 
 `branches` trains the branches for gaze, crops and heads: subjects.safetensors on all photos, and
@@ -24,8 +26,9 @@ trained on. `confidence` fits the probability that a person accepts a crop, on t
 crops of such photos. `compare` measures how much gaze, heads and people's crops the crops of
 another rule keep, compared with the packaged one. Without --networks, the packaged S2CNet scores
 all photos in these three steps, and it was trained on these sets. `animals` trains the branch that
-finds heads of animals, on boxes around them. `features` trains the branch that predicts the
-packaged S2CNet's feature map from the detector's trunk, on any photos. It writes
+finds heads of animals, on boxes around them. `placement` trains the one that predicts where a
+thumbnail should be, on crops of given shapes and on gaze. `features` trains the branch that
+predicts the packaged S2CNet's feature map from the detector's trunk, on any photos. It writes
 features.safetensors and, with --folds, one file for each fold, trained with the detector and
 network of that fold where they are given; `rule`, `confidence`, `compare` and evaluate.py take
 these with --features. The folders of labels are as their authors publish them
@@ -34,8 +37,9 @@ name next to it (pipeline/lab/datasets/labels.py).
 
 Time with 1,161 labelled photos on one core: `branches` takes some twenty minutes, `rule`,
 `confidence` and `compare` some five (estimated from a few photos), `animals` and `maps` fifteen.
-`looking` takes a minute for each of its six files on a GPU, or nearly five hours in all on one core
-(--device cpu). `features` takes a minute per branch on a GPU, or a quarter of an hour without.
+`placement` takes some 25 with 2,400 photos. `looking` takes a minute for each of its six files on a
+GPU, or nearly five hours in all on one core (--device cpu). `features` takes a minute per branch on
+a GPU, or a quarter of an hour without.
 
 Exit codes: 0 done; 1 failed; 2 wrong usage.
 """
@@ -54,6 +58,7 @@ from pipeline.lab.people.settings import (
     FeaturesJob,
     LookingJob,
     MapsJob,
+    PlacementJob,
     RuleJob,
 )
 from pipeline.report.progress import Log
@@ -61,7 +66,7 @@ from pipeline.report.progress import Log
 STEPS = {
     "branches": BranchesJob, "looking": LookingJob, "maps": MapsJob, "rule": RuleJob,
     "confidence": ConfidenceJob, "compare": CompareJob, "animals": AnimalsJob,
-    "features": FeaturesJob,
+    "placement": PlacementJob, "features": FeaturesJob,
 }  # fmt: skip
 
 
@@ -77,6 +82,7 @@ def learn(job: object) -> int:
     from pipeline.lab.people.confidence_recipe import fit_confidence
     from pipeline.lab.people.feature_recipe import write_features
     from pipeline.lab.people.further_maps import write_maps
+    from pipeline.lab.people.placement import write_placement
     from pipeline.lab.people.recipe import fit_rule, write_branches, write_looking
     from pipeline.lab.people.rule_comparison import compare_rules
     from s2cnet import WeightsError
@@ -84,7 +90,7 @@ def learn(job: object) -> int:
     steps: dict[type, Callable[[Any, Log], None]] = {
         BranchesJob: write_branches, LookingJob: write_looking, MapsJob: write_maps,
         RuleJob: fit_rule, ConfidenceJob: fit_confidence, CompareJob: compare_rules,
-        AnimalsJob: write_animals, FeaturesJob: write_features,
+        AnimalsJob: write_animals, PlacementJob: write_placement, FeaturesJob: write_features,
     }  # fmt: skip
     try:
         steps[type(job)](job, Log())

@@ -82,9 +82,10 @@ def write_branches(job: BranchesJob, log: Log) -> None:
         kept = [view for fold, of_photo in views if fold != held for view in of_photo]
         head = train_branches(kept + unlabelled, seed=job.seed)
         name = SUBJECTS_FILE if held is None else fold_name(held)
+        start = state if held is None else without_placement(state)
         metadata = None if held is None else fold_metadata(one.set_name for one in labels)
         write_atomic(
-            job.output / name, safetensors.torch.save(with_branches(state, head), metadata)
+            job.output / name, safetensors.torch.save(with_branches(start, head), metadata)
         )
         log.say("branches", f"{name} is written")
 
@@ -197,6 +198,17 @@ def is_branch(name: str) -> bool:
 def trunk_copies(names: Iterable[str], state: Tensors) -> Tensors:
     """Copy the trunk's tensors that those of `looking` among `names` start from."""
     return {name: state[of_trunk(name)].clone() for name in names if name.startswith(LOOKING)}
+
+
+def without_placement(state: Tensors) -> Tensors:
+    """Return the detector's tensors without a preference for places: it was trained on all photos.
+
+    `pipeline.lab.people.placement` trains it without a fold.
+    """
+    zero = {
+        name: torch.zeros_like(t) for name, t in state.items() if name.startswith("placement.out")
+    }
+    return {**state, **zero}
 
 
 def with_branches(state: Tensors, head: PeopleHead) -> Tensors:

@@ -58,7 +58,8 @@ def read_rule(path: Path) -> Rule:
     """Read the rule from a file like `pipeline/cropping/choice.json`. Raises UsageError."""
     try:
         rule = Rule.from_json(json.loads(path.read_text(encoding="utf-8-sig")))
-        agreement = (rule.overlap, rule.gaze, rule.free, rule.gaze_weight, rule.gaze_pull)
+        of_place = (rule.gaze_weight, rule.gaze_pull, rule.placement)
+        agreement = (rule.overlap, rule.gaze, rule.free, *of_place)
         weights = (astuple(rule.penalties), astuple(rule.framing))
         numbers = np.hstack([np.ravel(value).astype(float) for value in (*agreement, *weights)])
     except OSError as error:

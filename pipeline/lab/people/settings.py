@@ -84,6 +84,30 @@ class AnimalsJob:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlacementJob:
+    """Train the branch that predicts where a thumbnail should be, behind the packaged detector."""
+
+    output: Path = option(help="folder for the weights", placeholder="FOLDER")
+    crops: Path | None = option(
+        None,
+        "folder in the layout of GNMC: photos in train/, crops of given shapes in json/train.json",
+        placeholder="FOLDER",
+    )
+    osie: Path | None = option(None, LABELS.format("OSIE"), placeholder="FOLDER")
+    eyecrowd: Path | None = option(None, LABELS.format("EyeCrowd"), placeholder="FOLDER")
+    detectors: Path | None = option(
+        None,
+        "folder of detectors by fold, as `looking` writes them: also train without each fold of "
+        "the photos with gaze, and write the fold's detector with that branch",
+        placeholder="FOLDER",
+    )
+    seed: int = option(0, "random seed of everything", least=0)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True, kw_only=True)
 class HeldOutJob(LabelsJob):
     """Labelled photos, and the networks by fold that process them."""
 

@@ -35,6 +35,7 @@ def rule_of(penalty: float, framing: float) -> Rule:
         free=np.zeros(11),
         gaze_weight=(0.0, 0.0),
         gaze_pull=1.0,
+        placement=0.0,
         penalties=replace(NONE, things=penalty),
         framing=replace(NONE, things=framing),
     )

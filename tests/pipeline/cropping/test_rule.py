@@ -79,7 +79,8 @@ def rule_of(**changes: object) -> Rule:
     penalties = PenaltyWeights(**weights)
     rest = {name: value for name, value in changes.items() if name not in names}
     both = {"penalties": penalties, "framing": penalties}
-    return Rule(**{**zero, "gaze_weight": (0.0, 0.0), "gaze_pull": 0.0, **both, **rest})
+    of_place = {"gaze_weight": (0.0, 0.0), "gaze_pull": 0.0, "placement": 0.0}
+    return Rule(**{**zero, **of_place, **both, **rest})
 
 
 def test_the_value_by_hand() -> None:
@@ -95,6 +96,30 @@ def test_the_value_by_hand() -> None:
     weight = 0.5 + far**2
     expected = ((1 + 2 * far) + weight * 3 * 0.5) / (1 + weight) - 0.7 * far * 0.25**2
     assert value_of(np.array([[0, 0, 0.5, 1.0]])) == pytest.approx([expected])
+
+
+def test_placement_counts_the_more_the_further_the_ratio_is() -> None:
+    placement = np.zeros((4, 4))
+    placement[:, 0], placement[:, 3] = 0.05, -0.05
+    attention = Attention(EVEN, EVEN, np.zeros((0, 4)), np.zeros(0), placement=placement)
+    evidence = evidence_of(Detections(attention=attention), (100, 100))
+    sides = np.array([[0, 0, 0.5, 1.0], [0.5, 0, 1.0, 1.0], [0.25, 0, 0.75, 1.0]])
+    known = Preferred(WHOLE, np.ones(1))
+    for ratio, distance in ((0.5, np.log(2)), (0.25, 1.0), (1.0, 0.0), (None, 0.0)):
+        value_of = CropValue.of(rule_of(placement=2.0), evidence, known, ratio)
+        expected = 2.0 * distance * np.array([0.2, -0.2, 0.0])
+        assert value_of(sides) == pytest.approx(expected)
+        framing = value_of.framing(rule_of(placement=2.0))
+        assert framing(sides) == pytest.approx([0.0] * 3), "edges are not placed by it"
+
+
+def test_without_a_placement_map_all_places_are_as_good() -> None:
+    evidence, known = evidence_of(nothing(), (100, 100)), Preferred(WHOLE, np.ones(1))
+    sides = np.array([[0, 0, 0.5, 1.0], [0.5, 0, 1.0, 1.0]])
+    with_it, without = (
+        CropValue.of(rule_of(placement=weight), evidence, known, 0.5)(sides) for weight in (2.0, 0)
+    )
+    assert with_it == pytest.approx(without)
 
 
 def test_penalties_are_taken_off() -> None:

@@ -19,6 +19,7 @@ from pipeline.detectors.subject_network import (
     KEPT,
     KINDS,
     OFFSETS_OF,
+    PLACEMENT,
     SUBJECT,
     ltrb_offsets,
 )
@@ -39,6 +40,19 @@ def inverse_softplus(value: float) -> float:
 
 def attention(gaze: np.ndarray) -> Attention:
     return Attention(gaze, gaze, np.zeros((0, 4)), np.zeros(0))
+
+
+def test_placement_has_sum_0_and_does_not_depend_on_the_number_of_cells() -> None:
+    sums = []
+    for size in (8, 16):
+        values = output(size, size)
+        values[0, PLACEMENT] = 1.0
+        values[0, PLACEMENT, :, : size // 4] = 5.0  # the mean is 2
+        placement = read_attention(values).placement
+        assert placement is not None
+        assert placement.sum() == pytest.approx(0)
+        sums.append(float(placement[:, : size // 4].sum()))
+    assert sums == pytest.approx([0.75, 0.75])  # (5 - 2) on a quarter of the photo
 
 
 def test_the_focus_is_the_centre_of_mass_around_the_peak() -> None:
