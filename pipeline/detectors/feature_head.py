@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.detectors.head_branch import LEVELS, laterals, upsampled_2x
-from pipeline.detectors.subject_network import CHANNELS, Levels, SubjectNetwork, at_stride_16
+from pipeline.detectors.subject_network import CHANNELS, Levels, SubjectNetwork
 
 FEATURES = 8  # channels of S2CNet's feature map (reduced_dim of its presets)
 # Channels of `Levels`: what the people branches read, and the stages of the maps, as the trunk's.
@@ -46,6 +46,12 @@ class FeatureHead(nn.Module):
         further = functional.relu(self.second(nearby))
         features: Tensor = self.out(torch.cat([joined, nearby, further], dim=1))
         return features
+
+
+def at_stride_16(levels: Levels) -> Levels:
+    """Return the levels, with those of stride 8 averaged over 2 x 2 cells."""
+    fine, pyramid = (functional.avg_pool2d(one, 2) for one in (levels.fine, levels.pyramid))
+    return levels._replace(fine=fine, pyramid=pyramid)
 
 
 class SharedTrunk(nn.Module):

@@ -36,11 +36,12 @@ class PlacementBranch(nn.Module):
             tensor.zero_()
 
     def forward(self, fine: Tensor, medium: Tensor, coarse: Tensor, pyramid: Tensor) -> Tensor:
-        """Map taps and pyramid, from `at_stride_16`, to placement [B, 1, h, w], as `medium`.
+        """Map taps and pyramid to placement [B, 1, h, w] at the size of `medium`.
 
         A constant added to a map changes nothing: all crops of a shape have the same area.
         """
         lateral = self.lateral
+        fine, pyramid = (functional.avg_pool2d(level, 2) for level in (fine, pyramid))
         same = lateral[0](fine) + lateral[1](medium) + lateral[3](pyramid)
         joined = same + upsampled_2x(lateral[2](coarse))
         seen = functional.dropout2d(functional.relu(joined), DROPOUT, self.training)

@@ -101,7 +101,7 @@ class SubjectNetwork(nn.Module):
         fine, medium, coarse, pyramid, map_medium, map_coarse = levels
         heads = self.people.heads(fine, medium, coarse, pyramid)
         gaze, kept = self.people.maps(fine, map_medium, map_coarse, pyramid)
-        coarser = torch.cat([kept, self.placement(*at_stride_16(levels)[:4])], dim=1)
+        coarser = torch.cat([kept, self.placement(fine, medium, coarse, pyramid)], dim=1)
         coarser = functional.interpolate(coarser, scale_factor=float(FINER), mode="nearest")
         animals = self.animals(fine, medium, coarse, pyramid)
         objects = self.head.predict(pyramid)
@@ -126,12 +126,6 @@ class SubjectNetwork(nn.Module):
     def map_taps(self, features: Tensor) -> list[Tensor]:
         """Compute as `upper`, with the stages that the gaze and kept maps read."""
         return _taps(self.looking, features)
-
-
-def at_stride_16(levels: Levels) -> Levels:
-    """Return the levels, with those of stride 8 averaged over 2 x 2 cells."""
-    fine, pyramid = (functional.avg_pool2d(one, 2) for one in (levels.fine, levels.pyramid))
-    return levels._replace(fine=fine, pyramid=pyramid)
 
 
 def _taps(upper: nn.ModuleList, features: Tensor) -> list[Tensor]:

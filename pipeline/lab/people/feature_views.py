@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from pipeline.detectors import Pixels
 from pipeline.detectors.embedded import detector_input, to_view
+from pipeline.detectors.feature_head import at_stride_16
 from pipeline.detectors.postprocess import postprocess
-from pipeline.detectors.subject_network import Levels, SubjectNetwork, at_stride_16
+from pipeline.detectors.subject_network import Levels, SubjectNetwork
 from pipeline.lab.datasets.layout import read_upright_pixels
 from pipeline.lab.people.views import PARTS, jitter_brightness, part_of, reencoded_copy
 from s2cnet import boxes_to_input, prepare_image

@@ -19,11 +19,9 @@ import torch
 from torch import Tensor
 
 from pipeline.boxes import mirror
-from pipeline.detectors import Pixels
-from pipeline.detectors.embedded import detector_input
 from pipeline.detectors.head_branch import LEVELS, fold_into
 from pipeline.detectors.placement_branch import PlacementBranch
-from pipeline.detectors.subject_network import Levels, SubjectNetwork, at_stride_16
+from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.errors import UsageError
 from pipeline.lab.atomic_files import make_folder, write_atomic
 from pipeline.lab.batches import batches_of_epochs
@@ -32,6 +30,7 @@ from pipeline.lab.datasets.layout import read_upright_pixels
 from pipeline.lab.evaluation.kept import gaze_kept
 from pipeline.lab.fold_weights import FoldWeights, detector_in, fold_metadata, network_of
 from pipeline.lab.folds import FOLDS, check_folds, fold_name, fold_of
+from pipeline.lab.people.branches import Features, standardised_levels
 from pipeline.lab.people.fitting import VIEWS_PER_STEP, channel_stats, fit_branch
 from pipeline.lab.people.labels import layout_of
 from pipeline.lab.people.places import (
@@ -44,7 +43,7 @@ from pipeline.lab.people.places import (
 )
 from pipeline.lab.people.recipe import SUBJECTS_FILE, packaged_tensors, packaged_weights
 from pipeline.lab.people.settings import PlacementJob
-from pipeline.lab.people.views import degraded_copy
+from pipeline.lab.people.views import degraded_copy, trunk_features
 from pipeline.report.progress import Log
 from pipeline.words import counted
 
@@ -56,13 +55,14 @@ EPOCHS, RATE, DECAY = 11, 2e-3, 0.05
 class PlacementView:
     """The frozen network's levels of a view and of a degraded copy, and what places should get.
 
-    levels, copy: in half precision, at stride 16 and 32 (`at_stride_16`), [C, h, w] each. Those of
-        the copy are the view's own where the detector's input for it has another size.
+    Levels are in half precision; those of the copy are the view's own where the detector's input
+    for it has another size.
+
     targets: one for each labelled crop or shape.
     """
 
-    levels: Levels
-    copy: Levels
+    levels: Features
+    copy: Features
     targets: list[PlaceTarget]
 
 
@@ -138,8 +138,9 @@ def placement_views(
     mirrored = [(torch.from_numpy(mirror(b.numpy(), 1.0)), shares) for b, shares in targets]
     flipped = np.ascontiguousarray(pixels[:, ::-1])
     for seen, of_view in ((pixels, targets), (flipped, mirrored)):
-        levels, copy = (_levels(network, one) for one in (seen, degraded_copy(seen, random)))
-        same_size = levels.medium.shape == copy.medium.shape
+        levels, _ = trunk_features(network, seen)
+        copy, _ = trunk_features(network, degraded_copy(seen, random))
+        same_size = levels[0].shape == copy[0].shape
         yield PlacementView(levels, copy if same_size else levels, of_view)
 
 
@@ -159,12 +160,6 @@ def _targets(example: Example, size_wh: tuple[int, int]) -> Iterator[PlaceTarget
                 yield target_of(places, gaze_kept(places, example.fixations_px / size[:2]))
 
 
-@torch.inference_mode()
-def _levels(network: SubjectNetwork, pixels: Pixels) -> Levels:
-    image = torch.from_numpy(detector_input(pixels)).permute(2, 0, 1)[None].float()
-    return Levels(*(one[0].half().clone() for one in at_stride_16(network.levels(image))))
-
-
 def train_placement(
     views: Sequence[PlacementView], seed: int = 0, epochs: int = EPOCHS
 ) -> PlacementBranch:
@@ -173,18 +168,14 @@ def train_placement(
     random = np.random.default_rng(seed)
     stats = [channel_stats([view.levels[i] for view in views]) for i in range(len(LEVELS))]
     branch = PlacementBranch()
-    sizes = [view.levels.medium.shape for view in views]
+    sizes = [view.levels[0].shape for view in views]
     batches = batches_of_epochs(sizes, VIEWS_PER_STEP, epochs, random)
 
     def loss_of(batch: Sequence[int]) -> Tensor:
         seen = [views[i] for i in batch]
         both = [view.levels for view in seen] + [view.copy for view in seen]
-        levels = [
-            (torch.stack([one[i] for one in both]).float() - mean) / deviation
-            for i, (mean, deviation) in enumerate(stats)
-        ]
         # Dropout differs between a view and its copy, which makes the map flatter too.
-        maps, copies = branch(*levels)[:, 0].chunk(2)
+        maps, copies = branch(*standardised_levels(both, stats))[:, 0].chunk(2)
         losses = [
             place_loss(one, copied, target)
             for one, copied, view in zip(maps, copies, seen, strict=True)

@@ -13,15 +13,21 @@ BRANCHES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelsJob:
-    """Folders of photos that people labelled."""
+class GazeJob:
+    """Folders of photos that people looked at."""
 
     osie: Path | None = option(None, LABELS.format("OSIE"), placeholder="FOLDER")
     eyecrowd: Path | None = option(None, LABELS.format("EyeCrowd"), placeholder="FOLDER")
-    flms: Path | None = option(None, LABELS.format("FLMS"), placeholder="FOLDER")
 
     def __post_init__(self) -> None:
         check(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelsJob(GazeJob):
+    """Folders of photos that people labelled."""
+
+    flms: Path | None = option(None, LABELS.format("FLMS"), placeholder="FOLDER")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +90,7 @@ class AnimalsJob:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlacementJob:
+class PlacementJob(GazeJob):
     """Train the branch that predicts where a thumbnail should be, behind the packaged detector."""
 
     output: Path = option(help="folder for the weights", placeholder="FOLDER")
@@ -93,8 +99,6 @@ class PlacementJob:
         "folder in the layout of GNMC: photos in train/, crops of given shapes in json/train.json",
         placeholder="FOLDER",
     )
-    osie: Path | None = option(None, LABELS.format("OSIE"), placeholder="FOLDER")
-    eyecrowd: Path | None = option(None, LABELS.format("EyeCrowd"), placeholder="FOLDER")
     detectors: Path | None = option(
         None,
         "folder of detectors by fold, as `looking` writes them: also train without each fold of "
@@ -102,9 +106,6 @@ class PlacementJob:
         placeholder="FOLDER",
     )
     seed: int = option(0, "random seed of everything", least=0)
-
-    def __post_init__(self) -> None:
-        check(self)
 
 
 @dataclass(frozen=True, kw_only=True)

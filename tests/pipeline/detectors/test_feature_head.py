@@ -22,11 +22,12 @@ from pipeline.detectors.feature_head import (
     READ,
     FeatureHead,
     SharedTrunk,
+    at_stride_16,
     features_in,
     resample_map,
 )
 from pipeline.detectors.packaged import FEATURES_OF, feature_weights
-from pipeline.detectors.subject_network import CHANNELS, Levels, at_stride_16
+from pipeline.detectors.subject_network import CHANNELS, Levels
 from pipeline.errors import SettingError, UsageError
 from pipeline.job.networks import with_chosen_backbone
 from pipeline.settings import Settings

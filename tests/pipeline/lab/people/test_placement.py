@@ -12,7 +12,7 @@ from PIL import Image
 
 from pipeline.boxes import iou
 from pipeline.detectors.placement_branch import PlacementBranch
-from pipeline.detectors.subject_network import SubjectNetwork, at_stride_16
+from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.lab.cli.learn_from_people import main
 from pipeline.lab.datasets import read_set
 from pipeline.lab.fold_weights import held_out_sets, network_of
@@ -67,7 +67,7 @@ def test_the_branch_learns_to_place_crops_on_what_they_show(
     branch = train_placement(views, epochs=30)
     for view in views:
         with torch.inference_mode():
-            cells = branch(*(level[None].float() for level in view.levels[:4]))[0, 0]
+            cells = branch(*(level[None].float() for level in view.levels))[0, 0]
         ((boxes, shares),) = view.targets
         chosen = boxes[int(sums_inside(cells, boxes).argmax())].numpy()
         assert iou(chosen, boxes[int(shares.argmax())].numpy()) > 0.7
@@ -81,7 +81,7 @@ def test_a_mirrored_view_has_mirrored_places(crops: Path, network: SubjectNetwor
     torch.testing.assert_close(of_mirrored[:, [0, 2]], 1 - boxes[:, [2, 0]])
     torch.testing.assert_close(of_mirrored[:, [1, 3]], boxes[:, [1, 3]])
     assert torch.equal(shares, same_shares)
-    assert not torch.equal(plain.copy.medium, plain.levels.medium)
+    assert not torch.equal(plain.copy[0], plain.levels[0])
 
 
 def test_places_near_the_labelled_crop_are_likely() -> None:
@@ -211,11 +211,11 @@ def test_crops_of_the_photos_own_shape_say_nothing(
 def test_branches_of_a_fold_prefer_no_place(network: SubjectNetwork) -> None:
     """The packaged branch was trained on all photos: out of fold it would know the answers."""
     without = network_of(without_placement(packaged_weights()))
-    levels = without.levels(torch.rand(1, 3, 64, 96) * 255)
-    assert not without.placement(*at_stride_16(levels)[:4]).any()
-    assert network.placement(*at_stride_16(levels)[:4]).any()
+    levels = without.levels(torch.rand(1, 3, 64, 96) * 255)[:4]
+    assert not without.placement(*levels).any()
+    assert network.placement(*levels).any()
 
 
-def test_at_stride_16_the_map_has_half_of_the_output_s_cells(network: SubjectNetwork) -> None:
+def test_the_map_has_stride_16(network: SubjectNetwork) -> None:
     levels = network.levels(torch.zeros(1, 3, 64, 96))
-    assert network.placement(*at_stride_16(levels)[:4]).shape == (1, 1, 4, 6)
+    assert network.placement(*levels[:4]).shape == (1, 1, 4, 6)
