@@ -61,6 +61,10 @@ class OverlapChooser:
         """See `Chooser.values`."""
         return self._of_list(searched).placing.values
 
+    def framing_values(self, searched: ShapeSearch) -> FloatArray:
+        """Return the values by which a list's candidates at one place are compared: [N]."""
+        return self._of_list(searched).framing.values
+
     def best(self, searched: Sequence[ShapeSearch], count: int) -> list[Chosen]:
         """See `Chooser.best`. The last of several is not framed: it is only there for a lead."""
         lists = [self._of_list(one) for one in searched]

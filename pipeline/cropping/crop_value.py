@@ -15,7 +15,6 @@ from pipeline.cropping.features import (
     FREE_FEATURES,
     Preferred,
     feature_columns,
-    largest_area,
 )
 from pipeline.cropping.penalties import (
     Cuts,
@@ -42,7 +41,8 @@ class Terms:
     """The terms of the value of a shape's crops; for several shapes, one row per shape.
 
     preferred: the candidates that the network prefers.
-    coefficients: [..., 13], as in MEASURES. largest: see `largest_area`, [..., 1].
+    coefficients: [..., 13], as in MEASURES.
+    ratio: width / height as shares of the photo's sides; 1 for any. [..., 1]
     seen: share of a crop's sides that must hold what should not be cut: see IN_CIRCLE, [..., 1].
     """
 
@@ -50,7 +50,7 @@ class Terms:
     cuts: Cuts
     ends: EndCuts
     coefficients: FloatArray
-    largest: FloatArray
+    ratio: FloatArray
     seen: FloatArray
 
     @classmethod
@@ -61,8 +61,8 @@ class Terms:
             preferred,
             _cuts_of(weights, evidence, ratio),
             end_cuts(evidence, ratio, *weights.of_ends),
-            _coefficients_of(rule, rule.placement, weights.sights, ratio),
-            np.array([largest_area(ratio)]),
+            _coefficients_of(rule, weights.sights, ratio),
+            np.array([1.0 if ratio is None else ratio]),
             np.ones(1),
         )
 
@@ -79,7 +79,7 @@ class Terms:
         """
         if overlap is None:
             overlap = self.preferred.overlap(boxes, extents)
-        return feature_columns(boxes, extents, evidence, overlap, self.largest)
+        return feature_columns(boxes, extents, evidence, overlap, self.ratio)
 
     def agreement(self, features: FloatArray) -> FloatArray:
         """Compute the expected agreement with people [..., N] from boxes' features. No unit."""
@@ -126,7 +126,7 @@ class CropValue:
         ends = self.terms.ends
         if weights.of_ends != rule.penalties.of_ends:
             ends = end_cuts(self.evidence, self.ratio, *weights.of_ends)
-        coefficients = _coefficients_of(rule, 0.0, weights.sights, self.ratio)
+        coefficients = _coefficients_of(rule, weights.sights, self.ratio)
         terms = replace(self.terms, cuts=cuts, ends=ends, coefficients=coefficients)
         return replace(self, terms=terms, main_objects=weights.main_objects)
 
@@ -167,12 +167,10 @@ def _cuts_of(weights: PenaltyWeights, evidence: Evidence, ratio: float | None) -
     )
 
 
-def _coefficients_of(
-    rule: Rule, placement: float, sights: float, ratio: float | None
-) -> FloatArray:
+def _coefficients_of(rule: Rule, sights: float, ratio: float | None) -> FloatArray:
     """Return the coefficients of a shape's measures, [13] as in MEASURES.
 
-    placement: weight of the placement map; sights: that of their penalty.
+    sights: weight of their penalty.
     """
     if ratio is None:
         return np.append(rule.free, [0.0, -sights])
@@ -183,4 +181,4 @@ def _coefficients_of(
     agreement = (overlap + weight * gaze) / (1 + weight)
     agreement[FEATURES.index("off_gaze")] -= rule.gaze_pull * distance
     agreement = np.append(agreement, np.zeros(len(FREE_FEATURES) - len(FEATURES)))
-    return np.append(agreement, [placement * distance, -sights])
+    return np.append(agreement, [rule.placement_weight(distance), -sights])

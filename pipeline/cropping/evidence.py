@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.boxes import FloatArray, area
 from pipeline.cropping.maps import CellMaps
+from pipeline.cropping.placement_value import PlacementValue
 from pipeline.cropping.results import REGION
 from pipeline.cropping.sights import Sights
 from pipeline.detectors import Attention, Detections, Votes
@@ -51,10 +52,10 @@ CENTRE = np.array([0.25, 0.25, 0.75, 0.75])
 class Evidence:
     """Maps and weighted boxes of one photo; boxes [·, 4] xyxy, weights in 0..1."""
 
-    # 4 + K maps: gaze, with sum 1; what people keep, with its mean as sum; gaze clipped to the
-    # value of a uniform map, a soft region of all that people look at; placement, with sum 0; K
-    # sights, each with sum 1.
+    # 3 + K maps: gaze, with sum 1; what people keep, with its mean as sum; gaze clipped to the
+    # value of a uniform map, a soft region of all that people look at; K sights, each with sum 1.
     maps: CellMaps
+    placement: PlacementValue | None  # None where the source does not provide it
     gaze_mean: tuple[float, float]  # x, y
     heads: FloatArray  # of people
     head_weights: FloatArray
@@ -111,7 +112,6 @@ def evidence_of(found: Detections, size_wh: tuple[int, int]) -> Evidence:
     sure_heads = ramp(attention.likelihood, *HEAD_RAMP)
     sure_objects = ramp(scores[is_object], *OBJECT_RAMP)
     sights = Sights.of(attention.gaze, attention.subject)
-    nowhere = np.zeros_like(attention.gaze)
     return Evidence(
         maps=CellMaps(
             np.array(
@@ -119,11 +119,11 @@ def evidence_of(found: Detections, size_wh: tuple[int, int]) -> Evidence:
                     attention.gaze,
                     attention.kept / attention.kept.size,
                     np.minimum(attention.gaze, 1 / attention.gaze.size),
-                    nowhere if attention.placement is None else attention.placement,
                     *sights.maps,
                 ]
             )
         ),
+        placement=None if attention.placement is None else PlacementValue(attention.placement),
         gaze_mean=centre_of_mass(attention.gaze),
         heads=attention.heads_rel,
         head_weights=sure_heads * size,

@@ -30,8 +30,7 @@ FEATURES = (
 FREE_FEATURES = (*FEATURES, "ratio", "ratio_squared")  # |ln|, ln² of width / height, as shares
 MEASURES = (  # the last two have weights set by hand
     *FREE_FEATURES,
-    # The sum of the placement map inside.
-    "placement_inside",
+    "placement",  # how good the place is that the detector predicts
     # Sum over sights: 4 · share inside · share outside, 1 for half of the only sight. A crop in the
     # gap between two sights shows half of each, and as much gaze as one that shows one of them.
     "sights_split",
@@ -95,13 +94,8 @@ def features_of(
     """
     extents = Extents.of(boxes)
     overlap = preferred.overlap(boxes, extents)
-    columns = feature_columns(boxes, extents, evidence, overlap, largest_area(ratio))
+    columns = feature_columns(boxes, extents, evidence, overlap, 1.0 if ratio is None else ratio)
     return columns[: len(FEATURES if ratio is not None else FREE_FEATURES)].T
-
-
-def largest_area(ratio: float | None) -> float:
-    """Return the share of the photo in the largest crop of a ratio (as shares of the sides)."""
-    return 1.0 if ratio is None else min(ratio, 1 / ratio)
 
 
 def feature_columns(
@@ -109,20 +103,20 @@ def feature_columns(
     extents: Extents,
     evidence: Evidence,
     overlap: FloatArray,
-    largest: float | FloatArray,
+    ratio: float | FloatArray,
 ) -> FloatArray:
     """Measure boxes [..., N, 4], perhaps of several shapes: [13, ..., N] as in MEASURES.
 
-    extents: of the boxes. overlap: `Preferred.overlap` of them, [..., N]. largest: see
-    `largest_area`, [..., 1].
+    extents: of the boxes. overlap: `Preferred.overlap` of them, [..., N]. ratio: width / height of
+    each shape as shares of the photo's sides, 1 for any. [..., 1]
     """
     x0, y0, x1, y1 = (boxes[..., edge] for edge in range(4))
     wide, high = x1 - x0, y1 - y0
     own = wide * high
-    size = np.sqrt(own / largest)
+    size = np.sqrt(own / np.minimum(ratio, 1 / np.asarray(ratio)))
     x, y = (x0 + x1) / 2, (y0 + y1) / 2
     gaze_x, gaze_y = evidence.gaze_mean
-    gaze, kept, out, placement, *sights = evidence.maps.of_extents(extents)
+    gaze, kept, out, *sights = evidence.maps.of_extents(extents)
     _, all_kept, all_out, *_ = evidence.maps.totals
     logarithm = np.log(wide / high)
     return np.array(
@@ -138,7 +132,7 @@ def feature_columns(
             overlap,
             np.abs(logarithm),
             logarithm**2,
-            placement,
+            np.zeros_like(gaze) if evidence.placement is None else evidence.placement(boxes, ratio),
             _split(sights, evidence.sight_weights, gaze),
         ]
     )

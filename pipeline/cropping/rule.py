@@ -63,6 +63,11 @@ class PenaltyWeights:
         return self.tops, self.sides, self.head_ends
 
 
+# Distance of ratios from which on placement counts no more than there. With .4, more crops at 9:16
+# (.86 from 4:3) are acceptable and three times as much gaze is lost (docs/CHOICE.md).
+PLACEMENT_REACH = 0.25
+
+
 @dataclass(frozen=True, eq=False)
 class Rule:
     """Coefficients and weights; see `choice.json` for where each comes from.
@@ -74,8 +79,8 @@ class Rule:
         what is looked at; at a far ratio there is no room for more.
     gaze_pull: penalty of the squared distance from the mean of gaze, per unit of distance. It
         breaks ties, since the mean moves least when a photo is encoded again.
-    placement: weight of the sum of the placement map inside, per unit of distance. It is 0 in
-        framing: the map's cells are too large to place a crop's edges.
+    placement: weight of how good the place is that the detector predicts, per unit of distance up
+        to PLACEMENT_REACH.
     penalties: their weights while the place of a crop is chosen.
     framing: their weights among the crops at one place (`pipeline.cropping.framed`).
     """
@@ -88,6 +93,14 @@ class Rule:
     placement: float
     penalties: PenaltyWeights
     framing: PenaltyWeights
+
+    def without_placement(self) -> Rule:
+        """Return the same rule without placement."""
+        return replace(self, placement=0.0)
+
+    def placement_weight(self, distance: float) -> float:
+        """Return the weight of placement at a distance of the shape's ratio from the photo's."""
+        return self.placement * min(distance, PLACEMENT_REACH)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Rule:

@@ -131,7 +131,7 @@ class StackedValues:
                 _padded([one.ends.sides for one in terms]),
             ),
             np.stack([one.coefficients for one in terms]),
-            np.stack([one.largest for one in terms]),
+            np.stack([one.ratio for one in terms]),
             np.stack([one.seen for one in terms]),
         )
 

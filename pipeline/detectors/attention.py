@@ -7,6 +7,7 @@ Maps are grids of equal cells over the whole photo, so they apply in any frame: 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -30,6 +31,29 @@ class Votes:
     counts: NDArray[np.float64]
 
 
+class Profile(NamedTuple):
+    """Placement along one side of the photo, in equal parts.
+
+    worth: of showing each part; the sum is 0. [C]
+    edge_cost: of a crop's edge in the middle of each part. [C]
+    """
+
+    worth: FloatArray
+    edge_cost: FloatArray
+
+
+class Placement(NamedTuple):
+    """How good the places of the largest crop of a shape are.
+
+    A place is as good as the worth of what it shows, less the costs of its two edges.
+
+    across: for crops that move to the left and right. down: for those that move up and down.
+    """
+
+    across: Profile
+    down: Profile
+
+
 @dataclass(frozen=True, eq=False)
 class Attention:
     """Maps and heads of one photo.
@@ -40,8 +64,7 @@ class Attention:
     likelihood: of each head, 0..1. [H]
     subject: how likely each cell belongs to what the photo is about, 0..1; None if the source
         does not provide it. [h, w]
-    placement: how good it is to show each cell, its sum 0: that of a crop's cells tells how good
-        the crop's place is; None if the source does not provide it. [h, w]
+    placement: how good a crop's place is; None if the source does not provide it.
     head_votes: the same heads as votes; None if the source does not provide them.
     animal_heads_rel: heads of animals, not of persons, ears, horns and beak included. [A, 4]
     animal_likelihood: of each of these, 0..1. [A]
@@ -53,7 +76,7 @@ class Attention:
     likelihood: NDArray[np.float64]
     head_votes: Votes | None = None
     subject: FloatArray | None = None
-    placement: FloatArray | None = None
+    placement: Placement | None = None
     animal_heads_rel: FloatArray = field(default_factory=lambda: np.zeros((0, 4)))
     animal_likelihood: FloatArray = field(default_factory=lambda: np.zeros(0))
 

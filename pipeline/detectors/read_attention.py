@@ -7,9 +7,10 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.boxes import Boxes, FloatArray, iou
-from pipeline.detectors.attention import Attention, Votes, ramp
+from pipeline.detectors.attention import Attention, Placement, Profile, Votes, ramp
 from pipeline.detectors.peaks import HeatMaps
-from pipeline.detectors.people_head import BUMP_SHARE, LEAST_BUMP
+from pipeline.detectors.people_head import BUMP_SHARE, FINER, LEAST_BUMP
+from pipeline.detectors.placement_branch import PLACEMENT_CHANNELS
 from pipeline.detectors.subject_network import (
     ANIMAL_HEAD,
     GAZE,
@@ -41,10 +42,10 @@ MOST_VOTES = 256
 
 
 def read_attention(output: torch.Tensor, heat: HeatMaps | None = None) -> Attention:
-    """Read maps and heads from the output [1, 30, h, w]; heat: of that output, if known."""
+    """Read maps and heads from the output [1, 32, h, w]; heat: of that output, if known."""
     heat = heat or HeatMaps(output)
     height, width = output.shape[-2:]
-    maps = output[0, [GAZE, KEPT, PLACEMENT]].double()
+    maps = output[0, [GAZE, KEPT]].double()
     gaze = maps[0].flatten().softmax(0).view_as(maps[0])
     faces = heat.objects(KINDS.index("face"), OFFSETS_OF["face"], LEAST_FACE)
     heads = heat.objects(HEAD, HEAD + 1, LEAST_HEAD)
@@ -60,10 +61,26 @@ def read_attention(output: torch.Tensor, heat: HeatMaps | None = None) -> Attent
         likelihood,
         head_votes=votes_of(heat, HEAD, HEAD + 1),
         subject=output[0, SUBJECT].double().sigmoid().numpy(),
-        placement=((maps[2] - maps[2].mean()) / maps[2].numel()).numpy(),
+        placement=_placement_of(output),
         animal_heads_rel=animals_rel[of_animals],
         animal_likelihood=likely[of_animals].astype(np.float64),
     )
+
+
+def _placement_of(output: torch.Tensor) -> Placement:
+    """Read the placement maps, one value of each block of equal cells."""
+    maps = output[0, PLACEMENT : PLACEMENT + PLACEMENT_CHANNELS, ::FINER, ::FINER]
+    return placement_of(*maps.double().numpy())
+
+
+def placement_of(worth: FloatArray, side_cost: FloatArray, end_cost: FloatArray) -> Placement:
+    """Average placement maps [h, w] over the crops' other side, which shows all of the photo's.
+
+    The worth of a crop does not depend on the number of cells.
+    """
+    worth = worth - worth.mean()
+    across = Profile(worth.mean(axis=0) / worth.shape[1], side_cost.mean(axis=0))
+    return Placement(across, Profile(worth.mean(axis=1) / worth.shape[0], end_cost.mean(axis=1)))
 
 
 def not_human(animals: FloatArray, persons: FloatArray) -> NDArray[np.bool_]:

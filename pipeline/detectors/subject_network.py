@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from pipeline.detectors.head_branch import HEAD_CHANNELS, HeadBranch, separable
 from pipeline.detectors.people_head import FINER, PeopleHead
-from pipeline.detectors.placement_branch import PlacementBranch
+from pipeline.detectors.placement_branch import PLACEMENT_CHANNELS, PlacementBranch
 
 STRIDE = 8  # input pixels per cell of the output
 MULTIPLE = 32  # the trunk's coarsest stride: sides of an input are multiples of it
@@ -34,13 +34,13 @@ OFFSETS_OF = {"face": 4, "person": 8, "thing": 8, "text": 12}
 SUBJECT = len(KINDS) + 3 * 4
 # The output's channels after those: a logit and four offsets of heads, the logits of gaze, and
 # those of being kept, which come in blocks of FINER × FINER equal cells (they have stride 16); then
-# a logit and four offsets of animals' heads, and placement, in such blocks too.
+# a logit and four offsets of animals' heads, and the placement maps, in such blocks too.
 HEAD = SUBJECT + 1
 GAZE = HEAD + HEAD_CHANNELS
 KEPT = GAZE + 1
 ANIMAL_HEAD = KEPT + 1
 PLACEMENT = ANIMAL_HEAD + HEAD_CHANNELS
-CHANNELS = PLACEMENT + 1
+CHANNELS = PLACEMENT + PLACEMENT_CHANNELS
 
 # (kernel, stride of the first, expansion, channels, repeats), Tan and Le's EfficientNet-B0 table
 # (arXiv 1905.11946), which Lite0 keeps.
@@ -87,7 +87,7 @@ class SubjectNetwork(nn.Module):
         self.looking = nn.ModuleList(_stages()[UPPER:])
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map RGB [B, 3, H, W] of integers 0..255, sides multiples of 32, to [B, 30, H/8, W/8]."""
+        """Map RGB [B, 3, H, W] of integers 0..255, sides multiples of 32, to [B, 32, H/8, W/8]."""
         return self.read(self.levels(images))
 
     def levels(self, images: Tensor) -> Levels:
@@ -97,7 +97,7 @@ class SubjectNetwork(nn.Module):
         return Levels(fine, medium, coarse, pyramid, *self.map_taps(fine))
 
     def read(self, levels: Levels) -> Tensor:
-        """Apply the branches to levels: [B, 30, H/8, W/8]."""
+        """Apply the branches to levels: [B, 32, H/8, W/8]."""
         fine, medium, coarse, pyramid, map_medium, map_coarse = levels
         heads = self.people.heads(fine, medium, coarse, pyramid)
         gaze, kept = self.people.maps(fine, map_medium, map_coarse, pyramid)

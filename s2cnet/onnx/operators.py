@@ -183,6 +183,7 @@ MODULES: dict[Any, Callable[..., str]] = {
     nn.Sigmoid: _of_layer(_unary("Sigmoid")),
     nn.AdaptiveAvgPool2d: adaptive_pooling,
     nn.Identity: _of_layer(identity),
+    nn.Dropout2d: _of_layer(identity),
 }
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     operator.add: _binary("Add"),

@@ -13,7 +13,7 @@ r"""Train the detector, and fit the rule of choice and the confidence, on people
     python jobs/learn_from_people.py compare --osie OSIE/ --eyecrowd EyeCrowd/ \
         --flms FLMS/ --detectors made/ --rule choice.json --output figures.json
     python jobs/learn_from_people.py animals --heads animals/ photos/ --output made/
-    python jobs/learn_from_people.py placement --crops crops/ --osie OSIE/ --eyecrowd EyeCrowd/ \
+    python jobs/learn_from_people.py placement --places photos/ --osie OSIE/ --eyecrowd EyeCrowd/ \
         --output made/
     python jobs/learn_from_people.py features OSIE/ FLMS/ photos/ --output made/
 
@@ -27,7 +27,7 @@ crops of such photos. `compare` measures how much gaze, heads and people's crops
 another rule keep, compared with the packaged one. Without --networks, the packaged S2CNet scores
 all photos in these three steps, and it was trained on these sets. `animals` trains the branch that
 finds heads of animals, on boxes around them. `placement` trains the one that predicts where a
-thumbnail should be, on crops of given shapes and on gaze. `features` trains the branch that
+thumbnail should be, on acceptable places of crops and on gaze. `features` trains the branch that
 predicts the packaged S2CNet's feature map from the detector's trunk, on any photos. It writes
 features.safetensors and, with --folds, one file for each fold, trained with the detector and
 network of that fold where they are given; `rule`, `confidence`, `compare` and evaluate.py take

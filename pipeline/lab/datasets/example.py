@@ -1,5 +1,6 @@
 """One photo of a data set with its human labels."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +28,8 @@ class Example:
         not drawn.
     fixations_px [F, 2]: x and y of where people looked, all viewers together; None where gaze was
         not recorded. Some are outside the photo.
+    places_px [K, 2] of each of some shapes: acceptable places of the largest crop, as ranges of its
+        left or, where it has the photo's width, of its upper edge.
     first_fixations [F]: which of the fixations are a viewer's first; None without fixations.
     """
 
@@ -39,6 +42,7 @@ class Example:
     objects_px: Boxes | None = None
     heads_px: Boxes | None = None
     fixations_px: NDArray[np.float32] | None = None
+    places_px: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     first_fixations: NDArray[np.bool_] | None = None
 
     @property

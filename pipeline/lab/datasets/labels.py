@@ -1,4 +1,4 @@
-"""Read all labels of a folder of photos from one JSON file: crops, gaze, heads."""
+"""Read all labels of a folder of photos from one JSON file: crops, gaze, heads, places."""
 
 import os
 from collections.abc import Mapping
@@ -18,10 +18,14 @@ from pipeline.lab.datasets.layout import (
     read_json,
     read_upright_size,
 )
+from pipeline.shapes import parse_shape
 from pipeline.words import counted
 
-KEYS = ("size_wh", "crops", "viewers", "heads")
-FORM = '{"size_wh"?: [w, h], "crops"?: [[x0, y0, x1, y1], …], "viewers"?: …, "heads"?: …}'
+KEYS = ("size_wh", "crops", "viewers", "heads", "places")
+FORM = (
+    '{"size_wh"?: [w, h], "crops"?: [[x0, y0, x1, y1], …], "viewers"?: …, "heads"?: …, '
+    '"places"?: {"9:16": [[low, high], …], …}}'
+)
 
 
 def labels_file(folder: Path) -> Path:
@@ -42,6 +46,9 @@ def read_labels(root: Path, split: str) -> tuple[list[Example], list[str]]:
             "crops"      [[x0, y0, x1, y1], …], one for each person
             "viewers"    [[[x, y, ms], …], …], the fixations of each person
             "heads"      [{"box": [x0, y0, x1, y1], …}, …], every head
+            "places"     {"9:16": [[low, high], …], …}, for some shapes: ranges of the left edge of
+                         the largest crop in which it is acceptable, of the upper edge where it has
+                         the photo's width
             "size_wh"    [w, h], the photo's size; labels of a copy of another size are refused
 
     Raises UsageError.
@@ -79,6 +86,7 @@ def _example(image: Path, entry: Any, where: str) -> Example:
         human_px=boxes(labels.get("crops", []), f"{where}: crops"),
         heads_px=_heads(labels.get("heads"), f"{where}: heads"),
         fixations_px=points,
+        places_px=_places(labels.get("places", {}), f"{where}: places"),
         first_fixations=first,
     )
 
@@ -110,6 +118,25 @@ def _heads(heads: Any, where: str) -> Boxes | None:
     return boxes([head["box"] for head in heads], where)
 
 
+def _places(places: Any, where: str) -> dict[str, NDArray[np.float64]]:
+    """Return the ranges [K, 2] of each shape. Raises UsageError."""
+    if not isinstance(places, dict):
+        raise UsageError(f'{where}: expected {{"9:16": [[low, high], …], …}}')
+    found = {}
+    for name, ranges in places.items():
+        try:
+            shape = parse_shape(name)
+        except UsageError as error:
+            raise UsageError(f"{where}: {error}") from None
+        if shape.ratio is None:
+            raise UsageError(f"{where}: {name} has no ratio, so no largest crop")
+        rows = finite(ranges, f"{where}: {name}")
+        if rows.ndim != 2 or rows.shape[1] != 2 or (rows[:, 0] > rows[:, 1]).any():
+            raise UsageError(f"{where}: {name}: expected [[low, high], …], low at most high")
+        found[name] = rows
+    return found
+
+
 def _fixations(
     viewers: Any, where: str
 ) -> tuple[NDArray[np.float32] | None, NDArray[np.bool_] | None]:
@@ -133,4 +160,5 @@ def _is_viewer(viewer: Any) -> bool:
 def _is_labelled(example: Example) -> bool:
     """Return whether a photo has any label; a list of no heads is a label too."""
     looked_at = example.fixations_px is not None and len(example.fixations_px) > 0
-    return looked_at or example.heads_px is not None or len(example.human_px) > 0
+    drawn = example.heads_px is not None or len(example.human_px) > 0
+    return looked_at or drawn or len(example.places_px) > 0

@@ -142,13 +142,21 @@ def held_out_photos(
     return found
 
 
-def run_networks(labels: PeoplePhoto, detector: nn.Module, network: FastS2CNet) -> HeldOutPhoto:
-    """Run these networks on a photo, in the same way as the product's engine."""
+def run_networks(
+    labels: PeoplePhoto,
+    detector: nn.Module,
+    network: FastS2CNet,
+    shapes: list[Shape] | None = None,
+) -> HeldOutPhoto:
+    """Run these networks on a photo, in the same way as the product's engine.
+
+    shapes: None for those that its labels ask for, see `shapes_of`.
+    """
     photo = decoded_photo(labels.example.image)
     check_inside(labels.example, (photo.width_px, photo.height_px))
     objects = to_source(detect_with(detector, photo.pixels), photo)
     seen = SeenPhoto(Transfer(torch.device("cpu")).send(photo), objects)
-    shapes = shapes_of(labels.example)
+    shapes = shapes_of(labels.example) if shapes is None else shapes
     lists = [for_shape(*seen.size_wh, shape) for shape in shapes]
     found = spread_only(lists, score_function(network, seen))
     return HeldOutPhoto(labels, seen.size_wh, objects, shapes, found)

@@ -90,13 +90,14 @@ class AnimalsJob:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlacementJob(GazeJob):
+class PlacementJob(LabelsJob):
     """Train the branch that predicts where a thumbnail should be, behind the packaged detector."""
 
     output: Path = option(help="folder for the weights", placeholder="FOLDER")
-    crops: Path | None = option(
+    places: Path | None = option(
         None,
-        "folder in the layout of GNMC: photos in train/, crops of given shapes in json/train.json",
+        "folder of photos with a JSON file of the same name next to it, whose `places` are the "
+        "acceptable ones of thumbnails",
         placeholder="FOLDER",
     )
     detectors: Path | None = option(

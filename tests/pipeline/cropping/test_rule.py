@@ -11,6 +11,7 @@ from pipeline.cropping.evidence import evidence_of
 from pipeline.cropping.features import FEATURES, FREE_FEATURES, Preferred, features_of
 from pipeline.cropping.rule import PenaltyWeights, Rule, distance_of, packaged_rule
 from pipeline.detectors import Attention, Detections
+from pipeline.detectors.attention import Placement, Profile
 
 EVEN = np.full((4, 4), 1 / 16)
 WHOLE = np.array([[0.0, 0.0, 1.0, 1.0]])
@@ -99,18 +100,22 @@ def test_the_value_by_hand() -> None:
 
 
 def test_placement_counts_the_more_the_further_the_ratio_is() -> None:
-    placement = np.zeros((4, 4))
-    placement[:, 0], placement[:, 3] = 0.05, -0.05
+    across = Profile(np.array([0.2, 0.0, 0.0, -0.2]), np.zeros(4))
+    placement = Placement(across, Profile(np.zeros(4), np.zeros(4)))
     attention = Attention(EVEN, EVEN, np.zeros((0, 4)), np.zeros(0), placement=placement)
     evidence = evidence_of(Detections(attention=attention), (100, 100))
-    sides = np.array([[0, 0, 0.5, 1.0], [0.5, 0, 1.0, 1.0], [0.25, 0, 0.75, 1.0]])
     known = Preferred(WHOLE, np.ones(1))
-    for ratio, distance in ((0.5, np.log(2)), (0.25, 1.0), (1.0, 0.0), (None, 0.0)):
+    # Up to a distance of .25; the ratio .5 is at .69, .75 at .29, .8 at .22, and .9 at .11.
+    for ratio, distance in ((0.5, 0.25), (0.75, 0.25), (0.8, -np.log(0.8)), (0.9, -np.log(0.9))):
         value_of = CropValue.of(rule_of(placement=2.0), evidence, known, ratio)
-        expected = 2.0 * distance * np.array([0.2, -0.2, 0.0])
-        assert value_of(sides) == pytest.approx(expected)
-        framing = value_of.framing(rule_of(placement=2.0))
-        assert framing(sides) == pytest.approx([0.0] * 3), "edges are not placed by it"
+        boxes = np.array([[0, 0, ratio, 1], [1 - ratio, 0, 1, 1]])
+        # Both hold the middle, and at a ratio above .75 some of the worst or best quarter.
+        worth = 0.2 - 0.2 * max(0, ratio - 0.75) / 0.25
+        expected = 2 * distance * worth * np.array([1, -1])
+        for one in (value_of, value_of.framing(rule_of(placement=2.0))):
+            assert one(boxes) == pytest.approx(expected)
+    free = CropValue.of(rule_of(placement=2.0), evidence, known, None)
+    assert free(np.array([[0, 0, 0.5, 1]])) == pytest.approx([0])
 
 
 def test_without_a_placement_map_all_places_are_as_good() -> None:

@@ -42,17 +42,22 @@ def attention(gaze: np.ndarray) -> Attention:
     return Attention(gaze, gaze, np.zeros((0, 4)), np.zeros(0))
 
 
-def test_placement_has_sum_0_and_does_not_depend_on_the_number_of_cells() -> None:
-    sums = []
+def test_placement_does_not_depend_on_the_number_of_cells() -> None:
     for size in (8, 16):
         values = output(size, size)
         values[0, PLACEMENT] = 1.0
         values[0, PLACEMENT, :, : size // 4] = 5.0  # the mean is 2
+        values[0, PLACEMENT + 1], values[0, PLACEMENT + 2] = 3.0, 7.0
         placement = read_attention(values).placement
         assert placement is not None
-        assert placement.sum() == pytest.approx(0)
-        sums.append(float(placement[:, : size // 4].sum()))
-    assert sums == pytest.approx([0.75, 0.75])  # (5 - 2) on a quarter of the photo
+        half = size // 2  # cells of the maps, which come in blocks of 2 × 2
+        across, down = placement
+        assert float(across.worth.sum()) == pytest.approx(0)
+        # (5 - 2) on a quarter of the photo
+        assert float(across.worth[: half // 4].sum()) == pytest.approx(0.75)
+        assert down.worth == pytest.approx(np.zeros(half))
+        assert across.edge_cost == pytest.approx(np.full(half, 3.0))
+        assert down.edge_cost == pytest.approx(np.full(half, 7.0))
 
 
 def test_the_focus_is_the_centre_of_mass_around_the_peak() -> None:

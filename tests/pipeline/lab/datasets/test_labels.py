@@ -10,7 +10,7 @@ from pipeline.errors import UsageError
 from pipeline.lab.datasets import Dataset, Example, load_dataset
 from pipeline.lab.datasets.labels import KEYS, labels_file
 
-WORDS = "size_wh, crops, viewers, heads"
+WORDS = "size_wh, crops, viewers, heads, places"
 
 
 def read(folder: Path, entries: dict[str, object]) -> Dataset:
@@ -48,6 +48,7 @@ def test_all_labels_of_a_photo_are_read(tmp_path: Path) -> None:
         "crops": [[0, 0, 30, 40], [10, 5, 60, 35]],
         "viewers": [[[1, 2, 200], [3, 4]], [[5.5, 6, 90]]],
         "heads": [{"box": [5, 6, 15, 20], "kind": "frontal"}, {"box": [30, 6, 35, 12]}],
+        "places": {"9:16": [[3, 8], [30, 37.5]], "16:9": [[0, 6]]},
     })  # fmt: skip
     assert (example.id, example.image) == ("a", tmp_path / "set/a.jpg")
     assert example.human_px.tolist() == [[0, 0, 30, 40], [10, 5, 60, 35]]
@@ -57,6 +58,8 @@ def test_all_labels_of_a_photo_are_read(tmp_path: Path) -> None:
     assert example.first_fixations.tolist() == [True, False, True]
     assert example.heads_px is not None
     assert example.heads_px.tolist() == [[5, 6, 15, 20], [30, 6, 35, 12]]
+    places = {name: ranges.tolist() for name, ranges in example.places_px.items()}
+    assert places == {"9:16": [[3, 8], [30, 37.5]], "16:9": [[0, 6]]}
     assert (example.scored_px.shape, example.mos.shape) == ((0, 4), (0,))
     assert example.asked == ()
     assert example.drawn_by_people
@@ -85,6 +88,13 @@ def test_all_labels_of_a_photo_are_read(tmp_path: Path) -> None:
         ({"viewers": [[{"x": 1, "y": 2}]]}, r"viewers: expected \[\[\[x, y, ms\]"),
         ({"viewers": [["ab"]]}, r"viewers: expected \[\[\[x, y, ms\]"),
         ({"viewers": [[[1]]]}, r"viewers: expected \[\[\[x, y, ms\]"),
+        ({"places": [[0, 9]]}, r'places: expected {"9:16": \[\[low, high\], …\], …}$'),
+        ({"places": {"9;16": [[0, 9]]}}, "places: '9;16' is not a shape"),
+        ({"places": {"free": [[0, 9]]}}, "places: free has no ratio, so no largest crop$"),
+        ({"places": {"1:1": [0, 9]}}, r"places: 1:1: expected \[\[low, high\], …\], low at most"),
+        ({"places": {"1:1": [[9, 0]]}}, r"places: 1:1: expected \[\[low, high\], …\], low at most"),
+        ({"places": {"1:1": []}}, r"places: 1:1: expected \[\[low, high\], …\], low at most"),
+        ({"places": {"1:1": [[0, "x"]]}}, "places: 1:1: .* has to be numbers"),
         ("a crop", r'expected {"size_wh"\?: \[w, h\], "crops"'),
     ],
 )
@@ -97,9 +107,10 @@ def test_a_label_of_another_form_is_told_with_photo_and_label(
 
 def test_other_entries_may_stand_beside_labels(tmp_path: Path) -> None:
     """Such as a licence; but not one that looks like a label misspelt, or without any label."""
-    assert KEYS == ("size_wh", "crops", "viewers", "heads")
+    assert KEYS == ("size_wh", "crops", "viewers", "heads", "places")
     for key, label in (
-        ("crops", [[0, 0, 9, 9]]), ("heads", []), ("viewers", []), ("size_wh", [60, 40])
+        ("crops", [[0, 0, 9, 9]]), ("heads", []), ("viewers", []), ("size_wh", [60, 40]),
+        ("places", {}),
     ):  # fmt: skip
         example = read_one(tmp_path, {"licence": "CC0", key: label})
         assert example.id == "a"
