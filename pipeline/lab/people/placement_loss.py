@@ -15,8 +15,6 @@ from pipeline.boxes import FloatArray, mirror
 from pipeline.cropping.placement_value import PlacementValue
 from pipeline.detectors.attention import Placement, Profile
 
-# Of the share of the heads that a crop of a crowd neither cuts nor loses, beside that of gaze.
-HEADS_WEIGHT = 0.5
 # By how much of the photo's side a crop may miss an acceptable place, ever less acceptable.
 TOLERANCE = 0.05
 # A candidate is e times as likely to be chosen if its value is larger by this.

@@ -20,11 +20,11 @@ from pipeline.cropping.rule import distance_of, packaged_rule
 from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.lab.datasets import Example
 from pipeline.lab.datasets.layout import read_upright_pixels
+from pipeline.lab.evaluation.evidence import DRAWN_CUT
 from pipeline.lab.evaluation.kept import gaze_kept, shares_shown
 from pipeline.lab.people.branches import Features
 from pipeline.lab.people.held_out import HeldOutPhoto, PeoplePhoto, run_networks, shapes_of
 from pipeline.lab.people.placement_loss import (
-    HEADS_WEIGHT,
     Candidates,
     PlacementMatrix,
     acceptability,
@@ -34,9 +34,10 @@ from pipeline.lab.people.views import degraded_copy, trunk_features
 from pipeline.shapes import Shape, parse_shape
 from s2cnet import FastS2CNet
 
-GAZE_SHAPES = ("9:16", "3:4", "1:1", "16:9")  # in which photos with fixations are cropped
+SHAPES = ("9:16", "3:4", "1:1", "16:9")  # for which people's gaze tells the place
 EVERY = 3  # of how many people's crops of a photo the ratio of one is used
-WHOLE = 0.98  # share of a head that is shown of one that counts as whole
+# Of the share of the heads that a crop of a crowd neither cuts nor loses, beside that of gaze.
+HEADS_WEIGHT = 0.5
 # Distance of ratios up to which placement counts in training. The rule counts it less far, so that
 # less gaze is lost (`PLACEMENT_REACH`).
 TRAINED_REACH = 0.4
@@ -62,7 +63,7 @@ class PlacementView:
 def placement_views(
     network: SubjectNetwork, scorer: FastS2CNet, set_name: str, example: Example, seed: int = 0
 ) -> Iterator[PlacementView]:
-    """Yield a photo and its mirror image; none without acceptable places or gaze.
+    """Yield a photo and its mirror image; none where no label tells a place.
 
     Randomness depends only on the seed and the photo's name. network, scorer: the networks by
     which the rule of choice values the candidates. Raises UsageError.
@@ -91,7 +92,7 @@ def _shapes(example: Example) -> Iterator[Shape]:
     if example.places_px:
         yield from map(parse_shape, example.places_px)
     elif example.fixations_px is not None:
-        yield from map(parse_shape, GAZE_SHAPES)
+        yield from map(parse_shape, SHAPES)
     else:
         own = [shape for shape in shapes_of(example) if shape.ratio is not None]
         yield from own[::EVERY]
@@ -133,5 +134,5 @@ def _agreement(seen: HeldOutPhoto, shape: Shape, boxes_px: Boxes, ratio: float) 
     kept = gaze_kept(boxes_px, example.fixations_px)
     if example.heads_px is None or not len(example.heads_px):
         return kept
-    whole = shares_shown(boxes_px, example.heads_px) > WHOLE
+    whole = shares_shown(boxes_px, example.heads_px) > DRAWN_CUT[1]
     return np.asarray(kept + HEADS_WEIGHT * whole.mean(axis=1))

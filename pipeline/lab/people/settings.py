@@ -13,21 +13,15 @@ BRANCHES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class GazeJob:
-    """Folders of photos that people looked at."""
+class LabelsJob:
+    """Folders of photos that people labelled."""
 
     osie: Path | None = option(None, LABELS.format("OSIE"), placeholder="FOLDER")
     eyecrowd: Path | None = option(None, LABELS.format("EyeCrowd"), placeholder="FOLDER")
+    flms: Path | None = option(None, LABELS.format("FLMS"), placeholder="FOLDER")
 
     def __post_init__(self) -> None:
         check(self)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelsJob(GazeJob):
-    """Folders of photos that people labelled."""
-
-    flms: Path | None = option(None, LABELS.format("FLMS"), placeholder="FOLDER")
 
 
 @dataclass(frozen=True, kw_only=True)
