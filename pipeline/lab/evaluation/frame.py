@@ -9,6 +9,7 @@ from pipeline.boxes import Boxes
 from pipeline.errors import ScoreError
 from pipeline.lab.datasets import Example
 from pipeline.photo.decode import Photo
+from pipeline.shapes import Shape, parse_shape
 
 SLACK_PX = 2.0
 """Boxes may leave the photo by this much, as rounding does; more is another frame."""
@@ -65,6 +66,10 @@ def all_outside(example: Example, size_wh: tuple[int, int]) -> str | None:
             shown[what] = np.asarray(((boxes[:, :2] < size_wh) & (boxes[:, 2:] > 0)).all(axis=1))
     if (points := example.fixations_px) is not None:
         shown["fixations"] = np.asarray(((points >= 0) & (points < size_wh)).all(axis=1))
+    for name, ranges in example.places_px.items():
+        axis, crop = largest_crop(parse_shape(name), size_wh)
+        room = size_wh[axis] - crop + SLACK_PX
+        shown[f"places of {name}"] = (ranges[:, 0] <= room) & (ranges[:, 1] >= -SLACK_PX)
     for what, inside in shown.items():
         if len(inside) and not inside.any():
             size = f"{size_wh[0]} × {size_wh[1]}"
@@ -73,6 +78,16 @@ def all_outside(example: Example, size_wh: tuple[int, int]) -> str | None:
                 "size, or x and y swapped?"
             )
     return None
+
+
+def largest_crop(shape: Shape, size_wh: tuple[int, int]) -> tuple[int, float]:
+    """Return along which axis a shape's largest crop moves, 0 across and 1 down, and its length.
+
+    The length is along that axis, in pixels. shape: one with a ratio.
+    """
+    width, height = size_wh
+    assert shape.ratio is not None, "without a ratio there is no largest crop"
+    return (1, width / shape.ratio) if width < height * shape.ratio else (0, height * shape.ratio)
 
 
 def within_photo(boxes: Boxes, photo: Photo) -> Boxes:

@@ -83,6 +83,32 @@ def test_a_fixation_is_outside_from_the_far_edges_on(point: list[float], is_outs
     assert (told is not None) == is_outside
 
 
+@pytest.mark.parametrize(
+    ("shape", "places", "is_outside"),
+    [
+        ("1:1", [[102.0, 110.0]], False),  # its left edge can be at 100 at most, and 2 are rounding
+        ("1:1", [[102.1, 110.0]], True),
+        ("1:1", [[-9.0, -2.0]], False),
+        ("1:1", [[-9.0, -2.1], [150.0, 160.0]], True),
+        ("1:1", [[-9.0, -2.1], [50.0, 60.0]], False),
+        ("4:1", [[52.0, 60.0]], False),  # its upper edge can be at 50
+        ("4:1", [[52.1, 60.0]], True),
+    ],
+)
+def test_a_place_is_outside_where_the_largest_crop_cannot_be(
+    shape: str, places: list[list[float]], is_outside: bool
+) -> None:
+    told = all_outside(
+        dataclasses.replace(
+            PLAIN, places_px={"1:2": np.array([[5.0, 9.0]]), shape: np.array(places)}
+        ),
+        (200, 100),
+    )
+    assert (told is not None) == is_outside
+    if told is not None:
+        assert told.startswith(f"all places of {shape} ({len(places)}) are outside of the photo")
+
+
 def test_nothing_is_outside_where_nothing_is_labelled() -> None:
     assert all_outside(PLAIN, (200, 100)) is None
     empty = dataclasses.replace(PLAIN, heads_px=boxes(), fixations_px=np.zeros((0, 2), np.float32))
