@@ -57,17 +57,16 @@ class Preferred:
     @classmethod
     def of(cls, boxes: FloatArray, scores: FloatArray) -> Preferred:
         """Select from a shape's boxes [N, 4]; scores [N] in standard deviations of all lists."""
-        standard = (scores - scores.mean()) / (scores.std() + FLAT)
-        likely = np.exp((standard - standard.max()) / TEMPERATURE)
+        below_best = (scores - scores.max()) / (scores.std() + FLAT)
+        likely = np.exp(below_best / TEMPERATURE)
         kept = np.flatnonzero(likely > UNLIKELY)
         return cls(boxes[kept], likely[kept] / likely[kept].sum(), kept)
 
-    def overlap(self, boxes: FloatArray, extents: Extents | None = None) -> FloatArray:
+    def overlap(self, boxes: FloatArray, extents: Extents) -> FloatArray:
         """Compute the expected IoU of boxes [..., N, 4], area > 0, with the preferred: [..., N].
 
-        extents: of the boxes, if known.
+        extents: of the boxes.
         """
-        extents = extents or Extents.of(boxes)
         wide, high = extents.shared_with(self.boxes)
         shared = wide.take(extents.columns, axis=-2)
         shared *= high.take(extents.rows, axis=-2)

@@ -58,7 +58,7 @@ def neighbours(boxes: FloatArray, step: float, largest_widths: FloatArray) -> Fl
     """Move and resize boxes [S, 4] by `step` of their sides, keeping ratios: [S, 27, 4]."""
     low, high = boxes[:, None, :2], boxes[:, None, 2:]
     sides = high - low  # [S, 1, 2]
-    limits = np.minimum(np.minimum(largest_widths, 1) / sides[:, 0, 0], 1 / sides[:, 0, 1])
+    limits = np.minimum(largest_widths / sides[:, 0, 0], 1 / sides[:, 0, 1])
     moves = step * NEIGHBOURS
     half = sides * np.minimum(1 + moves[:, 2:], limits[:, None, None]) / 2
     centre = (low + high) / 2 + moves[:, :2] * sides

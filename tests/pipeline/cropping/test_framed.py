@@ -87,6 +87,20 @@ def test_the_choice_is_the_value_of_the_place() -> None:
     assert best.rivals[0] <= best.choice[1] + 1e-9
 
 
+def test_a_framed_crop_that_is_better_than_its_place_has_its_own_value() -> None:
+    """Without penalties framing only goes on to where no candidate is: nearer to the mean of gaze.
+
+    The value of a largest square is 1 less the squared distance of its centre from that mean, at .3
+    of the width.
+    """
+    rule = rule_of(0.0, 0.0)
+    best = chosen(rule)
+    left, _, right, _ = best.boxes[0]
+    expected = 1 - ((left + right) / 2 / 300 - 0.3) ** 2
+    assert best.choice[0] == pytest.approx(expected, abs=1e-9)
+    assert best.choice[0] > chooser(rule).values(searched()).max()
+
+
 def test_the_next_crop_is_at_another_place() -> None:
     """Boxes like the one that has decided the first place are not ranked after its framed crop."""
     rule = rule_of(0.0, 1.0)

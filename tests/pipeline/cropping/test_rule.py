@@ -1,7 +1,6 @@
 """The fitted rule: features and values by hand, and its treatment of heads, gaps and text."""
 
-import json
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -45,7 +44,28 @@ def test_features_of_a_part() -> None:
     assert found["off_gaze"] == pytest.approx(0.125)
     # the soft region has mass .5, .125 of it inside: .125 / (.25 + .5 - .125)
     assert found["kept_overlap"] == pytest.approx(0.2)
-    assert found["network_overlap"] == pytest.approx(0.25)
+    # gaze is everywhere, so all of the photo is looked at: .25 / (.25 + 1 - .25)
+    assert found["gaze_overlap"] == found["network_overlap"] == pytest.approx(0.25)
+
+
+def test_the_region_that_is_looked_at_is_as_large_as_its_cells() -> None:
+    """One of 16 cells has all gaze: a quarter with it overlaps by .0625 of .25."""
+    gaze = np.zeros((4, 4))
+    gaze[1, 1] = 1.0
+    found, outside = features_of(
+        np.array([[0, 0, 0.5, 0.5], [0.5, 0, 1, 0.5]]),
+        evidence_of(nothing(gaze), (100, 100)), Preferred(WHOLE, np.ones(1)), 1.0,
+    )[:, FEATURES.index("gaze_overlap")]  # fmt: skip
+    assert found == pytest.approx(0.0625 / 0.25)
+    assert outside == pytest.approx(0)
+
+
+@pytest.mark.parametrize(("box", "size"), [([0, 0.25, 1, 0.75], 1.0), ([0.4, 0.1, 0.6, 0.9], 0.8)])
+def test_the_size_is_a_share_of_the_largest_crops_side(box: list[float], size: float) -> None:
+    """The largest crop of the ratio 2 has the photo's width, that of 1/4 its height."""
+    found = told(box)
+    assert found["size"] == pytest.approx(size)
+    assert found["size_squared"] == pytest.approx(size**2)
 
 
 def test_features_of_a_free_part() -> None:
@@ -85,17 +105,21 @@ def rule_of(**changes: object) -> Rule:
 
 
 def test_the_value_by_hand() -> None:
-    """At a distance of ln 2: overlap counts 1 + 2 ln 2, gaze 3, weighted 1 to .5 + (ln 2)²."""
+    """At a distance of ln 2, overlap counts 1 + 2 ln 2 and gaze 3 + 4 ln 2.
+
+    They are weighted 1 to .5 + (ln 2)².
+    """
     overlap, gaze = np.zeros((2, 9)), np.zeros((2, 9))
     overlap[:, FEATURES.index("size")] = 1, 2
-    gaze[0, FEATURES.index("gaze_inside")] = 3
+    gaze[:, FEATURES.index("gaze_inside")] = 3, 4
     rule = rule_of(overlap=overlap, gaze=gaze, gaze_weight=(0.5, 1.0), gaze_pull=0.7)
     evidence = evidence_of(nothing(), (100, 100))
     value_of = CropValue.of(rule, evidence, Preferred(WHOLE, np.ones(1)), 0.5)
     far = np.log(2)
     # the largest crop: size 1, half of the looks inside; its centre is .25 from the mean of gaze
     weight = 0.5 + far**2
-    expected = ((1 + 2 * far) + weight * 3 * 0.5) / (1 + weight) - 0.7 * far * 0.25**2
+    agreement = ((1 + 2 * far) + weight * (3 + 4 * far) * 0.5) / (1 + weight)
+    expected = agreement - 0.7 * far * 0.25**2
     assert value_of(np.array([[0, 0, 0.5, 1.0]])) == pytest.approx([expected])
 
 
@@ -114,8 +138,13 @@ def test_placement_counts_the_more_the_further_the_ratio_is() -> None:
         expected = 2 * distance * worth * np.array([1, -1])
         for one in (value_of, value_of.framing(rule_of(placement=2.0))):
             assert one(boxes) == pytest.approx(expected)
-    free = CropValue.of(rule_of(placement=2.0), evidence, known, None)
-    assert free(np.array([[0, 0, 0.5, 1]])) == pytest.approx([0])
+    # Of a free crop's place nothing is known, whatever the map says of columns and rows.
+    good = Profile(np.array([0.2, 0, 0, 0]), np.zeros(4))
+    both = evidence_of(
+        Detections(attention=replace(attention, placement=Placement(good, good))), (100, 100)
+    )
+    free = CropValue.of(rule_of(placement=2.0), both, known, None)
+    assert free(np.array([[0, 0, 0.5, 1], [0, 0, 1, 0.5]])) == pytest.approx([0, 0])
 
 
 def test_without_a_placement_map_all_places_are_as_good() -> None:
@@ -186,9 +215,21 @@ def test_a_split_sight_is_taken_off() -> None:
     attention = Attention(gaze, gaze, np.zeros((0, 4)), np.zeros(0), subject=np.ones((24, 24)))
     evidence = evidence_of(Detections(attention=attention), (100, 100))
     half, whole = [0, 0, 11.5 / 24, 1.0], [0.25, 0, 0.75, 1.0]
+    known, boxes = Preferred(WHOLE, np.ones(1)), np.array([half, whole])
     for ratio in (0.5, None):
-        value_of = CropValue.of(rule_of(sights=2.0), evidence, Preferred(WHOLE, np.ones(1)), ratio)
-        assert value_of(np.array([half, whole])) == pytest.approx([-2.0, 0.0])
+        value_of = CropValue.of(rule_of(sights=2.0), evidence, known, ratio)
+        assert value_of(boxes) == pytest.approx([-2.0, 0.0])
+    rule = rule_of(framing=rule_of(sights=3.0).penalties)
+    placing = CropValue.of(rule, evidence, known, 0.5)
+    assert placing(boxes) == pytest.approx([0.0, 0.0])
+    assert placing.framing(rule)(boxes) == pytest.approx([-3.0, 0.0])
+
+
+@pytest.mark.parametrize(("ratio", "width"), [(0.5, 0.5), (1.0, 1.0), (3.0, 1.0), (None, 1.0)])
+def test_the_largest_crop_is_no_wider_than_the_photo(ratio: float | None, width: float) -> None:
+    evidence = evidence_of(nothing(), (100, 100))
+    value_of = CropValue.of(rule_of(), evidence, Preferred(WHOLE, np.ones(1)), ratio)
+    assert value_of.largest_width == width
 
 
 def test_a_circle_cuts_what_its_inner_square_does() -> None:
@@ -219,34 +260,24 @@ def test_only_circles_keep_the_main_object_whole() -> None:
     assert placing.framing(rule)(np.array([[0, 0.035, 1, 1]])) == pytest.approx([0.0])
     assert placing.in_circle()(WHOLE) == pytest.approx([0.0])
     assert placing.framing(rule).in_circle()(WHOLE) == pytest.approx([-2.0], rel=0.01)
+    both = rule_of(framing=rule_of(main_objects=2.0, things=5.0).penalties)
+    assert placing.framing(both).in_circle()(WHOLE) == pytest.approx([-7.0], rel=0.01)
 
 
 def test_the_free_shape_has_its_own_coefficients() -> None:
     free = np.zeros(11)
     free[FREE_FEATURES.index("ratio_squared")] = 1
+    free[FREE_FEATURES.index("size_squared")] = 3  # of a free crop, its share of the photo
     value_of = CropValue.of(
         rule_of(free=free), evidence_of(nothing(), (9, 9)), Preferred(WHOLE, np.ones(1)), None
     )
-    assert value_of(np.array([[0, 0, 0.5, 0.8]])) == pytest.approx([np.log(5 / 8) ** 2])
+    expected = np.log(5 / 8) ** 2 + 3 * 0.4
+    assert value_of(np.array([[0, 0, 0.5, 0.8]])) == pytest.approx([expected])
 
 
 def test_distance_of_ratios_is_even_and_bounded() -> None:
     assert distance_of(0.5) == distance_of(2.0) == pytest.approx(np.log(2))
     assert distance_of(20.0) == 1.0
-
-
-def test_the_packaged_rule_is_complete_and_says_where_it_is_from() -> None:
-    from importlib.resources import files
-
-    values = json.loads(files("pipeline.cropping").joinpath("choice.json").read_text())
-    numbers = [name for name in values if name not in ("source", "penalties")]
-    assert values["source"].keys() == {*numbers, *values["penalties"]}
-    assert len(set(values["source"].values())) == len(values["source"])  # each has its own reason
-    assert all("FLMS" in values["source"][name] for name in ("overlap", "free"))
-    with pytest.raises(KeyError):
-        Rule.from_json({name: values[name] for name in values if name != "free"})
-    assert packaged_rule().overlap.shape == (2, 9)
-    assert packaged_rule().penalties.heads > 0
 
 
 def test_where_crops_are_equally_good_the_one_near_the_gaze_wins() -> None:
