@@ -30,15 +30,12 @@ def encode_moving(
     """
     if format not in MOVING_FORMATS:
         raise UsageError(f"{format!r} can't move: one of {', '.join(MOVING_FORMATS)}")
-    some_alpha = circle or any(frame.shape[2] == 4 for frame in frames)
     images = [encoded_image(frame, circle, transparent=True) for frame in frames]
-    if some_alpha:
+    if any(image.mode == "RGBA" for image in images):
         images = [image.convert("RGBA") for image in images]
     options: dict[str, Any] = {**EFFORT[format], "duration": list(durations_ms)}
     if format in COUNTS_PLAYS:
         options["loop"] = plays
-    if format == "png":
-        options["blend"] = 0  # each frame replaces the one before, also where it is transparent
     stream = BytesIO()
     try:
         images[0].save(

@@ -85,3 +85,10 @@ def test_the_content_is_a_photo_of_its_own() -> None:
     assert part.content is part
     plain = decode(saved(inner, "PNG"))
     assert plain.content is plain
+
+
+@pytest.mark.parametrize(("rows", "count"), [(2, False), (3, True)])
+def test_bars_count_from_a_hundredth_of_the_side_on(rows: int, count: bool) -> None:
+    """Of 244 and 246 rows, a hundredth is 2.4 and 2.5."""
+    found = content(framed(lens(320, 240), 0, rows, 0, rows, 0))
+    assert found == ((0, rows, 320, 240 + rows) if count else None)

@@ -14,9 +14,9 @@ from pipeline.photo.decode import Photo
 from pipeline.photo.decoded import _to_source
 from pipeline.photo.encoding import libjpegli
 from pipeline.photo.encoding.moving import encode_moving
-from pipeline.photo.encoding.whole import draw_whole, place_whole
+from pipeline.photo.encoding.whole import _uncovered, draw_whole, place_whole
 from pipeline.photo.files.damaged import repeat_last_row
-from pipeline.photo.files.damaged_png import _PngShape, _rows_before_failure
+from pipeline.photo.files.damaged_png import _PngShape, _rows_before_failure, _unpacked
 from pipeline.photo.files.old_avif import _with_brand
 from pipeline.photo.files.strip import orientation_of, png_chunks, stripped
 from pipeline.photo.sandbox import isolation
@@ -51,11 +51,36 @@ def test_rows_count_up_to_where_a_damaged_block_fails_to_unpack() -> None:
     assert _rows_before_failure(data, _PngShape(60, 40, 8, interlaced=False)) == 19 - 2
 
 
+@pytest.mark.parametrize("is_right", [True, False])
+def test_the_checksum_at_the_very_end_of_a_file_counts(is_right: bool) -> None:
+    """A file that is cut right behind its block of pixels still has the block's checksum."""
+    rows = bytes(range(40)) * 3
+    data = bytearray(grey_png(39, 3, zlib.compress(rows))[: -len(png_chunk(b"IEND", b""))])
+    if not is_right:
+        data[-1] ^= 1
+    assert b"".join(_unpacked(bytes(data))) == (rows if is_right else b"")
+
+
 @pytest.mark.parametrize(("name", "length"), [(b"cLLI", 8), (b"mDCV", 24)])
 def test_how_bright_a_picture_is_goes_to_no_decoder(name: bytes, length: int) -> None:
     packed = zlib.compress(bytes(2))
     found = stripped(grey_png(1, 1, packed, png_chunk(name, b"\1" * length)), "png")
     assert [chunk for chunk, _, _ in png_chunks(found.data)] == [b"IHDR", b"IDAT", b"IEND"]
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "nits"),
+    [(b"cLLI", struct.pack(">II", 4_000_000, 9), 400),
+     (b"mDCV", bytes(16) + struct.pack(">II", 6_000_000, 50), 600)],
+)  # fmt: skip
+def test_a_statement_of_another_length_says_nothing(name: bytes, body: bytes, nits: int) -> None:
+    """Where a PNG in PQ does not state how bright it is, it counts as 1,000 nits."""
+    coded = png_chunk(b"cICP", bytes([9, 16, 0, 1]))
+    for stated, expected in ((body, nits), (body[:-1], 1000), (body + b"\0", 1000)):
+        data = grey_png(1, 1, zlib.compress(bytes(2)), coded, png_chunk(name, stated))
+        space = stripped(data, "png").space
+        assert space is not None
+        assert space.peak_nits == expected
 
 
 @pytest.mark.parametrize("on_its_side", [False, True])
@@ -70,6 +95,14 @@ def test_of_a_very_thin_photo_one_line_of_pixels_is_drawn(on_its_side: bool) -> 
         drawn = drawn.transpose(1, 0, 2)
     assert np.flatnonzero((drawn != BACK).any(axis=(0, 2))).tolist() == [16]
     assert (drawn[:, 16] == 200).all()
+
+
+def test_the_free_parts_are_inside_what_was_free() -> None:
+    """What covers the upper left quarter of it reaches beyond; the other quarters stay free."""
+    found = _uncovered((0.0, 0.0, 1.0, 1.0), [(-0.5, -0.5, 0.5, 0.5)])
+    right, below = (0.5, 0.0, 1.0, 1.0), (0.0, 0.5, 1.0, 1.0)
+    quarters = [(0.5, 0.0, 1.0, 0.5), (0.0, 0.5, 0.5, 1.0), (0.5, 0.5, 1.0, 1.0)]
+    assert sorted(found) == sorted([right, below, *quarters])
 
 
 def test_where_there_is_no_linux_there_is_no_wall(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -183,6 +183,14 @@ def test_moving_circles_and_opacity(format: str) -> None:
     assert alphas[1] == 255
 
 
+@pytest.mark.parametrize("format", ["webp", "png", "avif"])
+def test_a_transparent_frame_shows_nothing_of_the_one_before(format: str) -> None:
+    opaque = np.full((32, 32, 4), 255, np.uint8)
+    first, second = frames_of(encode_moving([opaque, 0 * opaque], [50, 50], 0, format))
+    alphas = [frame.getpixel((16, 16))[3] for frame in (first, second)]  # type: ignore[index]
+    assert alphas == [255, 0]
+
+
 def test_jpeg_does_not_move() -> None:
     with pytest.raises(UsageError, match="'jpeg' can't move"):
         encode_moving([scene(8, 8)], [50], 0, "jpeg")
@@ -198,3 +206,11 @@ def test_a_default_image_is_no_frame() -> None:
     photo = decode(stream.getvalue())  # shows what browsers show first
     assert photo.frames == 2
     np.testing.assert_array_equal(photo.pixels, found.views[0])
+
+
+@pytest.mark.parametrize(("most", "status"), [(1 << 20, "empty"), (9, "too_large")])
+def test_a_file_without_bytes_or_with_too_many_has_no_frames(most: int, status: str) -> None:
+    data = b"" if status == "empty" else moving_file("GIF", moving(2), [50, 50])
+    with pytest.raises(DecodeError) as told:
+        decode_frames(data, DecodeLimits(max_bytes=most), 64)
+    assert told.value.status == status

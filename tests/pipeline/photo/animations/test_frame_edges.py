@@ -47,7 +47,11 @@ def gif(*frames: tuple[tuple[int, int, int, int], int]) -> bytes:
 
 def test_the_part_of_a_canvas_that_a_frame_fills() -> None:
     limits = DecodeLimits()
-    for part, expected in (((0, 0, 4, 4), None), ((1, 0, 2, 3), (1, 0, 3, 3))):
+    for part, expected in (
+        ((0, 0, 4, 4), None),
+        ((1, 0, 2, 3), (1, 0, 3, 3)),
+        ((0, 1, 2, 2), (0, 1, 2, 3)),
+    ):
         image = opened_picture(gif((part, 0)), "gif", limits).image
         assert frame_box(image) == expected
     assert frame_box(Image.new("RGB", (3, 3))) is None

@@ -100,6 +100,16 @@ def test_a_frame_of_a_gif_has_its_own_colours_or_those_of_all() -> None:
     assert layer.image.getpixel((0, 0)) == (0, 0, 0, 255)
 
 
+@pytest.mark.parametrize("side", [5, 7])  # where the frame's width and height are stated
+def test_a_frame_without_area_is_not_shown(side: int) -> None:
+    data = bytearray(gif(((0, 0), WHOLE, STAY), ((1, 0), DOT, STAY), ((2, 1), ["b"], STAY)))
+    assert len([*gif_layers(bytes(data), LIMITS)]) == 3
+    at = data.index(struct.pack("<BHHHH", 0x2C, 1, 0, 1, 1))
+    data[at + side] = 0
+    first, last = gif_layers(bytes(data), LIMITS)
+    assert (first.box, last.box) == ((0, 0, 3, 2), (2, 1, 3, 2))
+
+
 def test_rows_of_an_interlaced_frame_come_in_four_passes() -> None:
     """GIF89a, appendix E: every eighth row, those between, every fourth, every second."""
     rows = np.arange(16, dtype=np.uint8)

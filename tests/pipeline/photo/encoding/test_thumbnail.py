@@ -19,6 +19,7 @@ from pipeline.photo.encoding.thumbnail import (
     thumbnail_size,
 )
 from pipeline.shapes import parse_shape
+from tests.support.icc_profiles import SRGB_CURVE, rgb_profile
 from tests.support.odd_photos import good_photos, saved, scene
 
 
@@ -219,6 +220,27 @@ def test_smallest_crops_can_be_encoded() -> None:
     for format in ENCODED:
         image = opened(encode(np.full((1, 1, 3), 9, np.uint8), format, circle=True))
         assert image.size == (1, 1)
+
+
+@pytest.mark.parametrize("error", [OSError, ValueError, MemoryError])
+def test_an_encoder_that_fails_is_named(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise error("too much")
+
+    monkeypatch.setattr(Image.Image, "save", fails)
+    with pytest.raises(EncodeError, match="encoder_failed: png: too much"):
+        encode(np.zeros((4, 4, 3), np.uint8), "png")
+
+
+@pytest.mark.parametrize("format", ENCODED)
+@pytest.mark.parametrize("jpegli", [False, True])
+def test_the_file_has_the_profile_of_its_pixels(format: str, jpegli: bool) -> None:
+    given = rgb_profile("p3", SRGB_CURVE)
+    for profile in (given, None):
+        data = encode(scene(16, 16), format, profile=profile, jpegli=jpegli)
+        assert Image.open(io.BytesIO(data)).info.get("icc_profile") == profile
 
 
 def test_wrong_options_are_refused() -> None:

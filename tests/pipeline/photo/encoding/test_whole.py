@@ -64,6 +64,21 @@ def test_it_keeps_clear_of_what_lies_over_the_crop() -> None:
     assert placed.box_rel == pytest.approx((0, 0, 1, 1))
 
 
+@pytest.mark.parametrize("upright", [True, False])
+@pytest.mark.parametrize(("covered", "centre"), [((0.3, 0.4), 0.7), ((0.6, 0.7), 0.3)])
+def test_of_parts_that_are_as_good_the_middle_one_is_taken(
+    covered: tuple[float, float], centre: float, upright: bool
+) -> None:
+    """A photo of 1:4 fits beside the strip on both sides: .15 and .7 are .35 and .2 off centre."""
+    low, high = covered
+    size, strip = (
+        ((25, 100), (low, 0.0, high, 1.0)) if upright else ((100, 25), (0.0, low, 1.0, high))
+    )
+    x0, y0, x1, y1 = place_whole((0, 0, *size), parse_shape("1:1"), covered=[strip]).box_rel
+    middle = (x0 + x1, y0 + y1)[0 if upright else 1] / 2
+    assert middle == pytest.approx(centre)
+
+
 @pytest.mark.parametrize(
     ("ratio", "size"),
     [("16:9", (512, 288)), ("9:16", (288, 512)), ("1:1", (512, 512)), ("4:3", (512, 384))],
@@ -115,3 +130,13 @@ def test_its_own_blurred_self_is_behind_it() -> None:
     assert (np.abs(middle[:, 0] - middle[:, 1]) < 30).all()
     assert left[:, 0].max() < RED[0]  # darker, so that the photo stands out
     assert np.abs(np.diff(bars[:80].mean(axis=0), axis=0)).max() < 8  # no edge is left in it
+
+
+def test_behind_a_tall_photo_is_its_middle() -> None:
+    """The upper third is red, which is the upper sixth of the square in the middle."""
+    photo = halves(320, 640)
+    photo.pixels[:213], photo.pixels[213:] = RED, GREEN
+    placed = place_whole((0, 0, 320, 640), parse_shape("1:1"))
+    beside = draw_whole(photo, placed, (320, 320), "blur")[:, 5].astype(int)
+    turns_green = np.flatnonzero(beside[:, 1] > beside[:, 0])[0]
+    assert turns_green == pytest.approx(320 / 6, abs=12)

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.errors import DecodeError
+from pipeline.photo import decode as decoding
 from pipeline.photo.borders import _thickness, content_view
 from pipeline.photo.decode import decode
 from pipeline.photo.decoded import Photo, described
@@ -21,8 +23,9 @@ from pipeline.photo.files.damaged import (
     repeat_last_row,
 )
 from pipeline.photo.files.damaged_png import _PngShape, pixels_are_sound, recover_png
+from pipeline.photo.files.segments import _next_marker
 from pipeline.photo.limits import DecodeLimits
-from tests.support.odd_photos import png_chunk, raw_png, scene
+from tests.support.odd_photos import png_chunk, raw_png, saved, scene
 
 
 @pytest.mark.parametrize(
@@ -255,3 +258,31 @@ def test_edges_of_a_reduced_view_lose_a_pixel() -> None:
     assert part.content_px == (0, 22, 200, 178)  # of 99 rows the last 9 are the bar
     clear = described(Photo(pixels, 100, 100, "jpeg", 1, alpha=np.full((100, 100), 9, np.uint8)))
     assert clear.content_px is None
+
+
+def test_where_saving_the_rows_fails_too_the_first_failure_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = saved(scene(), "jpeg")
+
+    def fails(*_: object) -> None:
+        raise ValueError("nothing can be saved")
+
+    monkeypatch.setattr(decoding, "_render_recovered", fails)
+    with pytest.raises(DecodeError, match="0 % of its rows are there") as told:
+        decode(data[: len(data) // 2], DecodeLimits(least_complete=0.001))
+    assert told.value.status == "truncated"
+    assert "nothing can be saved" not in told.value.message
+
+
+def test_a_whole_png_may_end_in_black_rows() -> None:
+    pixels = scene(64, 48)
+    pixels[-3:] = 0
+    found = decode(saved(pixels, "png"), DecodeLimits(least_complete=1))  # nothing is recovered
+    np.testing.assert_array_equal(found.pixels, pixels)
+
+
+def test_without_a_marker_there_is_no_next_one() -> None:
+    assert _next_marker(b"\xd9\x00\xd8", 0) is None
+    assert _next_marker(b"\xd9\x00\xff\xd8", 0) == 2
+    assert _next_marker(b"\xd9\x00\xff", 0) is None  # the data end before its name

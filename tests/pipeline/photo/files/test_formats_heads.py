@@ -164,6 +164,7 @@ def test_a_webp_head_needs_thirty_bytes() -> None:
         (b"\0\0\0\x0afree12\0\0\0\x08mdat", "avif", False),
         (b"\0\0\0\x01mdat\0\0\0\0\0\0\0\x12ab", "heic", False),  # 18 bytes, in 8 bytes
         (b"\0\0\0\x01mdat\0\0\0\0\0\0\0\x13ab", "heic", True),
+        (b"\0\0\0\x08free\0\0\0\x01mdat\0\0\0\0\0\0\0\x12ab", "heic", False),
         (b"\0\0\0\0mdat and all that follows", "heic", False),
         (b"\0\0\0\x07mdat", "avif", False),  # no box is so short: corrupt
         (b"\0\0\0\x08free\0\0\0", "avif", True),
