@@ -30,7 +30,7 @@ def check_frame(example: Example, followed: FollowedBoxes | None, photo: Photo) 
     """Raise ScoreError, boxes_outside, where labels are in another frame.
 
     This is the case if a crop or followed box leaves the photo or has no area inside it, or if all
-    fixations or all heads are outside. Single fixations and heads may be outside.
+    fixations, all heads or all acceptable places of a shape are outside. Single ones may be.
     """
     given = {"scored crops": example.scored_px, "crops of people": example.human_px}
     if followed is not None:
