@@ -170,7 +170,7 @@ def test_safe_areas_that_are_none(text: str) -> None:
         ("file:///data/a.jpg", "data/a.jpg"),
         ("file://in/a.jpg", "in/a.jpg"),
         ("FILE:///data/a%20b%25%E9.jpg", "data/a b%\udce9.jpg"),
-        ("https://h/a%20b.jpg?w=1#x", "a b.jpg"),
+        ("https://h/a%20b%25%E9.jpg?w=1#x", "a b%\udce9.jpg"),
         ("HTTP://h/a?b?c", "a"),
         ("s3://b/a?b#c.jpg", "a?b#c.jpg"),
         ("s3://b", ""),

@@ -13,7 +13,7 @@ from pipeline import schema
 from pipeline.errors import ReadError, UsageError
 from pipeline.inputs import table_files
 from pipeline.inputs.left_out import LeftOut
-from pipeline.inputs.list_values import MAX_BOXES
+from pipeline.inputs.list_values import MAX_BOXES, NO_SIZE, sizes_of
 from pipeline.inputs.listing import list_all, read_image
 from pipeline.inputs.lists import MAX_URI_CHARACTERS
 from pipeline.inputs.plain_types import as_plain
@@ -230,3 +230,40 @@ def test_a_photo_is_the_object_of_its_key_exactly() -> None:
     for uri in ("memory://exact-keys/a//x", "memory://exact-keys//a/x", "memory://x.jpg"):
         with pytest.raises(ReadError):
             read_image(uri)
+
+
+def test_sizes_that_no_number_can_hold_or_that_lack() -> None:
+    """Infinity is a size that is wrong, NaN none; a column of none is not wrong at all."""
+    made, reasons = sizes_of(pa.chunked_array([[float("inf"), 3.0, 0.0, float("nan")]]))
+    assert made.to_pylist() == [None, 3, 0, None]
+    assert reasons == [NO_SIZE, None, None, None]
+    made, reasons = sizes_of(pa.chunked_array([[float("nan"), None]]))
+    assert made.to_pylist() == [None, None]
+    assert reasons == [None, None]
+
+
+def test_good_boxes_do_not_bring_back_a_row_that_was_left_out(tmp_path: Path) -> None:
+    box = '"[[0,0,5,5]]"'
+    text = f"uri,boxes\ns3://b/1,{box}\n,{box}\ns3://b/1,{box}\ns3://b/2,{box}\n"
+    found = list_all(csv(tmp_path, text))
+    assert found.table["uri"].to_pylist() == ["s3://b/1", "s3://b/2"]
+    assert found.left_out.rows == {"have no uri": 1, "repeat a uri": 1}
+
+
+@pytest.mark.parametrize("damaged", [20, -5])
+def test_a_gzip_file_that_is_damaged_in_the_middle_or_at_its_sum(
+    tmp_path: Path, damaged: int
+) -> None:
+    rows = "".join(f"s3://b/{number * 7919 % 1000}\n" for number in range(300))
+    data = bytearray(gzip.compress(f"uri\n{rows}".encode(), mtime=0))
+    data[damaged] ^= 0xFF
+    (tmp_path / "list.csv.gz").write_bytes(data)
+    with pytest.raises(UsageError, match="is no gzip file"):
+        list_all(str(tmp_path / "list.csv.gz"))
+
+
+def test_a_number_that_no_box_can_have_leaves_its_row_out(tmp_path: Path) -> None:
+    text = f'uri,boxes\ns3://b/1,"[[0,0,5,{10**30}]]"\ns3://b/2,"[[0,0,5,""a""]]"\ns3://b/3,\n'
+    found = list_all(csv(tmp_path, text))
+    assert found.table["uri"].to_pylist() == ["s3://b/3"]
+    assert sum(found.left_out.rows.values()) == 2

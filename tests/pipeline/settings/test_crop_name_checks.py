@@ -8,13 +8,14 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipeline.crop_names import parse_crop_names
+from pipeline.crop_names import columns_named, parse_crop_names
 from pipeline.errors import SettingError
 from pipeline.inputs.listing import image_id
 from pipeline.job.planning import check_crop_names
 from pipeline.schema import INPUTS
 from pipeline.settings import Settings, crop_name_checks
 from pipeline.settings.crop_name_checks import check_photos
+from pipeline.settings.input import InputSettings
 
 
 @dataclass(frozen=True)
@@ -102,3 +103,15 @@ def test_no_shape_s_file_may_be_a_folder(template: str, keys: list[str], name: s
         )
         with pytest.raises(SettingError, match=message):
             check_photos(names, photos, ratios, "jpeg", "webp", top_k=2, as_files=True)
+
+
+def test_the_columns_that_a_template_names() -> None:
+    assert columns_named("{column:b}/{id}-{column:a}{column:}-{ratio}") == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("detector", "has_files"),
+    [("boxes:s3://b/boxes", True), ("boxes:", False), ("boxes", False), ("embedded", False)],
+)
+def test_boxes_may_be_in_files_only_where_a_folder_is_given(detector: str, has_files: bool) -> None:
+    assert InputSettings(detector=detector).has_box_files is has_files
