@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.boxes import Boxes
+from pipeline.cropping.candidates import largest
 from pipeline.errors import ScoreError
 from pipeline.lab.datasets import Example
 from pipeline.photo.decode import Photo
-from pipeline.shapes import Shape, parse_shape
+from pipeline.shapes import parse_shape
 
 SLACK_PX = 2.0
 """Boxes may leave the photo by this much, as rounding does; more is another frame."""
@@ -67,9 +68,11 @@ def all_outside(example: Example, size_wh: tuple[int, int]) -> str | None:
     if (points := example.fixations_px) is not None:
         shown["fixations"] = np.asarray(((points >= 0) & (points < size_wh)).all(axis=1))
     for name, ranges in example.places_px.items():
-        axis, crop = largest_crop(parse_shape(name), size_wh)
-        room = size_wh[axis] - crop + SLACK_PX
-        shown[f"places of {name}"] = (ranges[:, 0] <= room) & (ranges[:, 1] >= -SLACK_PX)
+        ratio = parse_shape(name).ratio
+        assert ratio is not None, "a shape without a ratio has no places"
+        room = np.subtract(size_wh, largest(*size_wh, ratio)).max()  # the other side it fills
+        within = (ranges[:, 0] <= room + SLACK_PX) & (ranges[:, 1] >= -SLACK_PX)
+        shown[f"places of {name}"] = within
     for what, inside in shown.items():
         if len(inside) and not inside.any():
             size = f"{size_wh[0]} × {size_wh[1]}"
@@ -78,16 +81,6 @@ def all_outside(example: Example, size_wh: tuple[int, int]) -> str | None:
                 "size, or x and y swapped?"
             )
     return None
-
-
-def largest_crop(shape: Shape, size_wh: tuple[int, int]) -> tuple[int, float]:
-    """Return along which axis a shape's largest crop moves, 0 across and 1 down, and its length.
-
-    The length is along that axis, in pixels. shape: one with a ratio.
-    """
-    width, height = size_wh
-    assert shape.ratio is not None, "without a ratio there is no largest crop"
-    return (1, width / shape.ratio) if width < height * shape.ratio else (0, height * shape.ratio)
 
 
 def within_photo(boxes: Boxes, photo: Photo) -> Boxes:

@@ -4,14 +4,13 @@ Expected pixels come from the scene that was drawn, never from the decoder.
 """
 
 import io
-from typing import Any
 
 import numpy as np
 import pillow_heif
 import pytest
 from PIL import Image, ImageCms
 
-from pipeline.errors import DecodeError, UsageError
+from pipeline.errors import DecodeError
 from pipeline.photo import opening as module
 from pipeline.photo.decode import Photo, decode
 from pipeline.photo.limits import DecodeLimits
@@ -280,13 +279,3 @@ def test_a_plane_of_full_opacity_is_none() -> None:
     opaque = np.dstack([scene(64, 48), np.full((48, 64), 255, np.uint8)])
     assert decode(saved(opaque, "PNG")).alpha is None
     assert decode(good_photos()["good.jpg"]).alpha is None
-
-
-@pytest.mark.parametrize(
-    ("options", "told"),
-    [({"colour": "p3"}, "colour must be one of srgb, keep, not 'p3'"),
-     ({"view_side": 0}, "view_side must be a whole number, at least 1, not 0")],
-)  # fmt: skip
-def test_wrong_arguments_are_no_fault_of_the_photo(options: dict[str, Any], told: str) -> None:
-    with pytest.raises(UsageError, match=told):
-        decode(b"", **options)
