@@ -61,6 +61,9 @@ MEASURES = {
     "heads_out": Measure("heads cut or lost", "share of all heads", lower=True, per_shape=True),
     "heads_cut": Measure("heads cut", "share of all heads", lower=True, per_shape=True),
     "heads_lost": Measure("heads lost", "share of all heads", lower=True, per_shape=True),
+    "copies_same": Measure("copies cropped alike", "IoU of .9 or more", per_shape=True),
+    "copies_apart": Measure("copies cropped apart", "IoU below .6", lower=True, per_shape=True),
+    "copies_iou": Measure("IoU of copies", "their crops against the photo's", per_shape=True),
     **{
         kind: Measure(kind, "violations", lower=True, unit="per 100 photos", digits=1)
         for kind in KINDS

@@ -179,6 +179,7 @@ def prepare(job: EvaluationJob, log: Log) -> tuple[Dataset, EvaluationSetup]:
         search=job.search,
         rank_by=job.rank_by,
         backbone=job.backbone,
+        copies=job.copies,
     )
     return replace(dataset, examples=examples, notes=[*dataset.notes, *notes]), setup
 

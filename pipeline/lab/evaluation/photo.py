@@ -6,6 +6,7 @@ plain data (a row of the JSON report), so that it can be sent between processes.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,21 +22,21 @@ from pipeline.errors import CropError, UsageError
 from pipeline.inputs.listing import read_image
 from pipeline.lab.datasets import Example
 from pipeline.lab.evaluation import measures
-from pipeline.lab.evaluation.acceptance import accepted_by_people, accepted_by_viewers
+from pipeline.lab.evaluation.acceptance import accepted_by_viewers
 from pipeline.lab.evaluation.baselines import Baseline
 from pipeline.lab.evaluation.catalogue import BEST, CONSENSUS, NETWORK, OTHER_PERSON, OURS
+from pipeline.lab.evaluation.copies import Copy, CropsOfShapes, add_copies, copies_of
 from pipeline.lab.evaluation.evidence import FaultEvidence, fault_evidence
 from pipeline.lab.evaluation.frame import FollowedBoxes, check_frame, within_photo
 from pipeline.lab.evaluation.kept import shares_shown
 from pipeline.lab.evaluation.ranking import product_order
-from pipeline.lab.evaluation.reliability import AcceptanceEntry, entry_of
+from pipeline.lab.evaluation.reliability import AcceptanceEntry, acceptance_by_people, entry_of
 from pipeline.lab.evaluation.slices import tags
 from pipeline.photo.decode import Photo
 from pipeline.photo.sandbox.standalone import decode_sandboxed
 from pipeline.shapes import MAX_RATIO, Shape, parse_shape
 
 Row = dict[str, Any]
-CropsOfShapes = dict[str, list[list[float]]]  # method -> one box for each shape
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,14 @@ class Evaluator:
 
     shapes: those at which gaze, heads, violations and followed boxes are judged.
     judge: finds the objects that violations are judged by; None for the engine's own source.
+    copies: also crop copies of each photo, see `pipeline.lab.evaluation.copies`.
     """
 
     engine: CropEngine
     baselines: Mapping[str, Baseline]
     shapes: Sequence[Shape]
     judge: ObjectSource | None = None
+    copies: bool = False
 
     def evaluate(self, example: Example, followed: FollowedBoxes | None = None) -> Row:
         """Evaluate one photo; one that cannot be judged is a row with a status other than ok.
@@ -59,7 +62,8 @@ class Evaluator:
         row: Row = {"id": example.id, "file": str(example.image), "status": "ok", "message": ""}
         try:
             # Labels cover the whole photo, so its borders count as part of it.
-            photo = decode_sandboxed(read_image(str(example.image), None)).with_borders()
+            data = read_image(str(example.image), None)
+            photo = decode_sandboxed(data).with_borders()
             check_frame(example, followed, photo)
             (seen,) = self.engine.see([photo], [_listed(example)])
             row |= {"width": photo.width_px, "height": photo.height_px}
@@ -77,6 +81,9 @@ class Evaluator:
             row["gaze"] = [] if evidence.gaze is None else np.round(evidence.gaze, 1).tolist()
             row["heads"] = np.round(evidence.drawn_heads, 1).tolist()
             row["shapes"] = self._shapes(crops, evidence)
+            if self.copies:
+                cropped = partial(self._crops_of_copy, example)
+                add_copies(row["shapes"], copies_of(data, photo), self.shapes, crops, cropped)
             row["acceptance"] += self._acceptance_by_viewers(chosen, row["shapes"], evidence)
             row["kept"] = self._kept(crops, followed, photo) if followed else None
         except CropError as error:
@@ -155,6 +162,11 @@ class Evaluator:
             found[BEST] = {name: {"measures": values} for name, values in best.items()}
         return found
 
+    def _crops_of_copy(self, example: Example, copy: Copy) -> CropsOfShapes:
+        """Map each method to its crop of each shape, in pixels of the copy."""
+        (seen,) = self.engine.see([copy.photo], [_listed(example, copy.scale_xy)])
+        return self._crops(seen, self.shapes, self.engine.choose(seen, self.shapes, 1).crops)
+
     def _acceptance_by_viewers(
         self, chosen: Sequence[ScoredCrop], judged: Row, evidence: FaultEvidence
     ) -> list[AcceptanceEntry]:
@@ -195,21 +207,13 @@ class Evaluator:
         return crops
 
 
-def acceptance_by_people(
-    chosen: Sequence[ScoredCrop], human: Boxes, names: Sequence[str]
-) -> list[AcceptanceEntry]:
-    """Judge the crop of each person's shape by that person, and a last, free one by everybody."""
-    entries = []
-    for name, crop, own in zip(names, chosen, human, strict=False):
-        entries += entry_of(name, crop, accepted_by_people(crop.box_px, own[None]))
-    for crop in chosen[len(names) :]:
-        entries += entry_of("free", crop, accepted_by_people(crop.box_px, human))
-    return entries
+def _listed(example: Example, scale_xy: tuple[float, float] = (1.0, 1.0)) -> ListedPhoto:
+    """Return the data set's own objects of a photo, for the detector `boxes`.
 
-
-def _listed(example: Example) -> ListedPhoto:
-    """Return the data set's own objects of a photo, for the detector `boxes`."""
-    boxes = [] if example.objects_px is None else example.objects_px.tolist()
+    scale_xy: pixels of the photo per pixel of the copy that the objects are for, (x, y).
+    """
+    objects = example.objects_px
+    boxes = [] if objects is None else (objects / np.tile(scale_xy, 2)).tolist()
     return ListedPhoto(str(example.image), boxes)
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.boxes import FloatArray
+from pipeline.boxes import Boxes, FloatArray
 from pipeline.cropping.results import ScoredCrop
+from pipeline.lab.evaluation.acceptance import accepted_by_people
 from pipeline.lab.evaluation.calibration import (
     auc,
     bins_of,
@@ -36,6 +37,18 @@ def entry_of(shape: str, crop: ScoredCrop, accepted: float | None) -> list[Accep
         return []
     entry = {"shape": shape, "accepted": accepted, "confidence": crop.confidence}
     return [{**entry, "margin": crop.margin}]
+
+
+def acceptance_by_people(
+    chosen: Sequence[ScoredCrop], human: Boxes, names: Sequence[str]
+) -> list[AcceptanceEntry]:
+    """Judge the crop of each person's shape by that person, and a last, free one by everybody."""
+    entries = []
+    for name, crop, own in zip(names, chosen, human, strict=False):
+        entries += entry_of(name, crop, accepted_by_people(crop.box_px, own[None]))
+    for crop in chosen[len(names) :]:
+        entries += entry_of("free", crop, accepted_by_people(crop.box_px, human))
+    return entries
 
 
 def confidence_figures(rows: Sequence[Any], resamples: int, seed: int) -> CalibrationFigures:

@@ -91,6 +91,11 @@ class EvaluationJob:
         "comma-separated shapes for which kept gaze, heads, objects or people are measured",
         placeholder="SHAPES",
     )
+    copies: bool = option(
+        False,
+        "also crop three copies of each photo (JPEG of quality 75, half the size, one pixel "
+        "narrower) and measure how far their crops differ; takes up to four times as long",
+    )
     groups: Path | None = option(
         None,
         "file with columns photo,x0,y0,x1,y1,group: people whose share in the crops is compared "

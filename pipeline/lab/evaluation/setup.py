@@ -49,6 +49,7 @@ class EvaluationSetup:
     folds: weights by fold, which replace the detector's and `weights`.
     set_name: the data set's name when these were trained; with a photo's file name it determines
         the photo's fold.
+    copies: whether copies of each photo are cropped too.
     followed: photo's file name -> boxes to follow; for other photos, their given objects are
         followed.
     """
@@ -67,6 +68,7 @@ class EvaluationSetup:
     backbone: str = BACKBONE
     folds: FoldWeights | None = None
     set_name: str = ""
+    copies: bool = False
 
     def evaluator(self, device: str, fold: int | None = None) -> Evaluator:
         """Load everything, with a job's default guards. Raises UsageError or WeightsError.
@@ -78,6 +80,7 @@ class EvaluationSetup:
             make_baselines(self.baselines, self.prior, self.gaic, self.focalnet, device),
             [parse_shape(name) for name in self.shapes],
             judge=make_source(self.judge, device) if self.judge else None,
+            copies=self.copies,
         )
 
     def fold_of(self, example: Example) -> int | None:

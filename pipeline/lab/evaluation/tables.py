@@ -14,6 +14,7 @@ from pipeline.lab.evaluation.catalogue import (
     shape_key,
     shape_of,
 )
+from pipeline.lab.evaluation.copies import APART_IOU, COPIES, SAME_IOU
 from pipeline.lab.evaluation.intervals import INTERVAL_PERCENT
 from pipeline.lab.evaluation.published import published_for
 from pipeline.lab.evaluation.reliability import ALL_CROPS
@@ -26,6 +27,7 @@ AGREEMENT = [
     if measure.on_page and not measure.per_shape and name not in KINDS
 ]
 GLANCE_SHAPES = ("gaze_kept", "heads_out", "any violation")  # shown by shape in the glance table
+COPIES_NOTE = f"copies ({', '.join(COPIES)})"
 DISC = "Of a circle, its disc counts."
 QUESTIONS = {  # measure: title and note of its table, one column for each shape
     "gaze_kept": ("Gaze kept", f"Share of people's fixations inside the crop. {DISC}"),
@@ -34,6 +36,18 @@ QUESTIONS = {  # measure: title and note of its table, one column for each shape
         f"Share of all heads that are cut: 2 to 98 % of the box inside. {DISC}",
     ),
     "heads_lost": ("Heads lost", f"Share of all heads of which less than 2 % is inside. {DISC}"),
+    "copies_same": (
+        "Copies cropped alike",
+        f"Share of {COPIES_NOTE} whose crop overlaps the photo's by an IoU of {SAME_IOU} or more.",
+    ),
+    "copies_apart": (
+        "Copies cropped apart",
+        f"Share of {COPIES_NOTE} whose crop overlaps the photo's by an IoU below {APART_IOU}.",
+    ),
+    "copies_iou": (
+        "Overlap of copies",
+        f"Mean IoU of the crops of {COPIES_NOTE} with the photo's.",
+    ),
 }
 
 CALIBRATION = {  # figure: column header

@@ -31,7 +31,8 @@ from pipeline.lab.people.settings import CompareJob
 from pipeline.report.progress import Log
 
 MIN_HEAD_LIKELIHOOD = 0.5  # least likelihood of a detected head that is counted
-MAX_HEADS = 2  # photos with more of these are left out of "heads outside"
+MAX_HEADS = 2  # photos with more of these are left out of "one head" and "two heads outside"
+GROUP_HEADS = (3, 6)  # photos with fewer or more drawn heads are left out of "group heads outside"
 MIN_SHOWN = 0.9  # a head is outside where a crop shows a smaller share of its box
 CHANGED_IOU = 0.9  # a crop has changed where the IoU of both rules' crops is lower
 MEAN = "mean"  # in the name of a measure: over all shapes that have a ratio
@@ -138,10 +139,15 @@ def _of_shape(crop: Box, evidence: FaultEvidence, heads: Boxes) -> Iterator[tupl
     if len(evidence.drawn_heads):
         cut, lost = heads_cut_and_lost(crop[None], evidence.drawn_heads)
         yield "heads cut or lost", float(cut[0] + lost[0])
+        if GROUP_HEADS[0] <= len(evidence.drawn_heads) <= GROUP_HEADS[1]:
+            yield "group heads outside", _share_outside(crop, evidence.drawn_heads)
     if 1 <= len(heads) <= MAX_HEADS:
-        shown = shares_inside(crop, heads)
         few = "one head outside" if len(heads) == 1 else "two heads outside"
-        yield few, float((shown < MIN_SHOWN).mean())
+        yield few, _share_outside(crop, heads)
+
+
+def _share_outside(crop: Box, heads: Boxes) -> float:
+    return float((shares_inside(crop, heads) < MIN_SHOWN).mean())
 
 
 def counted_heads(photo: HeldOutPhoto) -> Boxes:

@@ -18,6 +18,7 @@ from pipeline.lab.evaluation.catalogue import (
     shape_key,
     shape_of,
 )
+from pipeline.lab.evaluation.copies import copy_measures
 from pipeline.lab.evaluation.evidence import DRAWN_CUT, FaultEvidence
 from pipeline.lab.evaluation.published import FIGURES, published_for
 from pipeline.lab.evaluation.summary import SLICE_MEASURES
@@ -48,7 +49,8 @@ def test_every_measure_of_a_photo_has_a_name() -> None:
         *measures.overlap_measures(box, box.tolist(), 200, 100),
         *measures.free_crop_measures(box, box[0].astype(float), 200, 100),
     }
-    assert set(MEASURES) == agreement | {*measures.score_measures(mos, mos), *judged}
+    scored, of_copies = measures.score_measures(mos, mos), copy_measures([1.0])
+    assert set(MEASURES) == agreement | {*scored, *judged, *of_copies}
 
 
 def test_measures_of_papers_have_their_names() -> None:

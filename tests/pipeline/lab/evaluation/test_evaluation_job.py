@@ -63,8 +63,8 @@ def test_what_a_run_does_if_nothing_is_asked(tmp_path: Path) -> None:
         "detector": "embedded", "detectors": None, "networks": None, "features": None,
         "search": "coarse", "rank_by": "overlap", "backbone": "own", "baselines": "all",
         "gaic": None, "focalnet": None, "judge": None, "ratios": "1:1,4:3,16:9,9:16,3:4",
-        "groups": None, "resamples": 1000, "seed": 0, "device": "auto", "ray": False,
-        "max_error_rate": 0.05, "log_format": "text",
+        "copies": False, "groups": None, "resamples": 1000, "seed": 0, "device": "auto",
+        "ray": False, "max_error_rate": 0.05, "log_format": "text",
     }  # fmt: skip
     places = {"dataset": "photos", "data": tmp_path, "output": tmp_path / "report"}
     assert plain == expected | places
@@ -172,7 +172,7 @@ def test_every_option_reaches_the_evaluation(gaic: Path) -> None:
         gaic, dataset="gaicv2", weights="untrained", preset="gaicv2", seed=3, detector="boxes",
         baselines="centre,anchor_prior", ratios="1:1,circle", judge="embedded", limit=2,
         gaic="gaic.pth", focalnet=Path("f.onnx"), search="exhaustive", rank_by="score",
-        backbone="own", groups=gaic / "groups.csv",
+        backbone="own", copies=True, groups=gaic / "groups.csv",
     )  # fmt: skip
     dataset, setup = prepare(asked, Log("json", log))
     assert (dataset.name, dataset.split, [one.id for one in dataset.examples]) == (
@@ -185,7 +185,7 @@ def test_every_option_reaches_the_evaluation(gaic: Path) -> None:
         choose_weights("untrained", "gaicv2", 3), "boxes", ["centre", "anchor_prior"],
         ["1:1", "circle"], prior=setup.prior, followed=setup.followed, gaic="gaic.pth",
         focalnet="f.onnx", judge="embedded", search="exhaustive", rank_by="score", backbone="own",
-        folds=None, set_name="gaicv2",
+        folds=None, set_name="gaicv2", copies=True,
     )  # fmt: skip
     assert setup == expected
     note = "1 photo named in groups.csv not found in the data set, such as no.jpg"
@@ -199,6 +199,7 @@ def test_nothing_is_added_that_was_not_asked_for(gaic: Path) -> None:
     )
     assert [one.id for one in dataset.examples] == ["2", "3", "4"]
     assert (setup.prior, setup.followed, setup.focalnet, dataset.notes) == (None, {}, None, [])
+    assert not setup.copies
 
 
 @pytest.mark.parametrize("dataset", ["photos", "labels", "crops"])

@@ -12,8 +12,13 @@ from PIL import Image
 from pipeline.cropping.results import ScoredCrop
 from pipeline.cropping.weights import choose_weights
 from pipeline.lab.datasets import Example
-from pipeline.lab.evaluation.photo import Evaluator, acceptance_by_people
-from pipeline.lab.evaluation.reliability import ALL_CROPS, confidence_figures, entry_of
+from pipeline.lab.evaluation.photo import Evaluator
+from pipeline.lab.evaluation.reliability import (
+    ALL_CROPS,
+    acceptance_by_people,
+    confidence_figures,
+    entry_of,
+)
 from pipeline.lab.evaluation.setup import EvaluationSetup
 from pipeline.lab.evaluation.summary import summarise
 from pipeline.lab.evaluation.tables import confidence_table

@@ -103,7 +103,19 @@ def test_heads_that_people_drew_count_instead_of_detected_ones() -> None:
     found = measures_of(seen, [np.array(LEFT, np.float32)] * len(seen.shapes))
     # the first is whole, the second lost, of the third 18.75 of 40 pixels show
     assert found["eyecrowd, heads cut or lost, 9:16"] == pytest.approx(2 / 3)
-    assert not any("outside" in name for name in found)
+    assert not any("head outside" in name or "two" in name for name in found)
+
+
+@pytest.mark.parametrize(("count", "outside"), [(2, None), (3, 2 / 3), (6, 5 / 6), (7, None)])
+def test_drawn_heads_of_a_group_more_than_a_tenth_outside(
+    count: int, outside: float | None
+) -> None:
+    """The first is whole, of the third 17.75 of 20 columns show, the others are outside."""
+    lefts = [0.0, 200.0, 151.0, 210.0, 220.0, 230.0, 240.0][:count]
+    drawn = np.array([[left, 0, left + 20, 40] for left in lefts], np.float32)
+    seen = photo("eyecrowd", heads_px=drawn, **looked_at(50))
+    found = measures_of(seen, [np.array(LEFT, np.float32)] * len(seen.shapes))
+    assert found.get("eyecrowd, group heads outside, 9:16") == pytest.approx(outside)
 
 
 def test_overlap_is_a_mean_over_people() -> None:
