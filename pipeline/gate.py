@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from pipeline.errors import SettingError, did_you_mean
 
 FIGURES = {
-    "error_rate": "share of the photos that have no crops",
+    "error_rate": "share of the photos that failed",
     "error_rate_low": "lower end of its 99 % interval, so that few photos say little",
     "review_rate": "share of the crops with the verdict `review`: a guard is broken",
     "review_rate_low": "lower end of its 99 % interval",
-    "fallback_rate": "share of the crops that a fallback decided",
+    "fallback_rate": "share of the crops that a fallback, or a rule for the kind of photo, decided",
     "head_cut_rate": "share of the crops that cut a head",
     "face_cut_rate": "share of the crops that cut a face",
     "text_cut_rate": "share of the crops that cut text",

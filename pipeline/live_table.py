@@ -135,6 +135,9 @@ def live_and_forgotten(overrides: Overrides, store: Store) -> Iterator[str]:
 
 
 def _prune(settings: Settings, store: Store, listed: Listing, dry: bool, log: Log) -> None:
+    if listed.why_no_pruning:
+        log.say("prune_refused", f"WARNING: {listed.why_no_pruning}: nothing is pruned")
+        return
     gone = gone_photos(store, listed.table, listed.within)
     count, most = gone.photos.num_rows, settings.running.prune_most
     live = counted(gone.live, "live photo is", "live photos are")

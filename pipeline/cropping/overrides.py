@@ -21,6 +21,8 @@ class Override:
         crop that is chosen instead is to be reviewed.
     focus_rel: (x, y), shares of the photo's sides. A shape without a box gets its largest crop,
         moved so that this point is as central as the photo allows.
+    is_listed_focus: whether focus_rel is from the input list although a person has decided the
+        rest; for the column `focus_source`.
     never_crop: a shape without a box shows the whole photo on a background (`fit` pad). It takes
         precedence over focus_rel.
     reason: for a rule about a kind of photo, the value of the column `reason`; the verdict is then
@@ -32,6 +34,7 @@ class Override:
     boxes_px: Mapping[str, tuple[float, float, float, float]] = field(default_factory=dict)
     never_crop: bool = False
     reason: str | None = None
+    is_listed_focus: bool = False
 
     def within(self, part: tuple[int, int, int, int], sides: tuple[int, int]) -> "Override":
         """Convert the override to a part of the photo that is treated as a photo of its own.
@@ -66,4 +69,5 @@ class Override:
                 for ratio, box in values.get("boxes", {}).items()
             },
             never_crop=values.get("never_crop", False),
+            is_listed_focus=values.get("listed_focus", False),
         )

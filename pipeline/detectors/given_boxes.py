@@ -96,8 +96,8 @@ def read_box_file(uri: str) -> Detections:
 def _read(uri: str) -> bytes:
     """Read a file in the same way as a photo, also from stores without photos. Raises ReadError."""
     # Slow to import, and a program that uses `Cropper` needs none of it.
-    from pipeline.inputs.listing import read_image
     from pipeline.inputs.read_errors import READ_EXCEPTIONS, read_error
+    from pipeline.inputs.reading import read_image
     from pipeline.storage.addresses import scheme_of
     from pipeline.storage.fsspec_store import CREATES_ONCE
 

@@ -17,7 +17,8 @@ FocusColumns = tuple[str, str]  # names of the columns of x and y
 def with_focus(table: pa.Table, columns: FocusColumns) -> pa.Table:
     """Pin the focal points of a list's rows, where it has any.
 
-    columns: hold shares of the upright photo's width and height, 0 to 1; both or neither is null.
+    columns: hold shares of the upright photo's width and height, 0 to 1; both or neither is null
+    or NaN.
     Columns that have a name of `images` are dropped, since the tables fill these in; others also
     pass through.
 
@@ -43,9 +44,11 @@ def with_focus(table: pa.Table, columns: FocusColumns) -> pa.Table:
 
 def _shares(column: pa.ChunkedArray, name: str, uris: list[str]) -> list[float | None]:
     try:
-        values: list[float | None] = column.cast(pa.float64()).to_pylist()
+        numbers: list[float | None] = column.cast(pa.float64()).to_pylist()
     except pa.ArrowException as error:
         raise UsageError(f"the column {name!r} must hold numbers: {error}") from error
+    # pandas and others write NaN for a missing value; only NaN differs from itself.
+    values = [None if number != number else number for number in numbers]
     for uri, value in zip(uris, values, strict=True):
         if value is not None and not 0 <= value <= 1:
             raise _row_error(uri, name, f"must be 0 to 1, not {value:g}")

@@ -92,6 +92,7 @@ class CheckedConnection(http.client.HTTPConnection):
         self._is_tls = is_tls
         # `sock` becomes None after the response's headers if the server closes the connection.
         self._socket: socket.socket | None = None
+        self._is_cut = False
 
     def connect(self) -> None:
         """Connect to the checked address. Raises OSError."""
@@ -101,16 +102,19 @@ class CheckedConnection(http.client.HTTPConnection):
             context = ssl.create_default_context()
             self._socket = context.wrap_socket(raw, server_hostname=self.host)
         self.sock = self._socket
+        if self._is_cut:  # while there was no socket to shut down
+            raise ConnectionAbortedError("it was cut off while it was being made")
 
     def cut_off(self) -> None:
         """Shut the connection down while another thread waits for it, which then gets an error."""
+        self._is_cut = True
         if self._socket is not None:
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
 
 
 def read_http(uri: str, policy: HttpPolicy | None, max_bytes: int | None) -> bytes:
-    """Return the body of a 200 answer. Raises ReadError, see `listing.read_image`."""
+    """Return the body of a 200 answer. Raises ReadError, see `reading.read_image`."""
     if policy is None:
         raise ReadError("forbidden", "HTTP(S) inputs are off; allow hosts with --http-hosts")
     parts = urlsplit(uri)
@@ -150,6 +154,8 @@ def _checked_address(host: str, port: int, policy: HttpPolicy) -> str:
         addresses = _resolved(host, port, policy)
     except OSError as error:
         raise ReadError("network", f"{host!r} has no address: {error}") from error
+    except UnicodeError as error:  # an empty label, or one of over 63 characters
+        raise ReadError("bad_uri", f"{host!r} cannot be the name of a host: {error}") from error
     private = [address for address in addresses if not policy.public(address)]
     if private or not addresses:
         raise ReadError("forbidden", f"{host!r} leads to a non-public address")
@@ -157,12 +163,14 @@ def _checked_address(host: str, port: int, policy: HttpPolicy) -> str:
 
 
 def _resolved(host: str, port: int, policy: HttpPolicy) -> list[str]:
-    """Look up a name within `policy.total_s`. Raises OSError, or ReadError if it takes longer.
+    """Look up a name within `policy.total_s`.
+
+    Raises OSError, UnicodeError for what cannot be a name, or ReadError if it takes longer.
 
     The system's look-up cannot be interrupted, so an abandoned one ends in a thread of its own.
     """
     late = f"the address of {host!r} was not known after {policy.total_s:g} s"
-    return call_with_timeout(lambda: policy.resolve(host, port), policy.total_s, late, (OSError,))
+    return call_with_timeout(lambda: policy.resolve(host, port), policy.total_s, late)
 
 
 def _status_text(answer: http.client.HTTPResponse) -> str:

@@ -1,4 +1,4 @@
-"""List the photos of a run once, and read them later as they were when they were listed.
+"""List the photos of a run once; `reading` reads them as they were when they were listed.
 
 An input is a folder, a glob, an `s3://bucket/prefix`, or a list (Parquet, CSV or JSON Lines) with a
 `uri` column. Addresses are untrusted text: they are kept as they are, compared, hashed and passed
@@ -9,7 +9,6 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +17,9 @@ import pyarrow as pa
 from pipeline.errors import SettingError, UsageError
 from pipeline.inputs.focus import FocusColumns, with_focus
 from pipeline.inputs.globs import is_pattern, literal_prefix, regex_of
-from pipeline.inputs.http import HttpPolicy, read_http
 from pipeline.inputs.left_out import LeftOut
 from pipeline.inputs.lists import URI, is_list, read_list
-from pipeline.inputs.local_files import file_info, local_bytes, local_uri, read_local, walk
-from pipeline.inputs.read_errors import READ_EXCEPTIONS, read_error
+from pipeline.inputs.local_files import file_info, local_bytes, local_uri, walk
 from pipeline.inputs.selection import NO_PHOTO, Selection
 from pipeline.inputs.table_files import LIST_ENDS
 from pipeline.inputs.within import is_glob, membership_test
@@ -39,7 +36,8 @@ from pipeline.storage.backend import ObjectInfo
 from pipeline.storage.partitions import sorted_by
 from pipeline.storage.ranges import list_by_ranges
 from pipeline.storage.spool import Spool, filtered, pieces, spooled
-from pipeline.storage.store import Store, open_store
+from pipeline.storage.store import open_store
+from pipeline.words import counted
 
 BATCH_ROWS = 10_000  # a listing is converted to Arrow in steps of this many rows
 
@@ -53,12 +51,23 @@ def image_id(uri: str) -> str:
 class Listing:
     """The photos of an input: `schema.INPUTS`, then pass-through columns; and what is left out.
 
-    within: returns whether this input could have listed an address; see `membership_test`.
+    within: returns whether this input could have listed an address, see `membership_test`; False
+        for rows of a list that are left out, since their photos are not gone.
+    unreadable: number of rows of a list whose address cannot be read.
     """
 
     table: pa.Table
     left_out: LeftOut
     within: Callable[[str], bool]
+    unreadable: int = 0
+
+    @property
+    def why_no_pruning(self) -> str | None:
+        """Why photos that are not in the listing may not be gone; None: they are gone."""
+        if not self.unreadable:
+            return None
+        rows = counted(self.unreadable, "row")
+        return f"the address of {rows} of the list cannot be read, so a photo could seem to be gone"
 
 
 def list_all(
@@ -84,11 +93,13 @@ def list_all(
     a store or a disk does not answer.
     """
     refuse_credentials(input_uri)
-    input_uri, as_glob = s3_spelling(input_uri), False
+    input_uri, as_glob, unreadable = s3_spelling(input_uri), False, 0
+    unusable: frozenset[str] = frozenset()
     if limit is not None and limit < 1:
         raise SettingError("limit", f"must be at least 1, not {limit}")
     if is_list(input_uri):
         read = read_list(input_uri, focus_columns or (), uri_column, requester_pays)
+        unusable, unreadable = read.unusable, read.unreadable
         pinned = spooled(_pin_files(rows) for rows in pieces(read.table))
         table, left_out = _selected_rows(pinned, selection, read.left_out)
         table = table if focus_columns is None else with_focus(table, focus_columns)
@@ -113,7 +124,8 @@ def list_all(
     table = sorted_by(table, "uri")
     if limit is not None:
         table = filtered(table, np.arange(table.num_rows) < limit)
-    return Listing(table, left_out, membership_test(input_uri, as_glob))
+    belongs = membership_test(input_uri, as_glob)
+    return Listing(table, left_out, lambda uri: uri not in unusable and belongs(uri), unreadable)
 
 
 def _address(input_uri: str) -> str:
@@ -149,48 +161,6 @@ def _selected_rows(
         return rows.filter(pa.array([reason is None for reason in reasons], pa.bool_()))
 
     return spooled(part(rows) for rows in pieces(table)), left_out
-
-
-def read_image(
-    uri: str,
-    etag: str | None = None,
-    max_bytes: int | None = 64 << 20,
-    http: HttpPolicy | None = None,
-    requester_pays: bool = False,
-) -> bytes:
-    """Read one photo as it was when the run was planned.
-
-    etag:      the pinned one; None reads whatever is there now.
-    max_bytes: larger photos are refused before they are read; None refuses none.
-    http:      None refuses HTTP(S) addresses.
-    requester_pays: agree to pay for requests to S3, where the bucket's owner does not.
-
-    Raises ReadError, whose docstring lists the statuses.
-    """
-    try:
-        uri = s3_spelling(uri)
-        scheme = scheme_of(uri)
-        if scheme in ("http", "https"):
-            return read_http(uri, http, max_bytes)
-        if scheme == "file":
-            return read_local(uri, etag, max_bytes)
-        store, key = _locate(uri, requester_pays)
-        return store.read(key, etag, max_bytes)
-    except READ_EXCEPTIONS as error:
-        raise read_error(error) from error
-
-
-def _locate(uri: str, requester_pays: bool) -> tuple[Store, str]:
-    """Return the store of an address and its key, exactly as written."""
-    bucket, key = bucket_and_key(uri)
-    if not key:
-        raise UsageError(f"not {scheme_of(uri)}://bucket/key")
-    return _store(bucket, os.getpid(), requester_pays and scheme_of(uri) == "s3"), key
-
-
-@lru_cache(maxsize=64)
-def _store(root: str, pid: int, requester_pays: bool) -> Store:
-    return open_store(root, requester_pays=requester_pays)
 
 
 def _objects(uri: str, as_glob: bool, requester_pays: bool) -> Iterator[tuple[str, ObjectInfo]]:

@@ -6,7 +6,7 @@ Our own columns:  uri (required; another name by --uri-column), etag, bytes, box
 Refused as a whole: a list without uris, or with names that `images` or `crops` already use.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ from pipeline.storage.addresses import refuse_credentials, s3_spelling, scheme_o
 from pipeline.storage.spool import numbered_pieces, pieces, spooled
 
 URI = "uri"
+NO_URI = "have no uri"
 MAX_URI_CHARACTERS = 4096
 _TAKEN = {*IMAGES.names, *CROPS.names, INPUT_SEEN.name, "image_id", "run_id", "task"}
 RESERVED = _TAKEN - {"uri", "etag", "bytes"}
@@ -28,10 +29,16 @@ RESERVED = _TAKEN - {"uri", "etag", "bytes"}
 
 @dataclass(frozen=True)
 class ListRead:
-    """The rows of a list that can be used, and what was left out of it."""
+    """The rows of a list that can be used, and what was left out of it.
+
+    unusable:  addresses of the rows that cannot be used.
+    unreadable: number of rows whose address cannot be read.
+    """
 
     table: pa.Table
     left_out: LeftOut
+    unusable: frozenset[str] = frozenset()
+    unreadable: int = 0
 
 
 def is_list(uri: str) -> bool:
@@ -56,11 +63,14 @@ def read_list(
     table, left_out = read_table_file(uri, requester_pays)
     if left_out.rows and not table.num_columns:
         raise UsageError(f"no row of the list {uri!r} can be used; {left_out.message}")
+    unreadable = sum(left_out.rows.values())
     table, wrong = _cast_own_columns(_with_uri(table, uri_column), named)
-    table = _only_usable(table, scheme_of(uri) == "file", left_out, wrong)
+    seen = _Seen(table)
+    table = _only_usable(table, scheme_of(uri) == "file", left_out, wrong, seen)
     if left_out.rows and not table.num_rows:
         raise UsageError(f"no row of the list {uri!r} can be used; {left_out.message}")
-    return ListRead(table, left_out)
+    unusable = frozenset(seen.unusable - seen.uris)
+    return ListRead(table, left_out, unusable, unreadable + left_out.rows[NO_URI])
 
 
 def _with_uri(table: pa.Table, uri_column: str) -> pa.Table:
@@ -106,12 +116,13 @@ def _cast_own_columns(table: pa.Table, named: Collection[str]) -> tuple[pa.Table
     return pa.table(columns, schema=pa.schema(fields)), wrong
 
 
-def _only_usable(table: pa.Table, is_local: bool, left_out: LeftOut, wrong: Reasons) -> pa.Table:
+def _only_usable(
+    table: pa.Table, is_local: bool, left_out: LeftOut, wrong: Reasons, seen: "_Seen"
+) -> pa.Table:
     """Keep the rows that can be used, each uri once, with bare ETags; note the others.
 
     wrong: why rows can't be used because of their sizes; empty where all can.
     """
-    seen = _Seen(table)
     return spooled(
         _usable_rows(rows, is_local, seen, start, left_out, wrong[start : start + rows.num_rows])
         for start, rows in numbered_pieces(table)
@@ -119,20 +130,29 @@ def _only_usable(table: pa.Table, is_local: bool, left_out: LeftOut, wrong: Reas
 
 
 class _Seen:
-    """The addresses seen so far, among those that a list may have several times."""
+    """The addresses seen so far: usable ones that a list may have several times, and others."""
 
     def __init__(self, table: pa.Table) -> None:
         hashes = [np.fromiter(map(hash, _uris(rows)), np.int64) for rows in pieces(table)]
         found = np.sort(np.concatenate(hashes))
         self._shared = set(found[1:][found[1:] == found[:-1]].tolist())
-        self._uris: set[str] = set()
+        self.uris: set[str] = set()
+        self.unusable: set[str] = set()
 
-    def again(self, uri: str) -> bool:
-        """Return whether an address was seen before, and note that it is seen now."""
-        was = uri in self._uris
+    def reason(self, uri: str | None, wrong: str | None) -> str | None:
+        """Note a row. Return why it is left out: what is wrong with it, or that it is a repeat.
+
+        Only usable rows count, so that a wrong one does not displace the photo's next one.
+        """
+        if wrong is not None:
+            self.unusable |= {uri} if uri else set()
+            return wrong
+        assert uri, "a row without an address is not usable"
+        if uri in self.uris:
+            return "repeat a uri"
         if hash(uri) in self._shared:
-            self._uris.add(uri)
-        return was
+            self.uris.add(uri)
+        return None
 
 
 def _uris(rows: pa.Table) -> list[str | None]:
@@ -144,7 +164,7 @@ def _usable_rows(
 ) -> pa.Table:
     """Keep the usable rows of a part of the list. start: number of rows before the part."""
     uris = _uris(table)
-    reasons = _reasons(uris, is_local, seen)
+    reasons: Reasons = [_reason(uri, is_local) for uri in uris]
     if wrong:
         reasons = [reason or worse for reason, worse in zip(reasons, wrong, strict=True)]
     if INPUT_BOXES.name in table.column_names:
@@ -152,6 +172,7 @@ def _usable_rows(
         reasons = [reason or worse for reason, worse in zip(reasons, wrong, strict=True)]
         place = table.schema.get_field_index(INPUT_BOXES.name)
         table = table.set_column(place, INPUT_BOXES, boxes)
+    reasons = [seen.reason(uri, wrong) for uri, wrong in zip(uris, reasons, strict=True)]
     for number, reason in enumerate(reasons, start=start + 1):
         if reason:
             left_out.row(reason, f"row {number}")
@@ -167,19 +188,10 @@ def _usable_rows(
     return kept.cast(schema)
 
 
-def _reasons(uris: Sequence[str | None], is_local: bool, seen: _Seen) -> Reasons:
-    """Return why each row is left out, None where it is not, without repeating a credential."""
-    reasons: Reasons = []
-    for uri in uris:
-        reason = _reason(uri, is_local)
-        again = uri is not None and seen.again(uri)
-        reasons.append("repeat a uri" if reason is None and again else reason)
-    return reasons
-
-
 def _reason(uri: str | None, is_local: bool) -> str | None:
+    """Return what is wrong with an address, without repeating a credential; None: nothing."""
     if not uri:
-        return "have no uri"
+        return NO_URI
     if len(uri) > MAX_URI_CHARACTERS:
         return f"have a uri of over {MAX_URI_CHARACTERS:,} characters"
     if scheme_of(uri) == "file" and not is_local:
@@ -192,5 +204,5 @@ def _reason(uri: str | None, is_local: bool) -> str | None:
 
 
 def _bare(etag: str | None) -> str | None:
-    """Write an ETag as stores give it: without quotes and without the mark of a weak one."""
-    return etag and etag.strip().removeprefix("W/").strip('"')
+    """Write an ETag as stores give it: without quotes and the mark of a weak one; None: none."""
+    return (etag.strip().removeprefix("W/").strip('"') or None) if etag else None

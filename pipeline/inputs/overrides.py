@@ -3,15 +3,16 @@
 The decision about a photo is one text in the column `override` of the pinned list. So it is a part
 of the run's identity, and `ledger.coverage.incremental` can compare it with the one that an earlier
 run obeyed. It is JSON with the keys `name` (the last address or pattern that counted; empty: the
-list's own focus), `focus` [x, y], `boxes` {ratio: [x0, y0, x1, y1]} and `never_crop`; keys without
-a decision are left out, except `name`.
+list's own focus), `focus` [x, y], `listed_focus` (true: the list's, next to a decision about the
+rest), `boxes` {ratio: [x0, y0, x1, y1]} and `never_crop`; keys without a decision are left out,
+except `name`.
 """
 
 import json
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -129,6 +130,7 @@ class _Decision:
     never_crop: bool = False
     focus_rel: tuple[float, float] | None = None
     boxes_px: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    is_listed_focus: bool = False
 
     @property
     def text(self) -> str | None:
@@ -136,6 +138,8 @@ class _Decision:
         document: dict[str, Any] = {}
         if self.focus_rel is not None:
             document["focus"] = list(self.focus_rel)
+        if self.is_listed_focus:
+            document["listed_focus"] = True
         if self.boxes_px:
             document["boxes"] = {ratio: list(box) for ratio, box in sorted(self.boxes_px.items())}
         if self.never_crop:
@@ -167,7 +171,7 @@ def _with_decisions(
     """Append the column `override` to rows, without those to forget; add these to `gone`."""
     texts = _pinned(inputs)
     for place, decision in decided.items():
-        texts[place] = decision.text
+        texts[place] = _over_listed_focus(texts[place], decision)
     kept = np.ones(inputs.num_rows, bool)
     kept[[place for place, decision in decided.items() if decision.forget]] = False
     if INPUT_OVERRIDE.name in inputs.column_names:
@@ -175,6 +179,19 @@ def _with_decisions(
     gone += inputs["uri"].filter(pa.array(~kept)).to_pylist()
     column = pa.array(texts, INPUT_OVERRIDE.type)
     return inputs.append_column(INPUT_OVERRIDE, column).filter(pa.array(kept))
+
+
+def _over_listed_focus(pinned: str | None, decision: _Decision) -> str | None:
+    """Return the text of a decision; it keeps a focus of the list about which it says nothing.
+
+    pinned: the column `override` so far, see `_pinned`.
+    """
+    listed = json.loads(pinned) if pinned is not None else {"name": "a row"}
+    if listed["name"] or decision.focus_rel is not None or decision.never_crop:
+        return decision.text
+    if decision.text is None:
+        return pinned
+    return replace(decision, focus_rel=tuple(listed["focus"]), is_listed_focus=True).text
 
 
 def _pinned(inputs: pa.Table) -> list[str | None]:

@@ -46,10 +46,7 @@ def plan(settings: Settings, log: Log, cores: Callable[[], int] | None = None) -
     Raises UsageError for a job that makes no sense.
     """
     refuse_overlap(settings.input.input, settings.running.output)
-    if settings.running.prune and (settings.input.include or settings.input.exclude):
-        raise SettingError(
-            "prune", "would take what --include and --exclude leave out for gone; give it alone"
-        )
+    refuse_partial_prune(settings)
     for address in (settings.input.input, settings.running.output):
         check_reachable(address)
     store = open_store(settings.running.output)
@@ -84,6 +81,21 @@ def plan(settings: Settings, log: Log, cores: Callable[[], int] | None = None) -
     forgotten = {*applied.forgotten, *live_and_forgotten(overrides, store)}
     removal = Removal(tuple(sorted(forgotten)), listed if settings.running.prune else None)
     return PlannedRun(settings, weights, store, todo, tasks, applied.count, removal)
+
+
+def refuse_partial_prune(settings: Settings) -> None:
+    """Raise SettingError if photos are to be pruned by an input that is not listed as a whole."""
+    about = settings.input
+    if not settings.running.prune:
+        return
+    if about.include or about.exclude:
+        raise SettingError(
+            "prune", "would take what --include and --exclude leave out for gone; give it alone"
+        )
+    if about.limit is not None or about.resume or about.retry:
+        raise SettingError(
+            "prune", "needs the whole input; leave out --limit, --resume and --retry"
+        )
 
 
 def check_crop_names(settings: Settings, inputs: pa.Table) -> None:

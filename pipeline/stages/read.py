@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from pipeline.inputs.listing import read_image
+from pipeline.inputs.reading import read_image
 from pipeline.photo.animations.animation import Animation
 from pipeline.photo.decode import Photo
 from pipeline.photo.hashes import hashes_of

@@ -156,7 +156,9 @@ def _focus_values(row: PhotoRow) -> RowValues:
     attention = None if row.objects is None else row.objects.attention
     seen = row.gaze_focus_rel if attention is None else attention.focus_rel()
     if override is not None and override.focus_rel is not None:
-        (x, y), source = override.focus_rel, "override" if override.name else "list"
+        is_listed = override.is_listed_focus or not override.name
+        source = "list" if is_listed else "override"
+        x, y = override.focus_rel
     elif seen is not None:
         (x, y), source = seen, "gaze"
     else:

@@ -18,7 +18,8 @@ import boto3
 import pytest
 
 from pipeline.cli.local_services import free_ports
-from pipeline.inputs.listing import list_all, read_image
+from pipeline.inputs.listing import list_all
+from pipeline.inputs.reading import read_image
 from pipeline.storage.store import open_store
 from tests.chaos.campaign import (
     GIVE_UP_S,

@@ -17,7 +17,8 @@ from botocore.exceptions import ClientError
 from moto.core import enable_iam_authentication
 from moto.server import ThreadedMotoServer
 
-from pipeline.inputs.listing import list_all, read_image
+from pipeline.inputs.listing import list_all
+from pipeline.inputs.reading import read_image
 from pipeline.ledger.audit import verify_run
 from pipeline.ledger.coverage.covered import file_key
 from pipeline.ledger.forgetting import forget

@@ -246,6 +246,24 @@ def test_prune_shows_first_and_refuses_much(
     assert output == "no live photo lies below that input: nothing could be gone from it\n"
 
 
+def test_prune_by_a_list_with_other_names_and_bad_rows(
+    output: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_all(open_ledger(open_store(output), make_inputs(3)))
+    path = tmp_path / "photos.csv"
+    uris = [f"s3://ugc/{number:06}.jpg" for number in range(3)]
+    path.write_text("\n".join(["image,bytes", *(f"{uri},1" for uri in uris)]))
+    assert main(["prune", output, str(path), "--uri-column", "image"]) == 0
+    assert "0 of 3 live photos are gone" in capsys.readouterr().out
+    path.write_text(f"image,bytes\n{uris[0]},1\n{uris[1]},-1\n")
+    assert main(["prune", output, str(path), "--uri-column", "image"]) == 0
+    assert capsys.readouterr().out.startswith(f"{uris[2]}\n1 of 2 live photos are gone")
+    path.write_text(f"image,bytes\n{uris[0]},1\n,1\n")
+    assert main(["prune", output, str(path), "--uri-column", "image", "--delete"]) == 2
+    assert "the address of 1 row of the list cannot be read" in capsys.readouterr().err
+    assert open_run(output).images().num_rows == 3
+
+
 def test_gc_goes_on_past_a_damaged_run(output: str, capsys: pytest.CaptureFixture[str]) -> None:
     store = open_store(output)
     damaged = run_all(open_ledger(store, make_inputs(2))).run_id

@@ -245,6 +245,8 @@ def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 
 FLAKY = """
+from pathlib import Path
+
 from pipeline.errors import ReadError
 
 
@@ -264,7 +266,7 @@ read_image = _flaky(read_image)
 def test_retry_runs_the_failed_images_as_a_run_of_their_own(tree: Path, tmp_path: Path) -> None:
     flaky = tmp_path / "tree"
     shutil.copytree(tree, flaky)
-    with (flaky / "pipeline" / "inputs" / "listing.py").open("a") as source:
+    with (flaky / "pipeline" / "inputs" / "reading.py").open("a") as source:
         source.write(FLAKY)
     photos = write_scenes(tmp_path / "in", 3)
     output = str(tmp_path / "out")

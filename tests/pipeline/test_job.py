@@ -358,6 +358,31 @@ def test_a_table_of_overrides_forgets_photos_that_no_list_has_any_more(
     assert shown(photos) == ["1.png", "3.png"]
 
 
+def test_a_list_that_cannot_be_read_in_full_prunes_nothing(photos: Path, log: Log) -> None:
+    """A bad row is no reason to take its photo out, nor one that may be any photo's."""
+    path = photos.parent / "list.csv"
+    lines = [f"{photos}/{number}.png,9" for number in range(4)]
+    path.write_text("\n".join(["uri,bytes", *lines]))
+    asked = {"input": str(path), "prune": True, "prune_most": 0.5}
+    carry_out(Settings.of(**{**settings(photos).flat(), **asked}), log)
+    for row, text in ((f"{photos}/3.png,-1", "no live photo is gone"), (",5", "nothing is pruned")):
+        path.write_text("\n".join(["uri,bytes", *lines[:3], row]))
+        carry_out(Settings.of(**{**settings(photos).flat(), **asked}), log)
+        assert text in told(log)
+        assert len(shown(photos)) == 4
+    path.write_text("\n".join(["uri,bytes", *lines[:3]]))
+    carry_out(Settings.of(**{**settings(photos).flat(), **asked}), log)
+    assert shown(photos) == ["0.png", "1.png", "2.png"]
+
+
+@pytest.mark.parametrize("option", [{"limit": 1}, {"resume": "0" * 16}, {"retry": "0" * 16}])
+def test_what_is_not_listed_in_full_is_not_pruned(
+    option: dict[str, object], photos: Path, log: Log
+) -> None:
+    with pytest.raises(UsageError, match="needs the whole input; leave out"):
+        plan(settings(photos, prune=True, **option), log)
+
+
 @pytest.mark.parametrize("option", ["include", "exclude"])
 def test_what_is_left_out_by_name_is_not_pruned(option: str, photos: Path, log: Log) -> None:
     with pytest.raises(UsageError, match="leave out for gone"):

@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from pipeline.cli.runs.command import Command
 from pipeline.command_line import FAILED
-from pipeline.errors import RecordError
+from pipeline.errors import RecordError, UsageError
 from pipeline.inputs.listing import image_id, list_all
+from pipeline.inputs.lists import URI
 from pipeline.inputs.local_files import local_uri
 from pipeline.ledger.channels.live import stored_runs
 from pipeline.ledger.forgetting import forget, prune, read_forgotten, take_back, without
@@ -76,6 +77,9 @@ class Prune(Command):
         placeholder="INPUT",
         positional=True,
     )
+    uri_column: str = option(
+        URI, "column of a list that holds the addresses, as in the job", placeholder="COLUMN"
+    )
     requester_pays: bool = option(False, "pay for listing it if its bucket is requester-pays")
     delete: bool = option(False, "take them out instead of showing them")
     most: float = option(
@@ -88,7 +92,11 @@ class Prune(Command):
 
     def run(self) -> int:
         store = self.store
-        listed = list_all(self.input, requester_pays=self.requester_pays)
+        listed = list_all(
+            self.input, uri_column=self.uri_column, requester_pays=self.requester_pays
+        )
+        if listed.why_no_pruning:
+            raise UsageError(f"{listed.why_no_pruning}; correct the list")
         gone = gone_photos(store, listed.table, listed.within)
         refused = self.delete and gone.share > self.most
         if self.delete and not refused:

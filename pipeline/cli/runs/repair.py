@@ -42,6 +42,7 @@ class Retry(OneRun):
             "retry": self.run_id,
             "retry_kind": self.kind,
         }
+        again |= {"resume": "", "prune": False}  # these were about the original job's input
         # These depend on the terminal and machine of this call, not of the original job.
         again |= {"log_format": "json" if self.json else "text"}
         again |= {"metrics_port": 0, "metrics_file": "", **({"local": True} if self.local else {})}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline.errors import CropError
-from pipeline.inputs.listing import read_image
+from pipeline.inputs.reading import read_image
 from pipeline.lab.evaluation.catalogue import MEASURES, OURS
 from pipeline.lab.evaluation.photo import Row
 from pipeline.lab.evaluation.summary import photo_values

@@ -19,7 +19,7 @@ from pipeline.cropping.sources import ObjectSource, SeenPhoto
 from pipeline.detectors import Detections
 from pipeline.detectors.given_boxes import ListedPhoto
 from pipeline.errors import CropError, UsageError
-from pipeline.inputs.listing import read_image
+from pipeline.inputs.reading import read_image
 from pipeline.lab.datasets import Example
 from pipeline.lab.evaluation import measures
 from pipeline.lab.evaluation.acceptance import accepted_by_viewers

@@ -14,7 +14,7 @@ from pipeline.ledger.forgetting import read_forgotten, without
 from pipeline.ledger.known_runs import repair_chain
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.sampling import live_crops, locate_photos, sampled_rows
-from pipeline.schema import EDGES, OK
+from pipeline.schema import EDGES, LEFT_OUT, OK
 from pipeline.storage.store import Store
 
 KEYS = ("image_id", "ratio", "rank")
@@ -75,7 +75,8 @@ def wilson_lower_bound(hits: float, count: float) -> float:
 
 
 def _image_figures(images: pa.Table) -> dict[str, float]:
-    return _rate("error_rate", _count(images, "status", OK, other=True), images.num_rows)
+    failed = sum(status not in {OK, *LEFT_OUT} for status in images["status"].to_pylist())
+    return _rate("error_rate", failed, images.num_rows)
 
 
 def _crop_figures(crops: pa.Table) -> tuple[dict[str, float], dict[str, str]]:
@@ -104,7 +105,7 @@ def _crop_figures(crops: pa.Table) -> tuple[dict[str, float], dict[str, str]]:
 def _run_rates(manifest: Manifest) -> dict[str, float]:
     """Return the rates over all photos and crops, by the counts in the manifest."""
     figures = manifest.metrics
-    values = _rate("error_rate", figures.photos - figures.ok, figures.photos)
+    values = _rate("error_rate", figures.failed, figures.photos)
     total = sum(figures.verdicts.values())
     for figure, verdict in VERDICT.items() if total else ():
         hits = sum(n for key, n in figures.verdicts.items() if key.endswith(f"|{verdict}"))
@@ -160,9 +161,8 @@ def _rate(name: str, hits: float, count: float) -> dict[str, float]:
     return found
 
 
-def _count(rows: pa.Table, column: str, value: str, other: bool = False) -> int:
-    hits = int(pc.sum(pc.equal(rows[column], value)).as_py() or 0)
-    return rows.num_rows - hits if other else hits
+def _count(rows: pa.Table, column: str, value: str) -> int:
+    return int(pc.sum(pc.equal(rows[column], value)).as_py() or 0)
 
 
 def _known(rows: pa.Table, column: str) -> bool:

@@ -183,6 +183,31 @@ def test_what_the_look_up_took_is_left_for_the_answer_no_more(port: int) -> None
     assert 2.5 <= time.monotonic() - started < 4.5  # and not 4.9
 
 
+def test_the_whole_time_may_end_while_the_connection_is_made(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is nothing to shut down yet, so the connection notices it itself."""
+    real = socket.create_connection
+
+    def slow(*arguments: object) -> socket.socket:
+        time.sleep(0.6)
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "create_connection", slow)
+    policy = replace(here({"h"}), timeout_s=5, total_s=0.3)
+    started = time.monotonic()
+    assert status(f"http://h:{port}/trickle", policy) == "timeout"
+    assert time.monotonic() - started < 4  # the answer itself takes a minute
+
+
+@pytest.mark.parametrize("label", ["a.", "x" * 64 + "."])
+def test_what_cannot_be_the_name_of_a_host_is_told_at_once(label: str) -> None:
+    policy = HttpPolicy(frozenset({".example.com"}), total_s=30)
+    started = time.monotonic()
+    assert status(f"http://{label}.example.com/x.jpg", policy) == "bad_uri"
+    assert time.monotonic() - started < 10
+
+
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """A certificate of img.example that signs itself, and its key, in one file."""

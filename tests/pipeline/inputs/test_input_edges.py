@@ -6,7 +6,8 @@ import pytest
 
 from pipeline.errors import ReadError, SettingError, UsageError
 from pipeline.inputs import listing
-from pipeline.inputs.listing import list_all, read_image
+from pipeline.inputs.listing import list_all
+from pipeline.inputs.reading import read_image
 from pipeline.inputs.selection import Selection
 from pipeline.inputs.within import refuse_overlap
 from pipeline.storage.store import open_store

@@ -9,11 +9,8 @@ import pytest
 
 from pipeline import schema
 from pipeline.errors import ReadError, UsageError
-from pipeline.inputs.listing import (
-    image_id,
-    list_all,
-    read_image,
-)
+from pipeline.inputs.listing import image_id, list_all
+from pipeline.inputs.reading import read_image
 from pipeline.inputs.selection import Selection
 from pipeline.inputs.within import refuse_overlap
 from tests.pipeline.storage.test_storage import STRANGE_KEYS

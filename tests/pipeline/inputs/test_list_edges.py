@@ -14,9 +14,10 @@ from pipeline.errors import ReadError, UsageError
 from pipeline.inputs import table_files
 from pipeline.inputs.left_out import LeftOut
 from pipeline.inputs.list_values import MAX_BOXES, NO_SIZE, sizes_of
-from pipeline.inputs.listing import list_all, read_image
+from pipeline.inputs.listing import list_all
 from pipeline.inputs.lists import MAX_URI_CHARACTERS
 from pipeline.inputs.plain_types import as_plain
+from pipeline.inputs.reading import read_image
 from pipeline.inputs.table_files import is_table_file, table_format
 from pipeline.storage.store import open_store
 
@@ -267,3 +268,42 @@ def test_a_number_that_no_box_can_have_leaves_its_row_out(tmp_path: Path) -> Non
     found = list_all(csv(tmp_path, text))
     assert found.table["uri"].to_pylist() == ["s3://b/3"]
     assert sum(found.left_out.rows.values()) == 2
+
+
+@pytest.mark.parametrize("bad", [{"bytes": -5}, {"boxes": "[[1]]"}])
+def test_a_row_that_can_t_be_used_does_not_hide_the_next_of_its_photo(
+    tmp_path: Path, bad: dict[str, object]
+) -> None:
+    rows = [{"uri": "s3a://b/k", **bad}, {"uri": "s3://b/k", "bytes": 1}, {"uri": "s3://b/k"}]
+    (tmp_path / "l.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = list_all(str(tmp_path / "l.jsonl"))
+    assert found.table["bytes"].to_pylist() == [1]
+    assert found.left_out.rows["repeat a uri"] == 1
+    assert [places for why, places in found.left_out.places.items() if "repeat" not in why] == [
+        ["row 1"]
+    ]
+
+
+def test_photos_of_rows_that_can_t_be_used_are_not_gone(tmp_path: Path) -> None:
+    """Their addresses are in the list. Where one cannot be read, it may be any photo's."""
+    found = list_all(csv(tmp_path, "uri,bytes\ns3://b/1,5\ns3a://b/2,-1\n"))
+    known = {uri: found.within(uri) for uri in ("s3://b/1", "s3://b/2", "s3://b/3")}
+    assert known == {"s3://b/1": True, "s3://b/2": False, "s3://b/3": True}
+    assert (found.unreadable, found.why_no_pruning) == (0, None)
+    without = list_all(csv(tmp_path, "uri,bytes\ns3://b/1,5\n,6\n"))
+    assert without.unreadable == 1
+    assert without.why_no_pruning is not None
+    assert "the address of 1 row of the list cannot be read" in without.why_no_pruning
+    (tmp_path / "l.jsonl").write_text('{"uri": "s3://b/1"}\n{"uri": \n{"uri": ""}\n')
+    assert list_all(str(tmp_path / "l.jsonl")).unreadable == 2
+
+
+@pytest.mark.parametrize("etag", ["", '""', 'W/""', " "])
+def test_an_empty_etag_is_none(tmp_path: Path, etag: str) -> None:
+    photo = tmp_path / "a.jpg"
+    photo.write_bytes(b"xyz")
+    rows = [{"uri": str(photo), "etag": etag}, {"uri": "s3://b/k", "etag": etag}]
+    (tmp_path / "l.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    local, remote = list_all(str(tmp_path / "l.jsonl")).table.to_pylist()
+    assert (local["bytes"], remote["etag"]) == (3, None)
+    assert read_image(local["uri"], local["etag"]) == b"xyz"

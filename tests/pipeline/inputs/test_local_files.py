@@ -13,7 +13,8 @@ import pytest
 
 from pipeline.errors import LedgerError, ReadError, UsageError
 from pipeline.inputs import local_files
-from pipeline.inputs.listing import Listing, list_all, read_image
+from pipeline.inputs.listing import Listing, list_all
+from pipeline.inputs.reading import read_image
 from pipeline.inputs.selection import Selection
 from pipeline.inputs.table_files import MAX_COLUMNS, MAX_DEPTH, read_table_file
 from pipeline.storage import local

@@ -198,3 +198,52 @@ def test_a_focus_of_a_list_that_is_none(tmp_path: Path) -> None:
             list_all(str(path), focus_columns=("a", "b"))
     with pytest.raises(SettingError, match="the input is no list"):
         list_all(str(tmp_path), focus_columns=("a", "b"))
+
+
+def test_rows_that_say_nothing_about_a_focus_leave_the_list_s(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("".join(f"s3://b/{n},.25,.75\n" for n in range(1, 6)))
+    path.write_text("uri,x,y\n" + path.read_text())
+    inputs = list_all(str(path), focus_columns=("x", "y")).table
+    rows = [
+        "s3://b/*,,,,,,,,,true",  # all are forgotten, but for
+        "s3://b/1,,,,,,,,,false",
+        "s3://b/2,1:1,0,0,9,9,,,,false",
+        "s3://b/3,,,,,,,,true,false",
+        "s3://b/4,,,,,,.5,.5,,false",
+    ]
+    told = read(tmp_path, *rows).apply(inputs)
+    found = {row["uri"]: json.loads(row["override"]) for row in told.inputs.to_pylist()}
+    assert found == {
+        "s3://b/1": {"name": "", "focus": [0.25, 0.75]},  # as without the table
+        "s3://b/2": {
+            "name": "s3://b/2", "focus": [0.25, 0.75], "listed_focus": True,
+            "boxes": {"1:1": [0, 0, 9, 9]},
+        },
+        "s3://b/3": {"name": "s3://b/3", "never_crop": True},
+        "s3://b/4": {"name": "s3://b/4", "focus": [0.5, 0.5]},
+    }  # fmt: skip
+    assert told.forgotten == ("s3://b/5",)
+
+
+def test_what_an_earlier_table_has_pinned_does_not_outlive_its_row(tmp_path: Path) -> None:
+    """In a list of failed photos, which has the decisions that their run obeyed."""
+    inputs = list_all(str(listed(tmp_path, "s3://b/1"))).table
+    before = read(tmp_path, "s3://b/1,,,,,,.5,.5,,").apply(inputs).inputs
+    (row,) = read(tmp_path, "s3://b/1,1:1,0,0,9,9,,,,").apply(before).inputs.to_pylist()
+    assert json.loads(row["override"]) == {"name": "s3://b/1", "boxes": {"1:1": [0, 0, 9, 9]}}
+
+
+def listed(folder: Path, *uris: str) -> Path:
+    path = folder / "photos.csv"
+    path.write_text("\n".join(["uri", *uris]))
+    return path
+
+
+def test_a_focus_that_is_not_a_number_is_missing(tmp_path: Path) -> None:
+    """pandas and others write NaN for a missing value."""
+    nan = float("nan")
+    table = pa.table({"uri": ["a", "b"], "x": [nan, 0.5], "y": [nan, 0.25]})
+    pq.write_table(table, tmp_path / "l.parquet")
+    inputs = list_all(str(tmp_path / "l.parquet"), focus_columns=("x", "y")).table
+    assert inputs["override"].to_pylist() == [None, '{"name": "", "focus": [0.5, 0.25]}']

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli.runs.removal import Prune
-from pipeline.inputs.listing import list_all, read_image
+from pipeline.inputs.listing import list_all
+from pipeline.inputs.reading import read_image
 from pipeline.settings import Settings
 from pipeline.storage.store import Store, open_store
 from tests.support.faultproxy import FaultProxy, Request

@@ -9,9 +9,10 @@ import pytest
 
 from pipeline.errors import SettingError
 from pipeline.inputs.globs import regex_of
-from pipeline.inputs.listing import image_id, list_all, read_image
+from pipeline.inputs.listing import image_id, list_all
 from pipeline.inputs.override_rows import read_override_rows
 from pipeline.inputs.overrides import Overrides
+from pipeline.inputs.reading import read_image
 from pipeline.inputs.selection import Selection
 from pipeline.inputs.within import membership_test
 

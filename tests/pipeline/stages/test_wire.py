@@ -230,6 +230,8 @@ def test_the_focus_is_a_persons_or_the_lists_or_the_most_looked_at() -> None:
     row.override = Override("", (0.5, 0.25))
     told = {"focus_x": 0.5, "focus_y": 0.25, "focus_source": "list", "override": None}
     assert image_of(row) == told
+    row.override = Override("a", (0.5, 0.25), is_listed_focus=True)
+    assert image_of(row) == told | {"override": "a"}
     row.override = Override("a", never_crop=True)
     told = {"focus_x": 0.25, "focus_y": 0.75, "focus_source": "gaze", "override": "a"}
     assert image_of(row) == told

@@ -11,7 +11,7 @@ import pytest
 import pipeline.storage.backoff
 import pipeline.storage.store
 from pipeline.errors import ReadError
-from pipeline.inputs.listing import _store, read_image
+from pipeline.inputs.reading import _store, read_image
 from pipeline.storage.codes import REASONS, Reason, reason_of
 from tests.support.serving import serving
 

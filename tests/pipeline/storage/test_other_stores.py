@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pipeline.inputs.listing import list_all, read_image
+from pipeline.inputs.listing import list_all
+from pipeline.inputs.reading import read_image
 from pipeline.storage import fsspec_store
 from pipeline.storage.fsspec_store import FsspecBackend
 from pipeline.storage.store import open_store

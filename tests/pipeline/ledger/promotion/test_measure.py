@@ -8,6 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import schema
+from pipeline.ledger import sampling
+from pipeline.ledger.figures import Figures
 from pipeline.ledger.promotion.measure import measure, wilson_lower_bound
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.sampling import spread
@@ -166,6 +168,24 @@ def test_of_several_live_runs_the_one_in_front_is_compared_with(store: Store) ->
     for live, overlap in (([front, behind], 1.0), ([behind, front], 0.0)):
         found = measure(store, run.run_id, live)
         assert found.values["mean_overlap_with_current"] == pytest.approx(overlap)
+
+
+def test_photos_that_a_setting_leaves_out_have_not_failed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Animations with --animated skip: by the rows, and by the counts of the whole run."""
+    ledger = open_ledger(store, make_inputs(4), task_images=4)
+    tables = done(ledger.task_inputs(0))
+    images = tables["images"]
+    statuses = pa.array(["ok", "skipped_animated", "skipped_animated", "corrupt"])
+    place = images.schema.get_field_index("status")
+    tables["images"] = images.set_column(place, images.schema.field("status"), statuses)
+    counts = {"ok": 1, "skipped_animated": 2, "corrupt": 1}
+    ledger.commit_task(0, tables, Figures(statuses=counts))
+    run = ledger.finish({})
+    assert measure(store, run.run_id).values["error_rate"] == 1 / 4
+    monkeypatch.setattr(sampling, "TASKS", 0)
+    assert measure(store, run.run_id).values["error_rate"] == 1 / 4
 
 
 def test_runs_without_the_columns_and_without_a_common_photo(store: Store) -> None:
