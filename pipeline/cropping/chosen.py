@@ -24,12 +24,15 @@ class Chosen(NamedTuple):
         of a lower level are ranked first, and by `choice` within a level.
     rivals: for each, the highest value of a clearly different candidate, whatever guards that
         breaks; -inf if none is different. None: not known.
+    deciding: the value of the box that has decided each crop's place, before the crop was framed;
+        None: `choice`.
     """
 
     boxes: Boxes  # [K, 4]
     choice: FloatArray  # [K]
     levels: NDArray[np.int64] | None = None  # [K]
     rivals: FloatArray | None = None  # [K]
+    deciding: FloatArray | None = None  # [K]
 
     @property
     def levels_or_zero(self) -> NDArray[np.int64]:
@@ -41,11 +44,15 @@ class Chosen(NamedTuple):
         return not self.levels_or_zero[rank]
 
     def lead(self, rank: int) -> float | None:
-        """Return the lead of this rank's crop over the next; None if there is none of its level."""
+        """Return the lead of this rank's crop over the box that has decided the next one's place.
+
+        None if there is no next one, or it has another level.
+        """
         is_last = rank + 1 == len(self.boxes)
         if is_last or (self.levels is not None and self.levels[rank] != self.levels[rank + 1]):
             return None
-        return float(self.choice[rank]) - float(self.choice[rank + 1])
+        others = self.choice if self.deciding is None else self.deciding
+        return float(self.choice[rank]) - float(others[rank + 1])
 
 
 def pick_distinct(boxes: NDArray[np.floating], values: FloatArray, count: int) -> list[int]:

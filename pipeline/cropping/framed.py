@@ -17,13 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.boxes import Box, Boxes, FloatArray, iou, to_whole_pixels
-from pipeline.cropping.chosen import (
-    DISTINCT_IOU,
-    Chosen,
-    lowered_by_level,
-    pick_distinct,
-    rivals_of,
-)
+from pipeline.cropping.chosen import DISTINCT_IOU, Chosen, lowered_by_level, rivals_of
 from pipeline.cropping.crop_value import CropValue
 from pipeline.cropping.extents import Extents
 from pipeline.cropping.guards import ShapeGuard, call_per_guard, guard_levels
@@ -69,39 +63,89 @@ def best_framed(
     """Return the best crops of each shape, 1 <= K <= count, with their rivals among its boxes.
 
     All but the last of several are framed; it is only there for a lead. `choice` is the value of a
-    crop, or that of the box that has decided its place if that is higher. size_wh: of the photo.
+    crop, or that of the box that has decided its place if that is higher, but at most the one
+    before. A crop does not depend on how many follow it. size_wh: of the photo.
     """
     if not shapes:
         return []
     guards, lists = [one.guard for one in shapes], [one.boxes for one in shapes]
     levels = call_per_guard(guards, lists, guard_levels)
-    known = [Chosen(one.boxes, one.values, each) for one, each in zip(shapes, levels, strict=True)]
-    places = [_places(*each, max(1, count - 1)) for each in zip(shapes, known, strict=True)]
-    framed = _framed([place for some in places for place in some], size_wh)
-    ends = np.cumsum([len(some) for some in places])[:-1]
-    by_shape = zip(*(np.split(part, ends) for part in framed), strict=True)
-    return [
-        _ranked(Chosen(*crops), some, of_list, count)
-        for crops, some, of_list in zip(by_shape, places, known, strict=True)
-    ]
+    ranked = [_Ranked(shape, of_boxes) for shape, of_boxes in zip(shapes, levels, strict=True)]
+    for _ in range(max(1, count - 1)):
+        open_ = [one for one in ranked if one.has_more]
+        if not open_:
+            break
+        places = [one.next_place() for one in open_]
+        for one, place, *crop in zip(open_, places, *_framed(places, size_wh), strict=True):
+            one.add(place, *crop)
+    if count > 1:
+        for one in ranked:
+            if one.has_more:
+                one.add_unframed()
+    return [one.chosen() for one in ranked]
 
 
-def _distinct(known: Chosen, count: int) -> list[int]:
-    """Return the indices of the best boxes that are clearly different, guards before all else."""
-    return pick_distinct(known.boxes, lowered_by_level(known.choice, known.levels_or_zero), count)
+class _Ranked:
+    """The crops of a shape that are ranked so far, and its boxes that are different from these."""
 
+    def __init__(self, shape: ValuedBoxes, levels: NDArray[np.int64]) -> None:
+        self._shape, self._levels = shape, levels
+        self._order = lowered_by_level(shape.values, levels)
+        self._left = np.flatnonzero(self._order > -np.inf)
+        self._crops: list[tuple[Box, float, int]] = []
+        self._deciding: list[tuple[Box, float]] = []  # the boxes that have decided their places
 
-def _places(shape: ValuedBoxes, known: Chosen, count: int) -> list[_Place]:
-    """Return the `count` best places of a shape. known: its boxes with their values and levels."""
-    found, levels = [], known.levels_or_zero
-    for index in _distinct(known, count):
-        box, level = known.boxes[index], int(levels[index])
-        here = (iou(box, known.boxes) >= DISTINCT_IOU) & (levels <= level)
+    @property
+    def has_more(self) -> bool:
+        """Whether there is a box that is clearly different from all crops."""
+        return len(self._left) > 0
+
+    def next_place(self) -> _Place:
+        """Return the place of the best box that is clearly different from all crops."""
+        shape, levels = self._shape, self._levels
+        index = self._best_left()
+        box, level = shape.boxes[index], int(levels[index])
+        here = (iou(box, shape.boxes) >= DISTINCT_IOU) & (levels <= level)
         start = int(np.where(here, shape.framing, -np.inf).argmax())
-        value, framing = float(known.choice[index]), float(shape.framing[start])
-        begun = known.boxes[start], int(levels[start]), framing
-        found.append(_Place(shape, box, value, level, *begun))
-    return found
+        begun = shape.boxes[start], int(levels[start]), float(shape.framing[start])
+        return _Place(shape, box, float(shape.values[index]), level, *begun)
+
+    def add(self, place: _Place, crop: Box, choice: float, level: int) -> None:
+        """Rank a crop [4] next, after all others.
+
+        The box that has decided its place is taken instead where the crop is not clearly different
+        from one before, or breaks fewer guards.
+        """
+        if self._crops:
+            before = np.stack([one for one, _, _ in self._crops])
+            _, last_choice, last_level = self._crops[-1]
+            if (iou(crop, before) >= DISTINCT_IOU).any() or level < last_level:
+                crop, choice, level = place.box, place.value, place.level
+            choice = min(choice, last_choice) if level == last_level else choice
+        self._append(crop, choice, level, place.box, place.value)
+        near = np.stack([crop, place.box])
+        of_left = iou(near[:, None], self._shape.boxes[self._left])
+        self._left = self._left[(of_left < DISTINCT_IOU).all(axis=0)]
+
+    def add_unframed(self) -> None:
+        """Rank the best box that is clearly different from all crops as it is, as the last one."""
+        index = self._best_left()
+        box, value = self._shape.boxes[index], float(self._shape.values[index])
+        self._append(box, value, int(self._levels[index]), box, value)
+
+    def _best_left(self) -> int:
+        return int(self._left[self._order[self._left].argmax()])
+
+    def _append(self, crop: Box, choice: float, level: int, box: Box, value: float) -> None:
+        self._crops.append((crop, choice, level))
+        self._deciding.append((box, value))
+
+    def chosen(self) -> Chosen:
+        """Return the crops; the rivals of one are those of the box that has decided its place."""
+        boxes, choice, levels = zip(*self._crops, strict=True)
+        deciding, values = zip(*self._deciding, strict=True)
+        rivals = rivals_of(np.stack(deciding), self._shape.boxes, self._shape.values)
+        return Chosen(np.stack(boxes), np.array(choice), np.array(levels), rivals, np.array(values))
 
 
 def _framed(
@@ -151,29 +195,3 @@ def _moved(places: Sequence[_Place], size_wh: tuple[int, int]) -> tuple[Boxes, N
         moved[own] = whole(refine(starts[own], known, guarded, widths[own]))
         levels[own] = guard_levels(guards[row], moved[own])
     return moved, levels
-
-
-def _ranked(framed: Chosen, places: Sequence[_Place], known: Chosen, count: int) -> Chosen:
-    """Rank framed crops [P, 4] of a shape, their places, and the boxes at no such place.
-
-    The rivals of a framed crop are those of its place. A place is ranked by itself only if its
-    framed crop is not clearly different from a better one.
-    """
-    deciding = np.stack([one.box for one in places])
-    elsewhere = (iou(deciding[:, None], known.boxes) < DISTINCT_IOU).all(axis=0)
-    parts = (
-        framed,
-        Chosen(
-            deciding,
-            np.array([one.value for one in places]),
-            np.array([one.level for one in places]),
-        ),
-        Chosen(known.boxes[elsewhere], known.choice[elsewhere], known.levels_or_zero[elsewhere]),
-    )
-    boxes = np.concatenate([one.boxes for one in parts])
-    choice = np.concatenate([one.choice for one in parts])
-    levels = np.concatenate([one.levels_or_zero for one in parts])
-    best = _distinct(Chosen(boxes, choice, levels), count)
-    decided_by = np.concatenate([deciding, boxes[len(deciding) :]])[best]
-    rivals = rivals_of(decided_by, known.boxes, known.choice)
-    return Chosen(boxes[best], choice[best], levels[best], rivals)

@@ -5,7 +5,9 @@ untrusted files. Decoding finds the format from the first bytes, reads the heade
 limits, and only then decodes pixels.
 """
 
+import os
 import struct
+import threading
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -61,6 +63,20 @@ MALFORMED = (
     zlib.error,
     Image.DecompressionBombError,
 )
+
+
+class _Filters:
+    """The lock on the process's filters of warnings; a forked child gets a free one."""
+
+    def __init__(self) -> None:
+        self.renew()
+        os.register_at_fork(after_in_child=self.renew)
+
+    def renew(self) -> None:
+        self.lock = threading.RLock()
+
+
+_FILTERS = _Filters()
 
 
 @dataclass(frozen=True)
@@ -161,9 +177,12 @@ def render(data: bytes, limits: DecodeLimits, view_side: int, colour: Colour = "
 
 @contextmanager
 def as_decode_errors(data: bytes, name: str) -> Iterator[None]:
-    """Convert errors and warnings that libraries raise for a malformed file to a DecodeError."""
+    """Convert errors and warnings that libraries raise for a malformed file to a DecodeError.
+
+    The filters of warnings belong to the process, so one thread at a time changes them.
+    """
     try:
-        with warnings.catch_warnings():
+        with _FILTERS.lock, warnings.catch_warnings():
             warnings.simplefilter("error")
             for where in _HARMLESS:
                 warnings.filterwarnings("ignore", *where)

@@ -37,19 +37,23 @@ class Copy:
 def copies_of(data: bytes, photo: Photo) -> Iterator[Copy]:
     """Yield a photo's copies, in the order of COPIES; none of one with a side of one pixel.
 
-    data: its file. Raises DecodeError where its pixels cannot be decoded in full size.
+    data: its file. A JPEG above the limit on pixels is decoded smaller, and copied in that size.
+    Raises DecodeError where it cannot be decoded once more.
     """
-    width, height = photo.width_px, photo.height_px
+    sides = np.array([photo.width_px, photo.height_px])
+    whole = Image.fromarray(decode_sandboxed(data, int(sides.max())).pixels)
+    width, height = whole.size
     if min(width, height) < LEAST_SIDE_PX:
         return
-    whole = Image.fromarray(decode_sandboxed(data, max(width, height)).pixels)
+    scale_x, scale_y = (sides / whole.size).tolist()
     file = BytesIO()
     whole.save(file, "JPEG", quality=JPEG_QUALITY)
-    yield Copy(decode_sandboxed(file.getvalue()).with_borders(), (1.0, 1.0))
+    yield Copy(decode_sandboxed(file.getvalue()).with_borders(), (scale_x, scale_y))
     half = whole.resize((width // 2, height // 2), Image.Resampling.LANCZOS)
-    yield Copy(_photo(half, photo.format), (width / half.width, height / half.height))
+    to_half = (width / half.width * scale_x, height / half.height * scale_y)
+    yield Copy(_photo(half, photo.format), to_half)
     narrower = whole.crop((0, 0, width - 1, height))
-    yield Copy(_photo(narrower, photo.format), (1.0, 1.0))
+    yield Copy(_photo(narrower, photo.format), (scale_x, scale_y))
 
 
 def _photo(picture: Image.Image, format_name: str) -> Photo:

@@ -86,6 +86,9 @@ def test_a_path_without_a_file_is_named(tmp_path: Path) -> None:
     for no_path in ("a\0.jpg", Path("a\0.jpg")):
         with pytest.raises(UsageError, match="no path: it has a null character"):
             photo_of(no_path)
+    for no_name in ("\ud800.jpg", Path("\ud800.jpg")):  # a surrogate that stands for no byte
+        with pytest.raises(UsageError, match="is no path: surrogates not allowed"):
+            photo_of(no_name)
 
 
 def test_weights_as_a_mapping_and_as_a_file_are_the_same_network(tmp_path: Path) -> None:

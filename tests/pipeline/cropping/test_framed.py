@@ -1,6 +1,7 @@
 """The framing of crops at their place, calculated by hand."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from pipeline.cropping.chooser import ShapeSearch
 from pipeline.cropping.chosen import Chosen
 from pipeline.cropping.decide import GuardPolicy, PhotoGuards
 from pipeline.cropping.features import FEATURES
+from pipeline.cropping.framed import ValuedBoxes, _Ranked
 from pipeline.cropping.protected import protected_of
 from pipeline.cropping.rule import PenaltyWeights, Rule
 from pipeline.cropping.search import exhaustive
@@ -19,6 +21,7 @@ from pipeline.detectors import Attention, Detections
 from pipeline.shapes import parse_shape
 
 SIZE = (300, 100)
+NO_VALUE: Any = None  # no value is asked for
 NONE = PenaltyWeights(**dict.fromkeys(PenaltyWeights.__dataclass_fields__, 0.0))
 # People look at x = 90. The largest square around it, 40 to 140, shows a third of the thing.
 # One that leaves the thing out ends at 120, and its IoU with that square is 80 / 120.
@@ -111,6 +114,48 @@ def test_the_next_crop_is_at_another_place() -> None:
     assert iou(second, first) < 0.7
 
 
+def scattered(seed: int) -> tuple[OverlapChooser, ShapeSearch]:
+    """A photo of random size with many places that are looked at, so that some are alike."""
+    random = np.random.default_rng(seed)
+    size = (int(random.integers(150, 460)), int(random.integers(150, 460)))
+    gaze = np.kron(random.random((6, 8)) ** 3, np.ones((4, 4))) + 1e-3
+    kept = np.kron(random.random((3, 4)), np.ones((8, 8)))
+    attention = Attention(gaze / gaze.sum(), kept, np.zeros((0, 4)), np.zeros(0))
+    shape = parse_shape(("1:1", "9:16", "16:9", "3:4")[seed % 4])
+    candidates = for_shape(*size, shape)
+    (found,) = exhaustive([candidates], lambda some: np.zeros(len(some)))
+    made = OverlapChooser(Detections(attention=attention), size)
+    return made, ShapeSearch(shape, candidates, found)
+
+
+def test_a_crop_does_not_depend_on_how_many_follow_it() -> None:
+    for seed in range(60):
+        made, search = scattered(seed)
+        few, more = (made.best([search], count)[0] for count in (2, 5))
+        assert few.rivals is not None
+        assert more.rivals is not None
+        assert few.boxes[0].tolist() == more.boxes[0].tolist()
+        assert (few.choice[0], few.rivals[0]) == (more.choice[0], more.rivals[0])
+        assert few.lead(0) == more.lead(0)
+
+
+def test_crops_are_clearly_different_and_ordered() -> None:
+    framed = 0
+    for seed in range(20, 60):
+        made, search = scattered(seed)
+        found = made.best([search], 5)[0]
+        assert found.deciding is not None
+        overlaps = iou(found.boxes[:, None], found.boxes)
+        assert (overlaps[~np.eye(len(overlaps), dtype=bool)] < 0.7).all()
+        assert (np.diff(found.choice) <= 0).all()
+        assert (found.choice >= found.deciding).all()
+        assert (np.diff(found.deciding) <= 0).all()
+        leads = [found.lead(rank) for rank in range(len(found.boxes) - 1)]
+        assert min(leads, default=0) >= 0  # type: ignore[type-var]
+        framed += int((found.choice[1:] > found.deciding[1:]).sum())
+    assert framed > 3  # crops after the first are framed too
+
+
 def test_a_free_crop_is_not_framed() -> None:
     """Its edges are part of the choice of its place, so the other weights count there."""
     free = np.zeros(11)
@@ -147,3 +192,42 @@ def test_a_framed_crop_breaks_guards_no_more_than_its_place() -> None:
     assert guarded.boxes[0, 0] >= 34  # .05 of the head, 1.2 pixels, may show
     assert guarded.boxes[0, 2] < 130  # it is framed nevertheless: less of the thing shows
     assert made.best([searched()], 1)[0].boxes[0, 0] < 28
+
+
+@pytest.mark.parametrize(
+    ("levels", "second", "expected"),
+    [
+        ([0, 0, 0], (2.5, 0), ([21, 0, 31, 10], 2.5, 0)),
+        ([0, 0, 0], (3.5, 0), ([21, 0, 31, 10], 3.0, 0)),  # at most what the crop before has
+        ([0, 1, 1], (3.5, 1), ([21, 0, 31, 10], 3.5, 1)),  # of another level
+        ([1, 1, 1], (2.5, 0), ([20, 0, 30, 10], 2.0, 1)),  # else a lower level would come later
+    ],
+)
+def test_what_is_ranked_second(
+    levels: list[int], second: tuple[float, int], expected: tuple[list[int], float, int]
+) -> None:
+    boxes = np.array([[0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10]], np.float32)
+    values = np.array([3.0, 2.0, 1.0])
+    ranked = _Ranked(ValuedBoxes(boxes, values, values, NO_VALUE, NO_VALUE, None), np.array(levels))
+    first = ranked.next_place()
+    ranked.add(first, first.box, first.value, first.level)
+    ranked.add(ranked.next_place(), np.array([21, 0, 31, 10], np.float32), *second)
+    found = ranked.chosen()
+    assert (found.boxes[1].tolist(), found.choice[1], found.levels_or_zero[1]) == expected
+    assert found.deciding is not None
+    assert found.deciding.tolist() == [3, 2]
+
+
+def test_a_crop_that_has_moved_to_one_before_is_not_ranked_twice() -> None:
+    """And the boxes near where it has been moved to are left out too."""
+    boxes = np.array([[0, 0, 10, 10], [20, 0, 30, 10], [4, 0, 14, 10]], np.float32)
+    values = np.array([3.0, 2.0, 1.0])
+    shape = ValuedBoxes(boxes, values, values, NO_VALUE, NO_VALUE, None)
+    ranked = _Ranked(shape, np.zeros(3, np.int64))
+    place = ranked.next_place()
+    ranked.add(place, np.array([3, 0, 13, 10], np.float32), place.value, 0)
+    place = ranked.next_place()
+    assert place.box.tolist() == [20, 0, 30, 10]
+    ranked.add(place, np.array([2, 0, 12, 10], np.float32), 2.5, 0)
+    assert ranked.chosen().boxes[1].tolist() == [20, 0, 30, 10]
+    assert not ranked.has_more

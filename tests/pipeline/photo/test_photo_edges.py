@@ -1,7 +1,12 @@
 """Edge cases of small parts of the photo code, each calculated by hand."""
 
 import io
+import os
+import signal
 import struct
+import threading
+import time
+import warnings
 import zlib
 from typing import Any
 
@@ -10,7 +15,7 @@ import pytest
 from PIL import Image
 
 from pipeline.photo.borders import STRAY, _thickness
-from pipeline.photo.decode import Photo
+from pipeline.photo.decode import Photo, as_decode_errors
 from pipeline.photo.decoded import _to_source
 from pipeline.photo.encoding import libjpegli
 from pipeline.photo.encoding.moving import encode_moving
@@ -33,6 +38,56 @@ def grey_png(width: int, height: int, packed: bytes, *chunks: bytes) -> bytes:
     head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     parts = [png_chunk(b"IHDR", head), *chunks, png_chunk(b"IDAT", packed), png_chunk(b"IEND", b"")]
     return START + b"".join(parts)
+
+
+def test_threads_that_decode_leave_the_filters_of_warnings_alone() -> None:
+    """They belong to the process: the second to leave would put those of the first in place."""
+    before, first, second = list(warnings.filters), threading.Event(), threading.Event()
+
+    def early() -> None:
+        with as_decode_errors(b"", "png"):
+            first.set()
+            second.wait(0.5)
+
+    def late() -> None:
+        first.wait(5)
+        with as_decode_errors(b"", "png"):
+            second.set()
+            time.sleep(0.2)
+
+    threads = [threading.Thread(target=one) for one in (early, late)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert list(warnings.filters) == before
+
+
+def test_a_forked_child_decodes_while_a_thread_of_its_parent_does() -> None:
+    inside, done = threading.Event(), threading.Event()
+
+    def decoding() -> None:
+        with as_decode_errors(b"", "png"):
+            inside.set()
+            done.wait(20)
+
+    thread = threading.Thread(target=decoding)
+    thread.start()
+    inside.wait(5)
+    child = os.fork()
+    if child == 0:
+        with as_decode_errors(b"", "png"):
+            os._exit(0)
+    ended, until = 0, time.monotonic() + 10
+    while not ended and time.monotonic() < until:
+        ended, _ = os.waitpid(child, os.WNOHANG)
+        time.sleep(0.01)
+    done.set()
+    thread.join()
+    if not ended:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert ended
 
 
 def test_rows_count_up_to_where_a_damaged_block_fails_to_unpack() -> None:

@@ -67,6 +67,17 @@ def test_a_large_photo_is_copied_in_full_size() -> None:
     assert sizes == [(3000, 2000), (1500, 1000), (2999, 2000)]
 
 
+def test_a_jpeg_above_the_limit_on_pixels_is_copied_as_it_is_decoded() -> None:
+    """54 megapixels are decoded at half of each side; nothing of a copy is empty."""
+    file = BytesIO()
+    Image.new("RGB", (9000, 6000), (90, 140, 60)).save(file, "JPEG")
+    copies = made(file.getvalue())
+    assert [(one.photo.width_px, one.photo.height_px, one.scale_xy) for one in copies] == [
+        (4500, 3000, (2, 2)), (2250, 1500, (4, 4)), (4499, 3000, (2, 2)),
+    ]  # fmt: skip
+    assert min(one.photo.pixels.min() for one in copies) > 40
+
+
 def test_borders_are_part_of_copies_as_of_the_photo() -> None:
     """The labels cover the whole photo."""
     pixels = np.zeros((240, 240, 3), np.uint8)
