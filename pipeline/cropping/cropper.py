@@ -48,12 +48,13 @@ class Crop:
     """One crop. `box_px` is x0, y0, x1, y1 in source pixels after orientation, half-open.
 
     score is the network's, comparable within one photo. choice is the number that decided,
-    comparable within one shape. margin is its lead in choice over the best crop clearly different
-    from it and those before it (IoU below .7), None if there is none. choice and margin are None if
-    no number decided. The other fields are those of the table of crops (docs/GUARDS.md): heads,
-    faces and blocks of text cut, the share of the main subject inside (None: there is none), the
-    verdict "ok", "fallback" or "review" with its reason, how the photo fills the shape ("crop";
-    "pad" and "blur", where the box is the whole photo), and how likely a person accepts the crop.
+    comparable within one shape. margin is its lead in choice over the best candidate clearly
+    different from it and those before it (IoU below .7), None if there is none. choice and margin
+    are None if no number decided. The other fields are those of the table of crops
+    (docs/GUARDS.md): heads, faces and blocks of text cut, the share of the main subject inside
+    (None: there is none), the verdict "ok", "fallback" or "review" with its reason, how the photo
+    fills the shape ("crop"; "pad" and "blur", where the box is the whole photo inside its borders),
+    and how likely a person accepts the crop.
     """
 
     ratio: str
@@ -195,9 +196,11 @@ class Cropper:
     def score(self, image: ImageLike, boxes_px: ArrayLike) -> NDArray[np.float32]:
         """Score each box [N, 4] in source pixels after orientation, higher is better: [N].
 
-        Boxes are rounded to whole pixels and clipped to the photo, as crops are.
+        Boxes are rounded to whole pixels and clipped to the photo, as crops are. The whole photo
+        is seen, so scores compare with those of `crop` where it has no borders, or with
+        borders="keep".
         Raises UsageError for boxes that are not [N, 4], finite, and with x0 < x1 and y0 < y1, or
-        that lie entirely outside the photo; for the photo itself as `crop`.
+        that lie, rounded, entirely outside the photo; for the photo itself as `crop`.
         """
         boxes = as_numbers(boxes_px)
         if boxes.size == 0:

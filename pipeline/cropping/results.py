@@ -26,8 +26,9 @@ class ScoredCrop:
     box_px: x0, y0, x1, y1 in source pixels, half-open.
     score: the network's, of this crop.
     choice: the number that decided, see `chosen.Chosen`; None if none did.
-    margin: its choice minus that of the crop ranked next, which is clearly different from it and
-        from those before (`chosen.DISTINCT_IOU`) and breaks guards as badly; None if there is none.
+    margin: its choice minus the value that has decided the place of the crop ranked next, which is
+        clearly different from it and those before (`chosen.DISTINCT_IOU`) and breaks guards as
+        badly; None if there is none.
         Small margins mark photos with two good answers.
     object_shares: the share of each object's area inside the crop, in the objects' order.
     objects_cut: how many objects are only partly inside (CUT_SHARES). Regions (label `subject`) do
