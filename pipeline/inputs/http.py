@@ -170,7 +170,9 @@ def _resolved(host: str, port: int, policy: HttpPolicy) -> list[str]:
     The system's look-up cannot be interrupted, so an abandoned one ends in a thread of its own.
     """
     late = f"the address of {host!r} was not known after {policy.total_s:g} s"
-    return call_with_timeout(lambda: policy.resolve(host, port), policy.total_s, late)
+    return call_with_timeout(
+        lambda: policy.resolve(host, port), policy.total_s, late, (OSError, UnicodeError)
+    )
 
 
 def _status_text(answer: http.client.HTTPResponse) -> str:

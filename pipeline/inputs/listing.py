@@ -37,7 +37,6 @@ from pipeline.storage.partitions import sorted_by
 from pipeline.storage.ranges import list_by_ranges
 from pipeline.storage.spool import Spool, filtered, pieces, spooled
 from pipeline.storage.store import open_store
-from pipeline.words import counted
 
 BATCH_ROWS = 10_000  # a listing is converted to Arrow in steps of this many rows
 
@@ -66,8 +65,8 @@ class Listing:
         """Why photos that are not in the listing may not be gone; None: they are gone."""
         if not self.unreadable:
             return None
-        rows = counted(self.unreadable, "row")
-        return f"the address of {rows} of the list cannot be read, so a photo could seem to be gone"
+        rows = f"rows of the list ({self.unreadable:,}) have addresses that cannot be read"
+        return f"{rows}, so that photos could seem to be gone"
 
 
 def list_all(

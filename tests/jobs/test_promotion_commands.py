@@ -260,7 +260,7 @@ def test_prune_by_a_list_with_other_names_and_bad_rows(
     assert capsys.readouterr().out.startswith(f"{uris[2]}\n1 of 2 live photos are gone")
     path.write_text(f"image,bytes\n{uris[0]},1\n,1\n")
     assert main(["prune", output, str(path), "--uri-column", "image", "--delete"]) == 2
-    assert "the address of 1 row of the list cannot be read" in capsys.readouterr().err
+    assert "rows of the list (1) have addresses that cannot be read" in capsys.readouterr().err
     assert open_run(output).images().num_rows == 3
 
 

@@ -293,7 +293,7 @@ def test_photos_of_rows_that_can_t_be_used_are_not_gone(tmp_path: Path) -> None:
     without = list_all(csv(tmp_path, "uri,bytes\ns3://b/1,5\n,6\n"))
     assert without.unreadable == 1
     assert without.why_no_pruning is not None
-    assert "the address of 1 row of the list cannot be read" in without.why_no_pruning
+    assert "rows of the list (1) have addresses that cannot be read" in without.why_no_pruning
     (tmp_path / "l.jsonl").write_text('{"uri": "s3://b/1"}\n{"uri": \n{"uri": ""}\n')
     assert list_all(str(tmp_path / "l.jsonl")).unreadable == 2
 
