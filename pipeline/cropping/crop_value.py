@@ -61,7 +61,7 @@ class Terms:
             preferred,
             _cuts_of(weights, evidence, ratio),
             end_cuts(evidence, ratio, *weights.of_ends),
-            _coefficients_of(rule, weights.sights, ratio),
+            _coefficients_of(rule, evidence, weights.sights, ratio),
             np.array([1.0 if ratio is None else ratio]),
             np.ones(1),
         )
@@ -126,7 +126,7 @@ class CropValue:
         ends = self.terms.ends
         if weights.of_ends != rule.penalties.of_ends:
             ends = end_cuts(self.evidence, self.ratio, *weights.of_ends)
-        coefficients = _coefficients_of(rule, weights.sights, self.ratio)
+        coefficients = _coefficients_of(rule, self.evidence, weights.sights, self.ratio)
         terms = replace(self.terms, cuts=cuts, ends=ends, coefficients=coefficients)
         return replace(self, terms=terms, main_objects=weights.main_objects)
 
@@ -167,10 +167,13 @@ def _cuts_of(weights: PenaltyWeights, evidence: Evidence, ratio: float | None) -
     )
 
 
-def _coefficients_of(rule: Rule, sights: float, ratio: float | None) -> FloatArray:
+def _coefficients_of(
+    rule: Rule, evidence: Evidence, sights: float, ratio: float | None
+) -> FloatArray:
     """Return the coefficients of a shape's measures, [13] as in MEASURES.
 
-    sights: weight of their penalty.
+    Placement counts the less the surer the surest head of a person is. sights: weight of their
+    penalty.
     """
     if ratio is None:
         return np.append(rule.free, [0.0, -sights])
@@ -181,4 +184,5 @@ def _coefficients_of(rule: Rule, sights: float, ratio: float | None) -> FloatArr
     agreement = (overlap + weight * gaze) / (1 + weight)
     agreement[FEATURES.index("off_gaze")] -= rule.gaze_pull * distance
     agreement = np.append(agreement, np.zeros(len(FREE_FEATURES) - len(FEATURES)))
-    return np.append(agreement, [rule.placement_weight(distance), -sights])
+    placement = rule.placement_weight(distance) * evidence.headless
+    return np.append(agreement, [placement, -sights])

@@ -70,6 +70,11 @@ class Evidence:
     animal_weights: FloatArray
 
     @cached_property
+    def headless(self) -> float:
+        """How far the photo has no head of a person: 1 for none, 0 for one that counts fully."""
+        return 1.0 - float(self.head_weights.max(initial=0.0))
+
+    @cached_property
     def all_heads(self) -> FloatArray:
         """Heads of people, then those of animals: [H + A, 4]."""
         return np.concatenate([self.heads, self.animal_heads])

@@ -80,7 +80,7 @@ class Rule:
     gaze_pull: penalty of the squared distance from the mean of gaze, per unit of distance. It
         breaks ties, since the mean moves least when a photo is encoded again.
     placement: weight of how good the place is that the detector predicts, per unit of distance up
-        to PLACEMENT_REACH.
+        to PLACEMENT_REACH; less in photos with heads of people (`Evidence.headless`).
     penalties: their weights while the place of a crop is chosen.
     framing: their weights among the crops at one place (`pipeline.cropping.framed`).
     """

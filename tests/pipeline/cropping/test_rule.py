@@ -147,6 +147,25 @@ def test_placement_counts_the_more_the_further_the_ratio_is() -> None:
     assert free(np.array([[0, 0, 0.5, 1], [0, 0, 1, 0.5]])) == pytest.approx([0, 0])
 
 
+@pytest.mark.parametrize(("likelihood", "share"), [(0.2, 1.0), (0.4, 0.5), (0.6, 0.0), (0.9, 0.0)])
+def test_placement_counts_the_less_the_surer_a_head_is(likelihood: float, share: float) -> None:
+    """A head with a tenth of the photo counts by its likelihood alone; the smaller one less."""
+    across = Profile(np.array([0.0, 0.0, 1.0, 1.0]), np.zeros(4))
+    placement = Placement(across, Profile(np.zeros(4), np.zeros(4)))
+    heads = np.array([[0.5, 0.0, 0.75, 0.4], [0.1, 0.1, 0.11, 0.11]])
+    found = Attention(EVEN, EVEN, heads, np.array([likelihood, likelihood]), placement=placement)
+    evidence = evidence_of(Detections(attention=found), (100, 100))
+    assert evidence.headless == pytest.approx(share)
+    known = Preferred(WHOLE, np.ones(1))
+    sides = np.array([[0.0, 0.0, 0.5, 1.0], [0.5, 0.0, 1.0, 1.0]])
+    with_it, without = (
+        CropValue.of(rule_of(placement=weight), evidence, known, 0.5)(sides)
+        for weight in (2.0, 0.0)
+    )
+    gained = with_it - without
+    assert gained[1] - gained[0] == pytest.approx(share * 2.0 * 0.25 * 2)  # 2 cells of worth 1
+
+
 def test_without_a_placement_map_all_places_are_as_good() -> None:
     evidence, known = evidence_of(nothing(), (100, 100)), Preferred(WHOLE, np.ones(1))
     sides = np.array([[0, 0, 0.5, 1.0], [0.5, 0, 1.0, 1.0]])
