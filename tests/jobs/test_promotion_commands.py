@@ -12,6 +12,7 @@ from pipeline.cli.runs import main
 from pipeline.inputs.listing import list_all
 from pipeline.ledger.channels.channel import channel_name
 from pipeline.ledger.reader import open_run
+from pipeline.settings import Settings
 from pipeline.storage.store import open_store
 from tests.support.named_crops import run_with_named_crops
 from tests.support.tasks import SPEC, done, make_inputs, open_ledger, run_all
@@ -262,6 +263,21 @@ def test_prune_by_a_list_with_other_names_and_bad_rows(
     assert main(["prune", output, str(path), "--uri-column", "image", "--delete"]) == 2
     assert "rows of the list (1) have addresses that cannot be read" in capsys.readouterr().err
     assert open_run(output).images().num_rows == 3
+
+
+def test_a_run_that_was_resumed_and_pruned_can_be_retried(
+    output: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both were about the input of its own job, and go together with no retry."""
+    asked = {**MANUAL, "input": "in", "output": output, "resume": "0" * 16, "prune": True}
+    ledger = open_ledger(open_store(output), make_inputs(2))
+    run = run_all(ledger, {0: "permanent"}, **asked).run_id
+    seen: list[Settings] = []
+    monkeypatch.setattr("pipeline.cli.crop.crop", lambda settings: seen.append(settings) or 0)
+    assert main(["retry", output, run]) == 0
+    (settings,) = seen
+    assert (settings.input.retry, settings.input.resume) == (run, "")
+    assert not settings.running.prune
 
 
 def test_gc_goes_on_past_a_damaged_run(output: str, capsys: pytest.CaptureFixture[str]) -> None:
