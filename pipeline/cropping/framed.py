@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.boxes import Box, Boxes, FloatArray, iou, to_whole_pixels
-from pipeline.cropping.chosen import DISTINCT_IOU, Chosen, lowered_by_level, rivals_of
+from pipeline.cropping.chosen import DISTINCT_IOU, Chosen, lowered_by_level
 from pipeline.cropping.crop_value import CropValue
 from pipeline.cropping.extents import Extents
 from pipeline.cropping.guards import ShapeGuard, call_per_guard, guard_levels
@@ -44,12 +44,14 @@ class ValuedBoxes(NamedTuple):
 class _Place(NamedTuple):
     """The place of a crop: the box that has decided it, with its value and level.
 
+    far: which boxes of the shape are clearly different from it, [M].
     start: the best box at this place, which breaks guards no worse than `box`; start_level and
     framing: its level and its value of framing.
     """
 
     shape: ValuedBoxes
     box: Box
+    far: NDArray[np.bool_]
     value: float
     level: int
     start: Box
@@ -81,7 +83,8 @@ def best_framed(
     if count > 1:
         for one in ranked:
             if one.has_more:
-                one.add_unframed()
+                last = one.next_place()
+                one.add(last, last.box, last.value, last.level)
     return [one.chosen() for one in ranked]
 
 
@@ -92,8 +95,7 @@ class _Ranked:
         self._shape, self._levels = shape, levels
         self._order = lowered_by_level(shape.values, levels)
         self._left = np.flatnonzero(self._order > -np.inf)
-        self._crops: list[tuple[Box, float, int]] = []
-        self._deciding: list[tuple[Box, float]] = []  # the boxes that have decided their places
+        self._crops: list[tuple[Box, float, int, _Place]] = []  # with their choices and levels
 
     @property
     def has_more(self) -> bool:
@@ -103,12 +105,12 @@ class _Ranked:
     def next_place(self) -> _Place:
         """Return the place of the best box that is clearly different from all crops."""
         shape, levels = self._shape, self._levels
-        index = self._best_left()
+        index = int(self._left[self._order[self._left].argmax()])
         box, level = shape.boxes[index], int(levels[index])
-        here = (iou(box, shape.boxes) >= DISTINCT_IOU) & (levels <= level)
-        start = int(np.where(here, shape.framing, -np.inf).argmax())
+        far = iou(box, shape.boxes) < DISTINCT_IOU
+        start = int(np.where(~far & (levels <= level), shape.framing, -np.inf).argmax())
         begun = shape.boxes[start], int(levels[start]), float(shape.framing[start])
-        return _Place(shape, box, float(shape.values[index]), level, *begun)
+        return _Place(shape, box, far, float(shape.values[index]), level, *begun)
 
     def add(self, place: _Place, crop: Box, choice: float, level: int) -> None:
         """Rank a crop [4] next, after all others.
@@ -117,35 +119,22 @@ class _Ranked:
         from one before, or breaks fewer guards.
         """
         if self._crops:
-            before = np.stack([one for one, _, _ in self._crops])
-            _, last_choice, last_level = self._crops[-1]
+            before = np.stack([one for one, *_ in self._crops])
+            _, last_choice, last_level, _ = self._crops[-1]
             if (iou(crop, before) >= DISTINCT_IOU).any() or level < last_level:
                 crop, choice, level = place.box, place.value, place.level
             choice = min(choice, last_choice) if level == last_level else choice
-        self._append(crop, choice, level, place.box, place.value)
-        near = np.stack([crop, place.box])
-        of_left = iou(near[:, None], self._shape.boxes[self._left])
-        self._left = self._left[(of_left < DISTINCT_IOU).all(axis=0)]
-
-    def add_unframed(self) -> None:
-        """Rank the best box that is clearly different from all crops as it is, as the last one."""
-        index = self._best_left()
-        box, value = self._shape.boxes[index], float(self._shape.values[index])
-        self._append(box, value, int(self._levels[index]), box, value)
-
-    def _best_left(self) -> int:
-        return int(self._left[self._order[self._left].argmax()])
-
-    def _append(self, crop: Box, choice: float, level: int, box: Box, value: float) -> None:
-        self._crops.append((crop, choice, level))
-        self._deciding.append((box, value))
+        self._crops.append((crop, choice, level, place))
+        from_crop = iou(crop, self._shape.boxes[self._left]) < DISTINCT_IOU
+        self._left = self._left[from_crop & place.far[self._left]]
 
     def chosen(self) -> Chosen:
         """Return the crops; the rivals of one are those of the box that has decided its place."""
-        boxes, choice, levels = zip(*self._crops, strict=True)
-        deciding, values = zip(*self._deciding, strict=True)
-        rivals = rivals_of(np.stack(deciding), self._shape.boxes, self._shape.values)
-        return Chosen(np.stack(boxes), np.array(choice), np.array(levels), rivals, np.array(values))
+        boxes, choice, levels, places = zip(*self._crops, strict=True)
+        values = self._shape.values
+        rivals = np.array([np.where(one.far, values, -np.inf).max() for one in places])
+        deciding = np.array([one.value for one in places])
+        return Chosen(np.stack(boxes), np.array(choice), np.array(levels), rivals, deciding)
 
 
 def _framed(

@@ -145,7 +145,8 @@ class _Seen:
         Only usable rows count, so that a wrong one does not displace the photo's next one.
         """
         if wrong is not None:
-            self.unusable |= {uri} if uri else set()
+            if uri:
+                self.unusable.add(uri)
             return wrong
         assert uri, "a row without an address is not usable"
         if uri in self.uris:
@@ -172,7 +173,7 @@ def _usable_rows(
         reasons = [reason or worse for reason, worse in zip(reasons, wrong, strict=True)]
         place = table.schema.get_field_index(INPUT_BOXES.name)
         table = table.set_column(place, INPUT_BOXES, boxes)
-    reasons = [seen.reason(uri, wrong) for uri, wrong in zip(uris, reasons, strict=True)]
+    reasons = [seen.reason(uri, reason) for uri, reason in zip(uris, reasons, strict=True)]
     for number, reason in enumerate(reasons, start=start + 1):
         if reason:
             left_out.row(reason, f"row {number}")

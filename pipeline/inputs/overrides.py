@@ -186,8 +186,10 @@ def _over_listed_focus(pinned: str | None, decision: _Decision) -> str | None:
 
     pinned: the column `override` so far, see `_pinned`.
     """
-    listed = json.loads(pinned) if pinned is not None else {"name": "a row"}
-    if listed["name"] or decision.focus_rel is not None or decision.never_crop:
+    if pinned is None or decision.focus_rel is not None or decision.never_crop:
+        return decision.text
+    listed = json.loads(pinned)
+    if listed["name"]:  # by an earlier table of overrides, which this one replaces
         return decision.text
     if decision.text is None:
         return pinned

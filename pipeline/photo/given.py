@@ -30,9 +30,10 @@ def photo_of(image: ImageLike, decode_file: Callable[[bytes], Photo] = decode_sa
         if "\0" in str(image):
             raise UsageError(f"{str(image)!r} is no path: it has a null character")
         try:
-            return decode_file(Path(image).read_bytes())
+            data = Path(image).read_bytes()
         except UnicodeEncodeError as error:  # a lone surrogate that stands for no byte
             raise UsageError(f"{str(image)!r} is no path: {error.reason}") from error
+        return decode_file(data)
     if isinstance(image, Image.Image):
         return photo_of_image(image)
     raise UsageError(

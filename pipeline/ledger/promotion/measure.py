@@ -1,6 +1,7 @@
 """Measure a committed run for a gate: shares of errors, guard trips and cuts, overlap with live."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,11 +11,12 @@ import pyarrow.compute as pc
 
 from pipeline.boxes import iou
 from pipeline.gate import FIGURES, GateFigures
+from pipeline.ledger.figures import Figures
 from pipeline.ledger.forgetting import read_forgotten, without
 from pipeline.ledger.known_runs import repair_chain
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.sampling import live_crops, locate_photos, sampled_rows
-from pipeline.schema import EDGES, LEFT_OUT, OK
+from pipeline.schema import EDGES
 from pipeline.storage.store import Store
 
 KEYS = ("image_id", "ratio", "rank")
@@ -75,8 +77,8 @@ def wilson_lower_bound(hits: float, count: float) -> float:
 
 
 def _image_figures(images: pa.Table) -> dict[str, float]:
-    failed = sum(status not in {OK, *LEFT_OUT} for status in images["status"].to_pylist())
-    return _rate("error_rate", failed, images.num_rows)
+    statuses = Counter(images["status"].to_pylist())
+    return _rate("error_rate", Figures(statuses=statuses).failed, images.num_rows)
 
 
 def _crop_figures(crops: pa.Table) -> tuple[dict[str, float], dict[str, str]]:
