@@ -27,7 +27,7 @@ from pipeline.cropping.penalties import (
     weighted_cuts,
     whole_head_cuts,
 )
-from pipeline.cropping.rule import PenaltyWeights, Rule, distance_of
+from pipeline.cropping.rule import PenaltyWeights, Rule, distance_of, within_reach
 
 NEAR = 2 / 3  # distance of ratios from which on cut objects have no penalty
 # What a circle should not cut has to be in the concentric square with this share of its sides. Set
@@ -154,6 +154,8 @@ def _cuts_of(weights: PenaltyWeights, evidence: Evidence, ratio: float | None) -
     """Combine all cuts except those of ends, so that one call handles all boxes."""
     distance = 0.0 if ratio is None else distance_of(ratio)
     heads = weights.heads * (1 - weights.head_fade * distance)
+    if _is_wide(ratio):
+        heads += weights.wide_heads * within_reach(distance)
     objects = weights.objects * max(0.0, 1 - distance / NEAR)
     return weighted_cuts(
         [
@@ -167,13 +169,18 @@ def _cuts_of(weights: PenaltyWeights, evidence: Evidence, ratio: float | None) -
     )
 
 
+def _is_wide(ratio: float | None) -> bool:
+    """Tell whether a shape is wider than the photo, so that its crops move up and down."""
+    return ratio is not None and ratio > 1
+
+
 def _coefficients_of(
     rule: Rule, evidence: Evidence, sights: float, ratio: float | None
 ) -> FloatArray:
     """Return the coefficients of a shape's measures, [13] as in MEASURES.
 
-    Placement counts the less the surer the surest head of a person is. sights: weight of their
-    penalty.
+    At shapes that are not wide, placement counts the less the surer the surest head of a person is.
+    sights: weight of their penalty.
     """
     if ratio is None:
         return np.append(rule.free, [0.0, -sights])
@@ -184,5 +191,7 @@ def _coefficients_of(
     agreement = (overlap + weight * gaze) / (1 + weight)
     agreement[FEATURES.index("off_gaze")] -= rule.gaze_pull * distance
     agreement = np.append(agreement, np.zeros(len(FREE_FEATURES) - len(FEATURES)))
-    placement = rule.placement_weight(distance) * evidence.headless
+    placement = rule.placement_weight(distance)
+    if not _is_wide(ratio):
+        placement *= evidence.headless
     return np.append(agreement, [placement, -sights])

@@ -38,12 +38,15 @@ class PenaltyWeights:
         text: weights. That of objects is 0 from the distance NEAR on, where it would cost more of
         what people look at than it saves. Those of ends (tops, sides, head_ends) apply only to
         shapes with a ratio, that of main_objects only to circles.
+    wide_heads: what is added to `heads` at shapes wider than the photo, per unit of distance up to
+        PLACEMENT_REACH: there placement counts in full, and would cost heads without it.
     head_cut: see `head_cuts`.
     head_fade: share of the heads' weight that is lost per unit of distance: at a far ratio a crop
         that shows what people look at cannot hold all heads.
     """
 
     heads: float
+    wide_heads: float
     whole_heads: float
     animals: float
     head_cut: float
@@ -80,7 +83,8 @@ class Rule:
     gaze_pull: penalty of the squared distance from the mean of gaze, per unit of distance. It
         breaks ties, since the mean moves least when a photo is encoded again.
     placement: weight of how good the place is that the detector predicts, per unit of distance up
-        to PLACEMENT_REACH; less in photos with heads of people (`Evidence.headless`).
+        to PLACEMENT_REACH; at shapes narrower than the photo less in photos with heads of people
+        (`Evidence.headless`).
     penalties: their weights while the place of a crop is chosen.
     framing: their weights among the crops at one place (`pipeline.cropping.framed`).
     """
@@ -100,7 +104,7 @@ class Rule:
 
     def placement_weight(self, distance: float) -> float:
         """Return the weight of placement at a distance of the shape's ratio from the photo's."""
-        return self.placement * min(distance, PLACEMENT_REACH)
+        return self.placement * within_reach(distance)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Rule:
@@ -154,6 +158,11 @@ def packaged_rule() -> Rule:
     """Load the packaged rule."""
     data = files("pipeline.cropping").joinpath("choice.json").read_text()
     return Rule.from_json(json.loads(data))
+
+
+def within_reach(distance: float) -> float:
+    """Return the distance of ratios that placement counts for, at most PLACEMENT_REACH."""
+    return min(distance, PLACEMENT_REACH)
 
 
 def distance_of(ratio: float) -> float:

@@ -166,6 +166,27 @@ def test_placement_counts_the_less_the_surer_a_head_is(likelihood: float, share:
     assert gained[1] - gained[0] == pytest.approx(share * 2.0 * 0.25 * 2)  # 2 cells of worth 1
 
 
+def test_at_wide_shapes_placement_counts_in_full_and_heads_count_more() -> None:
+    """A sure head is in the upper half, what placement finds good in the lower half."""
+    down = Profile(np.array([0.0, 0.0, 1.0, 1.0]), np.zeros(4))
+    placement = Placement(Profile(np.zeros(4), np.zeros(4)), down)
+    head = np.array([[0.4, 0.1, 0.6, 0.3]])  # 4 % of the photo: it counts three times
+    found = Attention(EVEN, EVEN, head, np.ones(1), placement=placement)
+    evidence = evidence_of(Detections(attention=found), (100, 100))
+    known = Preferred(WHOLE, np.ones(1))
+    rule = rule_of(placement=2.0, heads=0.1, head_fade=0.5, wide_heads=0.8)
+    lower = np.array([[0.0, 0.5, 1.0, 1.0]])  # it leaves the head out
+    # Both grow with the distance of the ratios, up to .25. The place is that of the largest crop
+    # with the same centre, and this one holds 2 cells of worth 1 at both ratios.
+    for ratio, far in ((2.0, 0.25), (1.1, np.log(1.1))):
+        heads = 0.1 * (1 - 0.5 * np.log(ratio)) + 0.8 * far
+        value = CropValue.of(rule, evidence, known, ratio)
+        for one in (value, value.framing(rule)):
+            assert one(lower) == pytest.approx([2.0 * far * 2 - 3 * heads])
+    value = CropValue.of(rule_of(heads=0.1, wide_heads=0.8), evidence, known, 0.5)
+    assert value(lower) == pytest.approx([-3 * 0.1]), "the shape is narrower than the photo"
+
+
 def test_without_a_placement_map_all_places_are_as_good() -> None:
     evidence, known = evidence_of(nothing(), (100, 100)), Preferred(WHOLE, np.ones(1))
     sides = np.array([[0, 0, 0.5, 1.0], [0.5, 0, 1.0, 1.0]])
