@@ -104,6 +104,7 @@ class OverlapChooser:
             self._evidence,
             self._ratio_rel(searched.shape),
             chosen.choice - rivals,
+            searched.shape.is_circle,
         )
 
     @cached_property

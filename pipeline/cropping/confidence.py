@@ -20,8 +20,9 @@ import numpy as np
 from pipeline.boxes import FloatArray, area
 from pipeline.cropping.evidence import Evidence
 from pipeline.cropping.extents import Extents
-from pipeline.cropping.penalties import shares_of
 from pipeline.cropping.rule import distance_of
+from pipeline.cropping.visible import visible_shares
+from pipeline.settings.safe_areas import SafeArea
 
 TERMS = (
     "gaze_outside",  # logarithm of the share of the gaze map outside, + GAZE_FLOOR
@@ -47,7 +48,7 @@ class ConfidenceFeatures:
     gaze_possible: the largest share inside any candidate of the shape.
     kept_overlap: IoU of the crop with what people keep, as a soft region.
     heads: sum of the heads' weights (`Evidence.head_weights`).
-    heads_cut: sum of their weights times 4i(1 - i), i being the share inside: 1 for half a head.
+    heads_cut: sum of their weights times 4i(1 - i), i being the share shown: 1 for half a head.
     ratio: of the crop, width / height as shares of the photo's sides; None for the free shape.
     lead: the crop's choice minus that of the shape's best candidate that is clearly different from
         it; negative if a better one was passed over, inf if no candidate is different.
@@ -116,17 +117,19 @@ def confidence_features(
     evidence: Evidence,
     ratio: float | None,
     leads: FloatArray,
+    is_circle: bool,
 ) -> list[ConfidenceFeatures]:
     """Measure crops [K, 4] of a shape, in shares of the sides.
 
     gaze_possible: see `ConfidenceFeatures`.
     ratio: width / height of the shape as shares of the photo's sides; None for the free shape.
     leads: see `ConfidenceFeatures`, inf if no candidate is clearly different. [K]
+    is_circle: people see the crop's inscribed circle, whose rim cuts heads.
     """
     gaze, kept, *_ = evidence.maps.of_extents(Extents.ungrouped(boxes))
     _, all_kept, spread, *_ = evidence.maps.totals
     own = area(boxes)
-    inside = shares_of(boxes, evidence.heads)  # [K, H]
+    inside, _ = visible_shares(boxes, evidence.heads, SafeArea(is_circle))  # [K, H]
     cut = (4 * inside * (1 - inside)) @ evidence.head_weights
     return [
         ConfidenceFeatures(

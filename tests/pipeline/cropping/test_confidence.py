@@ -101,7 +101,7 @@ def test_features_by_hand() -> None:
     none = np.zeros((0, 4), np.float32)
     evidence = evidence_of(Detections(none, np.zeros(0, np.float32), [], attention), (200, 100))
     boxes = np.array([[0.5, 0, 1, 1], [0, 0, 0.5, 1]])
-    right, found = confidence_features(boxes, 0.8, evidence, 0.5, np.array([-0.2, 0.03]))
+    right, found = confidence_features(boxes, 0.8, evidence, 0.5, np.array([-0.2, 0.03]), False)
     assert (right.gaze_inside, right.lead) == pytest.approx((0.25, -0.2))
     assert found.gaze_inside == pytest.approx(0.75)
     assert right.gaze_possible == found.gaze_possible == 0.8
@@ -109,6 +109,36 @@ def test_features_by_hand() -> None:
     assert (found.heads, found.heads_cut) == pytest.approx((1, 1))  # half of the only head is in
     assert found.gaze_spread == pytest.approx(0.5 + 0.25)
     assert (found.ratio, found.lead) == (0.5, 0.03)
+
+
+def test_in_a_circle_heads_are_cut_by_its_rim() -> None:
+    """A head in the middle is whole, one in a corner lost, and one on the rim cut in half.
+
+    The rim of the unit square's circle is at x = .5 + √(.25 - .25²) = .933 where y is .25 or .75.
+    The third head is centred there.
+    """
+    heads = np.array([[0.45, 0.45, 0.55, 0.55], [0, 0, 0.02, 0.02], [0.923, 0.74, 0.943, 0.76]])
+    attention = Attention(np.ones((1, 1)), np.ones((1, 1)), heads, np.ones(3))
+    evidence = evidence_of(Detections(attention=attention), (100, 100))
+    for is_circle in (False, True):
+        (found,) = confidence_features(
+            np.array([[0.0, 0, 1, 1]]), 1.0, evidence, 1.0, np.zeros(1), is_circle
+        )
+        half = evidence.head_weights[2] if is_circle else 0
+        assert found.heads_cut == pytest.approx(half, abs=0.003)
+
+
+def test_a_chosen_circle_is_measured_as_one() -> None:
+    """The square that both shapes show holds the head in its corner; the rim cuts it."""
+    found = photo(left_gaze(), ((10, 10, 90, 90),))
+    crop = np.array([[0, 0, 400, 400]], np.float32)
+    chooser = OverlapChooser(found, SIZE)
+    cut = {}
+    for name in ("1:1", "circle"):
+        one = ShapeSearch(parse_shape(name), *searched(name))
+        (features,) = chooser.confidence_features(one, Chosen(crop, np.zeros(1)))
+        cut[name] = features.heads_cut
+    assert cut["1:1"] == 0 < 0.5 < cut["circle"]
 
 
 def test_the_lead_is_over_the_best_candidate_that_is_clearly_different() -> None:
