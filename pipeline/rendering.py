@@ -24,6 +24,7 @@ from pipeline.ledger.pinned import read_spec, whole_list
 from pipeline.ledger.records import Manifest
 from pipeline.settings import Settings
 from pipeline.settings.formats import chosen_format
+from pipeline.settings.job import CALL_ONLY
 from pipeline.settings.safe_areas import ANY_SHAPE, area_name
 from pipeline.shapes import parse_shapes
 from pipeline.storage.store import check_reachable, open_store
@@ -32,7 +33,7 @@ RENDERED = "rendered anew"  # the reason why a photo is done
 # Settings that describe what one job was for, not how it worked.
 _JOB_ONLY = {
     "limit", "resume", "retry", "overrides", "focus_columns", "mode", "dry_run", "estimate",
-    "prune", "promote", "channel", "trial", "include", "exclude", "local",
+    "prune", "promote", "channel", "trial", "include", "exclude", "local", *CALL_ONLY,
 }  # fmt: skip
 
 

@@ -8,6 +8,9 @@ from pipeline.gate import DEFAULT_GATE, check_channel, parse_gate
 from pipeline.options import check, option
 
 _MIB = 1 << 20
+# They depend on the terminal and machine of a call, so a run that repeats another's work does not
+# take them over from it.
+CALL_ONLY = ("log_format", "metrics_port", "metrics_host", "metrics_file")
 
 
 @dataclass(frozen=True)

@@ -119,13 +119,15 @@ def test_a_retry_may_do_without_ray(
 ) -> None:
     ledger = open_ledger(open_store(str(tmp_path)), make_inputs(2))
     ledger.commit_task(0, done(ledger.task_inputs(0)))
-    job = {"input": "in/", "local": False, "metrics_port": 9109, "ratios": "3:1"}
+    of_call = {"metrics_port": 9109, "metrics_file": "m.prom", "log_format": "json"}
+    job = {"input": "in/", "local": False, "ratios": "3:1", **of_call}
     seen: list[Settings] = []
     monkeypatch.setattr("pipeline.cli.crop.crop", lambda settings: seen.append(settings) or 0)
     assert main(["retry", str(tmp_path), ledger.finish({"job": job}).run_id, *words]) == 0
     (asked,) = seen
     assert asked.running.local == bool(words)
-    assert (asked.running.metrics_port, asked.cropping.ratios) == (0, "3:1")
+    assert (asked.running.metrics_port, asked.running.metrics_file) == (0, "")
+    assert (asked.running.log_format, asked.cropping.ratios) == ("text", "3:1")
 
 
 def test_verify_finds_every_damage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

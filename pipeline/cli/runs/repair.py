@@ -13,6 +13,7 @@ from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.known_runs import committed_run
 from pipeline.options import option
 from pipeline.settings import Settings
+from pipeline.settings.job import CALL_ONLY
 from pipeline.words import counted
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -33,7 +34,7 @@ class Retry(OneRun):
         from pipeline.cli.crop import crop
 
         manifest = committed_run(self.store, self.run_id)
-        known = Settings().flat().keys()
+        known = Settings().flat().keys() - set(CALL_ONLY)
         job = {name: value for name, value in manifest.job.items() if name in known}
         if is_earlier(manifest):  # its limit was for the input, and this run is not a trial
             job |= {"limit": None}
@@ -43,9 +44,8 @@ class Retry(OneRun):
             "retry_kind": self.kind,
         }
         again |= {"resume": "", "prune": False}  # these were about the original job's input
-        # These depend on the terminal and machine of this call, not of the original job.
-        again |= {"log_format": "json" if self.json else "text"}
-        again |= {"metrics_port": 0, "metrics_file": "", **({"local": True} if self.local else {})}
+        again |= {"log_format": "json"} if self.json else {}
+        again |= {"local": True} if self.local else {}
         return crop(Settings.of(**{**job, **again}))
 
 

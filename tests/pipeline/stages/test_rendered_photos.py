@@ -65,6 +65,18 @@ def test_a_persons_word_is_in_the_render_and_a_forgotten_photo_is_not(
         remove_garbage(store, look_for_garbage(store, 0).garbage)
 
 
+def test_metrics_and_log_of_the_first_job_are_its_own(job: Settings, tmp_path: Path) -> None:
+    """They name a port and a file of the machine that it ran on, and what read its log."""
+    of_call = {"log_format": "json", "metrics_port": 9317, "metrics_file": f"{tmp_path}/m.prom"}
+    kept = {"openlineage": f"{tmp_path}/events.json", "preview": 64, "metrics_host": "::1"}
+    full = do(planned(Settings.of(**{**job.flat(), **of_call, **kept})))
+    request = RenderRequest(str(tmp_path / "out"), full.run_id, {"thumbnail_size": 40})
+    running = plan_rendering(request).settings.running
+    assert (running.log_format, running.metrics_port, running.metrics_file) == ("text", 0, "")
+    assert running.metrics_host == "127.0.0.1"
+    assert (running.openlineage, running.preview) == (f"{tmp_path}/events.json", 64)
+
+
 def test_a_plan_tells_of_the_run_that_was_begun_and_of_the_next_where_it_was_given_up(
     job: Settings, tmp_path: Path
 ) -> None:
