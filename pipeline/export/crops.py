@@ -12,7 +12,8 @@ from pipeline.export.focal import SharesXY, focal_overlap, focal_point, object_p
 from pipeline.ledger.reader import WHITE, Run
 from pipeline.shapes import parse_shape
 
-PHOTO_COLUMNS = ("image_id", "uri", "status", "width_px", "height_px", "orientation", "skipped")
+PHOTO_COLUMNS = ("image_id", "uri", "status", "skipped")
+SIZE_COLUMNS = ("image_id", "width_px", "height_px", "orientation")
 CROP_COLUMNS = (
     "image_id", "uri", "ratio", "rank", *schema.EDGES, "width", "height", "fit",
     "verdict", "reason", "confidence",
@@ -126,14 +127,14 @@ class NotCropped:
 def export_decisions(run: Run, background: str = WHITE) -> Iterator[ExportedCrop | NotCropped]:
     """Yield the crops of a run, then the photos and shapes that have none.
 
-    Memory holds one file of crops at a time, and the sizes of all photos.
+    Of several channels these are the photos and shapes that the one in front has no crop of. Memory
+    holds one file of crops at a time, and the sizes of all photos.
     """
-    photos = run.images(list(PHOTO_COLUMNS)).combine_chunks()
-    for batch in run.batches("crops", list(CROP_COLUMNS)):
-        place = pc.index_in(batch["image_id"], photos["image_id"])
-        about = photos.select(["width_px", "height_px", "orientation"]).take(place)
+    for batch, sizes in run.crops_with_photos(list(CROP_COLUMNS), list(SIZE_COLUMNS)):
+        about = sizes.take(pc.index_in(batch["image_id"], sizes["image_id"].combine_chunks()))
         for crop, photo in zip(batch.to_pylist(), about.to_pylist(), strict=True):
             yield exported_crop(crop, photo, background)
+    photos = run.images(list(PHOTO_COLUMNS))
     unlike = pc.or_(pc.not_equal(photos["status"], schema.OK), pc.is_valid(photos["skipped"]))
     for photo in photos.filter(unlike).to_pylist():
         yield from _missing(photo)

@@ -144,3 +144,17 @@ def _unified(name: str, was: Mapping[pa.DataType, Sequence[ColumnSource]]) -> Un
 def _column(store: Store, manifest: Manifest, name: str) -> Iterable[pa.ChunkedArray]:
     for file in data_files(store, manifest, "images"):
         yield read_table(store, file.key, ["image_id", name])[name]
+
+
+def select_columns(
+    rows: pa.Table, declared: Mapping[str, pa.DataType], columns: list[str]
+) -> pa.Table:
+    """Select columns of a file, in this order; those that only other files have are null."""
+    for name in columns:
+        place = rows.schema.get_field_index(name)
+        if place >= 0 and name in declared and rows.schema.field(place).type != declared[name]:
+            rows, place = rows.remove_column(place), -1  # a list's, from before we used the name
+        if place < 0 and name in declared:
+            empty = pa.nulls(len(rows), declared[name])
+            rows = rows.append_column(pa.field(name, empty.type), empty)
+    return rows.select(columns)

@@ -1,7 +1,7 @@
 """Read the rows that runs have committed: only files that a manifest names."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from pipeline.errors import UsageError
 from pipeline.ledger.channels.live import live_layers
-from pipeline.ledger.columns import Columns, columns_of
+from pipeline.ledger.columns import Columns, columns_of, select_columns
 from pipeline.ledger.coverage.covered import latest_by_run
 from pipeline.ledger.forgetting import read_forgotten, without
 from pipeline.ledger.known_runs import repair_chain
@@ -135,28 +135,46 @@ class Run:
             text.
         """
         _check_list(columns)
+        for manifest, part in zip(self._manifests, self._parts(), strict=True):
+            yield from self._batches_of(manifest, part, table, columns)
+
+    def crops_with_photos(
+        self, crops: list[str], photos: list[str]
+    ) -> Iterator[tuple[pa.Table, pa.Table]]:
+        """Yield crops, one file at a time, each with the rows of `images` of the same run.
+
+        `images` has a photo's row of the channel promoted last, where the photo may have failed or
+        been another file, while its crops come from all channels. The columns are lists of names.
+        """
+        for manifest, part in zip(self._manifests, self._parts(), strict=True):
+            own = replace(part, first=part.photos)
+            of_run = list(self._batches_of(manifest, own, "images", photos))
+            for rows in self._batches_of(manifest, part, "crops", crops):
+                yield rows, pa.concat_tables(of_run)
+
+    def _batches_of(
+        self, manifest: Manifest, part: _Part, table: str, columns: list[str] | None
+    ) -> Iterator[pa.Table]:
+        """Yield the rows that come from one run, one file at a time, as `batches` does."""
         by_shape = "ratio" in TABLES[table].names
         keys = ["image_id", *(["ratio"] if by_shape and len(self._layers) > 1 else [])]
         wanted = None if columns is None else [*dict.fromkeys([*keys, *columns])]
         of_lists = columns is None or not {*columns} <= {*TABLES[table].names}
         known = self._columns() if of_lists else Columns({}, {})
-        for manifest, part in zip(self._manifests, self._parts(), strict=True):
-            for file in data_files(self._store, manifest, table):
-                rows = as_bytes(read_table(self._store, file.key, wanted))
-                rows = without(rows, self._hidden)
-                if self._photos is not None:
-                    rows = rows.filter(pc.is_in(rows["image_id"], self._photos))
-                owned = part.photos if by_shape else part.first
-                if owned is not None:
-                    rows = rows.filter(pc.is_in(rows["image_id"], owned))
-                for shapes, photos in part.taken if by_shape else ():
-                    both = pc.and_(
-                        pc.is_in(rows["ratio"], shapes), pc.is_in(rows["image_id"], photos)
-                    )
-                    rows = rows.filter(pc.invert(both))
-                rows = known.cast(rows.replace_schema_metadata(None))
-                declared = {**known.types, **{f.name: f.type for f in TABLES[table]}}
-                yield rows if columns is None else _select(rows, declared, columns)
+        for file in data_files(self._store, manifest, table):
+            rows = as_bytes(read_table(self._store, file.key, wanted))
+            rows = without(rows, self._hidden)
+            if self._photos is not None:
+                rows = rows.filter(pc.is_in(rows["image_id"], self._photos))
+            owned = part.photos if by_shape else part.first
+            if owned is not None:
+                rows = rows.filter(pc.is_in(rows["image_id"], owned))
+            for shapes, photos in part.taken if by_shape else ():
+                both = pc.and_(pc.is_in(rows["ratio"], shapes), pc.is_in(rows["image_id"], photos))
+                rows = rows.filter(pc.invert(both))
+            rows = known.cast(rows.replace_schema_metadata(None))
+            declared = {**known.types, **{f.name: f.type for f in TABLES[table]}}
+            yield rows if columns is None else select_columns(rows, declared, columns)
 
     def _table(self, table: str, columns: list[str] | None) -> pa.Table:
         _check_list(columns)
@@ -226,15 +244,3 @@ def _check_list(columns: object) -> None:
     """Raise UsageError for a text, whose letters would be taken for names."""
     if isinstance(columns, str):
         raise UsageError(f"columns is a list of names, for instance [{columns!r}]")
-
-
-def _select(rows: pa.Table, declared: Mapping[str, pa.DataType], columns: list[str]) -> pa.Table:
-    """Select columns of a file, in this order; those that only other files have are null."""
-    for name in columns:
-        place = rows.schema.get_field_index(name)
-        if place >= 0 and name in declared and rows.schema.field(place).type != declared[name]:
-            rows, place = rows.remove_column(place), -1  # a list's, from before we used the name
-        if place < 0 and name in declared:
-            empty = pa.nulls(len(rows), declared[name])
-            rows = rows.append_column(pa.field(name, empty.type), empty)
-    return rows.select(columns)
