@@ -21,14 +21,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.errors import LedgerError
+from pipeline.errors import LedgerError, RecordError
 from pipeline.ledger.forgetting import Forgotten, without
 from pipeline.ledger.layout import data_key, data_task, new_attempt, replaced_key, run_key
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.pinned import input_file_tasks, input_key, read_spec
 from pipeline.ledger.records import Manifest, to_bytes
-from pipeline.ledger.replaced import Replacement, chain_of, read_object, replacement_of
-from pipeline.ledger.tables import ROW_GROUP_ROWS, decode_table, parquet_bytes
+from pipeline.ledger.replaced import (
+    RESTORE,
+    Replacement,
+    chain_of,
+    read_object,
+    replacement_of,
+)
+from pipeline.ledger.tables import ROW_GROUP_ROWS, decode_table, parquet_bytes, read_table
 from pipeline.storage.store import Store
 
 KEPT = ("image_id",)  # columns kept in an emptied row of an input list
@@ -96,7 +102,10 @@ def erase(store: Store, erasure: Erasure) -> int:
     """
     data = read_object(store, erasure.key)
     ids = pa.array(erasure.ids, pa.string())
-    made = _emptied_list(data, ids) if erasure.is_list else _without_rows(data, ids)
+    try:
+        made = _emptied_list(data, ids) if erasure.is_list else _without_rows(data, ids)
+    except (pa.ArrowException, LedgerError) as error:
+        raise RecordError(erasure.key, str(error), RESTORE) from error
     key = _new_key(erasure)
     if not store.create_once(key, made):  # a bucket may refuse anything else below runs/
         raise LedgerError(f"{key} was there before, though its name is drawn; collect again")
@@ -121,30 +130,32 @@ def erase(store: Store, erasure: Erasure) -> int:
     return max(0, len(data) - len(made))
 
 
-def crop_files_of(store: Store, erasures: Iterable[Erasure]) -> set[str]:
-    """Return the keys of the removed photos' crops that are objects of their own."""
-    keys: set[str] = set()
-    for erasure in erasures:
-        if erasure.is_list or not erasure.key.startswith("_data/crops/"):
-            continue
-        rows = decode_table(read_object(store, erasure.key), ["image_id", "file"])
-        if "file" in rows.column_names:
-            own = rows.filter(pc.is_in(rows["image_id"], pa.array(erasure.ids, pa.string())))
-            keys |= set(own["file"].drop_null().to_pylist())
-    return keys
+def crop_files_of(store: Store, erasure: Erasure) -> set[str]:
+    """Return the keys of the removed photos' crops that are objects of their own.
+
+    Raises RecordError where the file is damaged.
+    """
+    if erasure.is_list or not erasure.key.startswith("_data/crops/"):
+        return set()
+    rows = read_table(store, erasure.key, ["image_id", "file"])
+    if "file" not in rows.column_names:
+        return set()
+    own = rows.filter(pc.is_in(rows["image_id"], pa.array(erasure.ids, pa.string())))
+    return set(own["file"].drop_null().to_pylist())
 
 
 def shared_crop_files(
-    store: Store, manifests: Iterable[Manifest], keys: set[str], forgotten: Forgotten
+    store: Store, manifest: Manifest, keys: set[str], forgotten: Forgotten
 ) -> set[str]:
-    """Return the keys that a photo still shown has too: the same picture was uploaded twice."""
+    """Return the keys that a photo still shown has too: the same picture was uploaded twice.
+
+    manifest: of the run whose photos are meant. Raises RecordError where a file is damaged.
+    """
     shared: set[str] = set()
     wanted = pa.array(sorted(keys), pa.string())
-    for manifest in manifests:
-        for file in data_files(store, manifest, "crops") if keys else ():
-            rows = decode_table(read_object(store, file.key), ["image_id", "file"])
-            if "file" not in rows.column_names:
-                continue
+    for file in data_files(store, manifest, "crops"):
+        rows = read_table(store, file.key, ["image_id", "file"])
+        if "file" in rows.column_names:
             rows = without(rows.filter(pc.is_in(rows["file"], wanted)), forgotten.hidden)
             shared |= set(rows["file"].to_pylist())
     return shared

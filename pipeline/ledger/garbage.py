@@ -19,32 +19,32 @@ A committed manifest is final: no late job can create a record that names an orp
 safe at any age; the age is a margin for clocks and for readers of an open run.
 
 A run whose records are damaged keeps all its objects. While there is such a run, all crops that are
-objects of their own, and published names, stay too; other garbage is still found.
+objects of their own, the rows that name these, and published names stay too; other garbage is still
+found.
 """
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 
 from pipeline.errors import RecordError
 from pipeline.ledger.card import card_key, write_card
 from pipeline.ledger.channels.live import standing
 from pipeline.ledger.coverage.old_indexes import covered_objects, old_copies, old_objects
-from pipeline.ledger.erasing import (
-    Erasure,
-    crop_files_of,
-    erase,
-    find_erasures,
-    shared_crop_files,
+from pipeline.ledger.erasing import erase
+from pipeline.ledger.forgetting import read_forgotten
+from pipeline.ledger.forgotten_garbage import (
+    forgotten_galleries,
+    forgotten_rows,
+    with_crop_files,
 )
-from pipeline.ledger.forgetting import Forgotten, read_forgotten
 from pipeline.ledger.layout import RUN_ID, data_prefix, manifest_key, run_key
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import data_files, read_manifest
 from pipeline.ledger.promotion.crop_files import PUBLISHED_FILE, old_files, run_prefix
 from pipeline.ledger.promotion.publishing import unpublish
 from pipeline.ledger.records import ABANDONED, FORMAT, Abandoned, Manifest, to_bytes
+from pipeline.ledger.removable import AT_ANY_AGE, OLD_INDEX, Garbage
 from pipeline.ledger.replaced import current_file, replaced_files
 from pipeline.ledger.table_formats.delta import forget_in_delta
 from pipeline.ledger.table_formats.iceberg import forget_in_iceberg
@@ -53,25 +53,6 @@ from pipeline.storage.backend import ObjectInfo
 from pipeline.storage.store import Store
 
 KEPT = ("_MANIFEST.json", "spec.json")  # of an abandoned run, so that it stays abandoned
-
-
-AT_ANY_AGE = ("forgotten photos", "replaced file", "gallery", "crop file", PUBLISHED_FILE)
-OLD_INDEX = "old index"
-
-
-@dataclass(frozen=True)
-class Garbage:
-    """An object that may be removed.
-
-    why:   "orphan", "abandoned run", "temporary file", "old crop file", OLD_INDEX, or one of
-           AT_ANY_AGE
-    erase: what to remove from it, if it is rewritten instead of deleted
-    """
-
-    info: ObjectInfo
-    run_id: str
-    why: str
-    erase: Erasure | None = None
 
 
 @dataclass(frozen=True)
@@ -98,12 +79,13 @@ def look_for_garbage(store: Store, older_than_s: float, now_s: float | None = No
             manifest = read_manifest(store, run_id)
             found += _of_run(store, run_id, manifest, before)
             if isinstance(manifest, Manifest):
-                found += _of_forgotten(store, manifest, forgotten)
+                for one in forgotten_rows(store, manifest, forgotten):
+                    found.append(one)  # also where a later file of the run is gone
                 committed.append(manifest)
         except RecordError as error:
             damaged[run_id] = error
-    found += _crop_files(store, found, committed, forgotten, bool(damaged))
-    found += _galleries(store, found, committed)
+    found = with_crop_files(store, found, committed, forgotten, damaged)
+    found += forgotten_galleries(store, found, committed)
     known = {g.info.key for g in found}
     if not damaged:
         named = (Garbage(info, run_id, why) for why, run_id, info in old_files(store, stored))
@@ -124,7 +106,8 @@ def remove_garbage(store: Store, garbage: list[Garbage]) -> int:
     """Remove what `look_for_garbage` found, abandoning its open runs first; return the bytes freed.
 
     A run that was committed in the meantime is left as it is. Raises LedgerError where forgotten
-    photos are in Delta or Iceberg tables and the package for these is missing.
+    photos are in Delta or Iceberg tables and the package for these is missing; RecordError, after
+    all else is removed, where a file with rows of forgotten photos is damaged.
     """
     erasures = [one.erase for one in garbage if one.erase is not None]
     forgotten = {image_id for one in erasures for image_id in one.ids}
@@ -143,9 +126,16 @@ def remove_garbage(store: Store, garbage: list[Garbage]) -> int:
             store.delete(one.info.key)
         freed += one.info.bytes
     # Last: a crop's own object can be found only until its rows are erased.
-    freed += sum(erase(store, one) for one in erasures)
+    failed: list[RecordError] = []
+    for erasure in erasures:
+        try:
+            freed += erase(store, erasure)
+        except RecordError as error:
+            failed.append(error)
     for run_id in sorted({one.run_id for one in erasures}):
         _write_card_again(store, run_id)
+    if failed:
+        raise failed[0]
     return freed
 
 
@@ -180,43 +170,6 @@ def _of_run(
     touched = max((o.modified_s for o in [*data, *own]), default=0)
     if manifest is not None or touched < before:
         yield from (Garbage(info, run_id, "abandoned run") for info in [*data, *records])
-
-
-def _of_forgotten(store: Store, manifest: Manifest, forgotten: Forgotten) -> Iterator[Garbage]:
-    for erasure in find_erasures(store, manifest, forgotten):
-        yield Garbage(store.head(erasure.key), manifest.run_id, "forgotten photos", erasure)
-
-
-def _crop_files(
-    store: Store,
-    found: list[Garbage],
-    committed: list[Manifest],
-    forgotten: Forgotten,
-    incomplete: bool,
-) -> Iterator[Garbage]:
-    """Yield the own objects of forgotten photos' crops that no other photo has.
-
-    incomplete: whether a run could not be read; nothing is yielded then.
-    """
-    keys = crop_files_of(store, (one.erase for one in found if one.erase is not None))
-    if not keys or incomplete:
-        return
-    for key in sorted(keys - shared_crop_files(store, committed, keys, forgotten)):
-        with suppress(FileNotFoundError):
-            yield Garbage(store.head(key), "", "crop file")
-
-
-def _galleries(store: Store, found: list[Garbage], committed: list[Manifest]) -> Iterator[Garbage]:
-    """Yield galleries that show forgotten photos: of their runs, and of runs that repair these."""
-    shown = {one.run_id for one in found if one.erase is not None}
-    parents = {manifest.run_id: manifest.parent for manifest in committed}
-    for manifest in committed if shown else ():
-        run_id: str | None = manifest.run_id
-        while run_id is not None and run_id not in shown:
-            run_id = parents.get(run_id)
-        if run_id is not None:
-            for info in store.list(run_key(manifest.run_id, "gallery/")):
-                yield Garbage(info, manifest.run_id, "gallery")
 
 
 def _abandon(store: Store, run_id: str) -> bool:
