@@ -140,8 +140,8 @@ def work_and_commit(job: Job, ledger: Ledger, log: Log, stop: Stop) -> Ending:
                     if done.spans:
                         session.task_done(done.metrics, done.spans)
                     export()
-                    well = done.metrics.photos - done.metrics.failed
-                    progress.advance(done.metrics.photos, well, done.metrics.crops)
+                    metrics = done.metrics
+                    progress.advance(metrics.photos, metrics.failed, metrics.crops)
     return commit(job, ledger, log, totals.totals, session.facts())
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 OK = "ok"  # the status of a photo that has its crops; any other is a reason
 ANIMATED_SKIPPED = "skipped_animated"
 LEFT_OUT = frozenset({ANIMATED_SKIPPED})  # statuses without crops that a setting asked for
+NOT_FAILED = frozenset({OK, *LEFT_OUT})  # any other status is the reason of a failure
 
 EDGES = ("x0", "y0", "x1", "y1")  # the columns, or fields, of a box
 BOX = pa.list_(pa.float32(), 4)  # a box as one value

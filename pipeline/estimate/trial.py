@@ -50,6 +50,7 @@ def estimate(planned: PlannedRun, log: Log, start: Callable[[], tuple[Machines, 
     done = []
     for summary in work(deque(ledger.pending()), job):
         done.append(summary)
-        progress.advance(summary.metrics.photos, summary.metrics.ok, summary.metrics.crops)
+        metrics = summary.metrics
+        progress.advance(metrics.photos, metrics.failed, metrics.crops)
     sample_usage = measured(done, began, time.time(), machines)
     return forecast(sample_usage, todo.inputs, planned.tasks.task_count, settings.estimating)

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from pipeline.schema import LEFT_OUT, OK
+from pipeline.schema import NOT_FAILED, OK
 
 RETRY = "retry_"  # `Store` counts its retries as retry_<reason>
 
@@ -102,7 +102,7 @@ class Figures(Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def failures(self) -> dict[str, int]:
         """Number of failed photos by status, not counting those that a setting leaves out."""
-        return {one: n for one, n in self.statuses.items() if one not in {OK, *LEFT_OUT}}
+        return {one: n for one, n in self.statuses.items() if one not in NOT_FAILED}
 
     @property
     def failed(self) -> int:

@@ -92,10 +92,10 @@ class Progress:
         self.done = self.failed = self.crops = self.tasks_done = 0
         self.started = self.last_logged = log.clock()
 
-    def advance(self, images: int, ok: int, crops: int) -> None:
+    def advance(self, images: int, failed: int, crops: int) -> None:
         """Count one more recorded task; log progress if the last line is old enough."""
         self.done += images
-        self.failed += images - ok
+        self.failed += failed
         self.crops += crops
         self.tasks_done += 1
         now = self.log.clock()

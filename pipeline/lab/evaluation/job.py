@@ -190,7 +190,7 @@ def collect(dataset: Dataset, setup: EvaluationSetup, job: EvaluationJob, log: L
     started, rows = time.perf_counter(), []
     for row in evaluated_rows(dataset, setup, job, log):
         rows.append(row)
-        progress.advance(1, int(row["status"] == "ok"), 0)
+        progress.advance(1, int(row["status"] != "ok"), 0)
     seconds = time.perf_counter() - started
     log.say(
         "judged",

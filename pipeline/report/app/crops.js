@@ -75,7 +75,7 @@
   S2.noPicture = (words, kind = "") => S2.el("span", { className: `nopicture ${kind}` }, words);
   // In place of a photo that failed, or of which the run kept no picture.
   S2.noPhoto = ({ status }) =>
-    status === "ok" ? S2.noPicture("no picture") : S2.noPicture(S2.words(status), "error");
+    status === "ok" ? S2.noPicture("no picture") : S2.noPicture(S2.words(status), S2.failed(status) ? "error" : "");
   // A small picture of the whole photo.
   S2.whole = (record) => {
     const [width, height] = [record.width_px, record.height_px];

@@ -45,7 +45,7 @@
     });
   }
   function figures(overview, verdicts) {
-    const ok = (overview.statuses.find(([name]) => name === "ok") || [0, 0])[1];
+    const failed = overview.statuses.reduce((sum, [name, n]) => sum + (S2.failed(name) ? n : 0), 0);
     const count = (name) =>
       verdicts.reduce((total, [, parts]) => total + parts.find(([kind]) => kind === name)[1], 0);
     const judged = (words, name) => S2.figure(count(name), words, name, S2.route("photos", { verdict: name }));
@@ -63,7 +63,7 @@
           ]
         : null,
       count("unjudged") ? judged(`${best} not judged`, "unjudged") : null,
-      S2.figure(overview.photos - ok, "photos failed", "error", S2.route("photos", { status: "not ok" })),
+      S2.figure(failed, "photos failed", "error", S2.route("photos", { status: "not ok" })),
     );
   }
 })();

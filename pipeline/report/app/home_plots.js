@@ -7,7 +7,7 @@
     return [
       hasCrops ? byShape(best, verdicts) : null,
       confidencePlot(best, overview),
-      photosBy("status", overview.statuses, (name) => (name === "ok" ? "plain" : "error"), S2.words),
+      photosBy("status", overview.statuses, (name) => (S2.failed(name) ? "error" : "plain"), S2.words),
       photosBy("kind", overview.kinds, () => "plain"),
       work(S2.run.work),
       ...(hasCrops ? [places(best, overview), areas(best, overview)] : []),

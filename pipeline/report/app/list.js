@@ -41,7 +41,7 @@
       const words = state.q.toLowerCase();
       tests.push((n) => uris[n].toLowerCase().includes(words));
     }
-    if (state.status === "not ok") tests.push((n) => S2.run.statuses[status[n]] !== "ok");
+    if (state.status === "not ok") tests.push((n) => S2.failed(S2.run.statuses[status[n]]));
     else if (state.status) equal(tests, status, S2.run.statuses.indexOf(state.status));
     if (state.kind) equal(tests, kind, S2.run.kinds.indexOf(state.kind));
     if (state.need) tests.push((n) => needs[n] & NEEDS[state.need] || (state.need === "any" && needs[n]));
@@ -93,7 +93,7 @@
       select("needs", "need", needOptions()),
       select("status", "status", [
         ...named(S2.run.statuses),
-        ...(S2.run.statuses.length > 1 ? [["not ok", "any error"]] : []),
+        ...(S2.run.statuses.some(S2.failed) ? [["not ok", "any error"]] : []),
       ]),
       select("kind", "kind", named(S2.run.kinds)),
       select(

@@ -38,9 +38,9 @@
     return S2.el(
       "p",
       { className: "trouble" },
-      S2.chip(S2.words(record.old.status), "error"),
+      S2.statusChip(record.old.status),
       " → ",
-      S2.chip(S2.words(record.new.status), "error"),
+      S2.statusChip(record.new.status),
       " ",
       S2.el("span", { className: "dim" }, record.new.error_message || record.old.error_message || ""),
     );

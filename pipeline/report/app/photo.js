@@ -101,7 +101,7 @@
     return S2.el(
       "div",
       { className: "nophoto" },
-      record.status === "ok" ? null : S2.chip(S2.words(record.status), "error"),
+      record.status === "ok" ? null : S2.statusChip(record.status),
       S2.el("p", {}, record.error_message || "No picture of this photo was kept."),
     );
   }

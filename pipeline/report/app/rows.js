@@ -79,7 +79,7 @@
     return S2.el(
       "p",
       { className: "trouble" },
-      S2.chip(S2.words(record.status), "error"),
+      S2.statusChip(record.status),
       " ",
       S2.el("span", { className: "dim" }, record.error_message || ""),
     );

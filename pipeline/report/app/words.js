@@ -25,6 +25,7 @@
     override_outside: "a person's box is outside",
     overridden: "decided by a person",
     skipped: "a shape left out",
+    skipped_animated: "animated, left out",
     borders: "borders left out",
     damaged: "damaged photos",
     screenshot: "screenshots",
@@ -32,6 +33,8 @@
     long: "long photos",
     animated: "animated pictures",
   };
+  // Whether a photo's status is the reason of a failure.
+  S2.failed = (status) => status !== "ok" && status !== "skipped_animated";
   S2.words = (name) => WORDS[name] || String(name ?? "").replaceAll("_", " ");
   // The shape and, if it is not the best of its shape, the place of a crop: 1:1, 1:1 #2.
   S2.cropName = ({ ratio, rank }) => ratio + (rank ? ` #${rank + 1}` : "");

@@ -74,7 +74,7 @@ def error_change(photos: pd.DataFrame) -> pd.Series:
     """Return for each photo "new", "gone", "other" (reason), or "" if nothing changed."""
     was, now = photos["status_old"], photos["status_new"]
     both = was.notna() & now.notna()
-    failed_before, fails_now = was != schema.OK, now != schema.OK
+    failed_before, fails_now = (~status.isin(schema.NOT_FAILED) for status in (was, now))
     change = pd.Series("", index=photos.index)
     change[both & ~failed_before & fails_now] = "new"
     change[both & failed_before & ~fails_now] = "gone"

@@ -130,7 +130,7 @@ def needs_of(images: pa.Table, crops: pa.Table, photo: Places) -> Flags:
     few = int(np.clip(np.ceil(CLOSE_SHARE * len(images)), LEAST_CLOSE, MOST_CLOSE))
     others = np.flatnonzero(np.isfinite(worst) & (needs == 0))
     needs[others[np.argsort(worst[others], kind="stable")][:few]] |= CLOSE
-    needs[pc.not_equal(images["status"], schema.OK).to_numpy()] |= FAILED
+    needs[~np.isin(images["status"].to_pylist(), list(schema.NOT_FAILED))] |= FAILED
     return needs
 
 

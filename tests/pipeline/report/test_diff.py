@@ -16,7 +16,7 @@ from pipeline.ledger.reader import Run
 from pipeline.report.diff import figures
 from pipeline.report.diff.build import photos_by_change
 from pipeline.report.diff.compare import ComparedRuns, join_runs
-from pipeline.report.diff.figures import diff_figures
+from pipeline.report.diff.figures import diff_figures, error_change
 from tests.support.browser import Tab, browse
 from tests.support.row_runs import commit_rows, crop_row, image_row, preview_row
 
@@ -253,6 +253,29 @@ def test_runs_without_crops_are_compared(tmp_path: Path, capsys: Any) -> None:
         assert "highest bar" not in plot
 
     browse(look)
+
+
+def test_a_picture_that_a_setting_leaves_out_has_not_begun_to_fail(tmp_path: Path) -> None:
+    """Left out is neither a failure nor the end of one that went well."""
+    statuses = {"a": ("corrupt", "skipped_animated"), "b": ("ok", "skipped_animated")}
+    statuses |= {"c": ("skipped_animated", "corrupt"), "d": ("skipped_animated", "ok")}
+    old, new = (
+        commit_rows(
+            tmp_path / "out",
+            [image_row(name, status=both[at]) for name, both in statuses.items()],
+            [],
+            settings={"top_k": 1 + at},
+        )
+        for at in (0, 1)
+    )
+    compared = join_runs(old, new)
+    assert diff_figures(compared)["errors"] == {
+        "new": {"corrupt": 1},
+        "gone": {"corrupt": 1},
+        "other": {},
+    }
+    change = dict(zip(compared.photos["uri"], error_change(compared.photos), strict=True))
+    assert change == {"a": "gone", "b": "", "c": "new", "d": ""}
 
 
 def test_runs_whose_photos_are_all_forgotten_are_compared(tmp_path: Path) -> None:

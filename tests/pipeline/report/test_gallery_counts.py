@@ -120,3 +120,32 @@ def test_only_needs_that_photos_have_are_offered(tmp_path: Path) -> None:
                 assert (value, await tab.run(ROWS)) == (value, names)
 
     browse(look)
+
+
+def test_a_picture_that_a_setting_left_out_has_not_failed(tmp_path: Path) -> None:
+    images = [
+        image_row("a"),
+        image_row("loop", kind="animated", status="skipped_animated"),
+        image_row("torn", None, status="corrupt", error_message="ends early"),
+    ]
+    crops, previews = [crop_row("a", "1:1", (0, 0, 30, 30)) | OK], [preview_row("a", (9, 9, 9))]
+    run = commit_rows(tmp_path / "out", images, crops, previews)
+    write_gallery(run, open_store(str(tmp_path / "page")))
+    page = (tmp_path / "page" / "index.html").as_uri()
+    chips = (
+        "[...document.querySelectorAll('.trouble .chip')].map((c) => [c.innerText, c.className])"
+    )
+
+    async def look(tab: Tab) -> None:
+        await tab.open(page, "document.querySelector('.figure')")
+        assert ["1", "photos failed"] in await tab.run(FIGURES)
+        await tab.open(page + "#/photos?status=not%20ok", COUNTED)
+        assert await tab.run(ROWS) == ["torn"]
+        assert await tab.run(chips) == [["corrupt", "chip error"]]
+        await tab.open(page + "#/photos?need=any", COUNTED)
+        assert "loop" not in await tab.run(ROWS)
+        await tab.open(page + "#/photos?q=loop", COUNTED)
+        assert await tab.run(chips) == [["animated, left out", "chip "]]
+        assert tab.problems == []
+
+    browse(look)

@@ -33,7 +33,7 @@ def run(log: Log, clock: Clock) -> None:
     progress = Progress(log, images=40, tasks=4)
     for _ in range(4):
         clock.now += 4
-        progress.advance(images=10, ok=9, crops=54)
+        progress.advance(images=10, failed=1, crops=54)
 
 
 def test_plain_lines_come_every_ten_seconds_and_at_the_end() -> None:
