@@ -11,7 +11,7 @@ from pipeline.ledger.author import whoami
 from pipeline.ledger.channels.channel import channel_name
 from pipeline.ledger.coverage.incremental import Todo
 from pipeline.ledger.coverage.unfinished import UnfinishedRun
-from pipeline.ledger.forgetting import forget, prune, take_back
+from pipeline.ledger.forgetting import forget, prune, read_forgotten, take_back
 from pipeline.ledger.promotion.promotion import Outcome, Request, promote_waiting
 from pipeline.ledger.promotion.published_index import index_key, public_prefix
 from pipeline.ledger.promotion.publishing import publish_files
@@ -115,14 +115,14 @@ def _forget(
     settings: Settings, store: Store, addresses: tuple[str, ...], dry: bool, log: Log
 ) -> None:
     overrides = Overrides.read(settings.input.overrides)
-    known = {*addresses, *live_and_forgotten(overrides, store)}
-    if not known:
+    ids = {image_id(uri) for uri in (*addresses, *live_and_forgotten(overrides, store))}
+    if not ids:
         return
     if dry:
-        log.say("forget", f"{counted(len(known), 'photo')} would be forgotten")
+        if count := len(ids.difference(read_forgotten(store).ids("forgotten"))):
+            log.say("forget", f"{counted(count, 'photo')} would be forgotten")
         return
-    count = forget(store, map(image_id, known), whoami(), "table of overrides")
-    if count:
+    if count := forget(store, ids, whoami(), "table of overrides"):
         are = counted(count, "photo is", "photos are")
         log.say("forget", f"{are} forgotten; `runs.py gc --delete` removes the bytes")
 

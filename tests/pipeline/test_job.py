@@ -356,6 +356,9 @@ def test_a_table_of_overrides_forgets_photos_that_no_list_has_any_more(
     assert len(shown(photos)) == 4
     carry_out(settings(photos, overrides=str(table)), log)
     assert shown(photos) == ["1.png", "3.png"]
+    said = told(log).count("would be forgotten")
+    carry_out(settings(photos, overrides=str(table), dry_run=True), log)
+    assert told(log).count("would be forgotten") == said, "both are forgotten already"
 
 
 def test_a_list_that_cannot_be_read_in_full_prunes_nothing(photos: Path, log: Log) -> None:

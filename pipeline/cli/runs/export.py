@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.cli.runs.command import Command
-from pipeline.errors import SettingError
+from pipeline.errors import LedgerError, SettingError, UsageError
 from pipeline.export.crops import export_decisions
 from pipeline.export.formats import ExportSummary, FormatName, write_lines
 from pipeline.ledger.reader import Run, open_run
@@ -66,6 +66,8 @@ class Export(Command):
             with draft.open("w", encoding="utf-8") as out:
                 done = write_lines(decisions, self.as_, out)
             draft.replace(self.into)
+        except (UsageError, LedgerError):
+            raise  # of the store, not of the file: these can be OSErrors too
         except OSError as error:
             why = error.strerror or str(error)  # the full message would name the draft
             raise SettingError(

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli.runs import main
+from pipeline.storage.backend import StoreFailedError, StoreRefusedError
+from pipeline.storage.store import Store
 from tests.support.row_runs import commit_rows, crop_row, image_row
 
 
@@ -64,6 +66,28 @@ def test_a_draft_is_removed_where_its_place_cannot_be_taken(
     )
     assert (code, "(No space left on device)" in message) == (2, True)
     assert ".part" not in message
+    assert os.listdir(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("kind", [StoreRefusedError, StoreFailedError])
+def test_a_store_that_does_not_answer_is_not_taken_for_the_file(
+    kind: type[Exception],
+    output: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain = Store.read
+
+    def read(store: Store, key: str) -> bytes:
+        if key.startswith("_data/crops/"):
+            raise kind(f"{output} refuses a get of {key}")
+        return plain(store, key)
+
+    monkeypatch.setattr(Store, "read", read)
+    words = ["export", output, "--as", "csv", "--into", str(tmp_path / "a.csv")]
+    _, message = run_command(words, capsys)
+    assert message.startswith(f"{output} refuses a get of _data/crops/")
     assert os.listdir(tmp_path) == ["out"]
 
 
