@@ -30,7 +30,7 @@ _TRANSIENT_ERRNOS = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR, errno.EBUSY,
      errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH,
      errno.ENETUNREACH, errno.ENETDOWN, errno.ECONNREFUSED, errno.ECONNRESET, errno.ETIMEDOUT,
-     errno.EREMOTEIO}
+     getattr(errno, "EREMOTEIO", errno.EIO)}  # only Linux has the last
 )  # fmt: skip
 
 

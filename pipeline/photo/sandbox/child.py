@@ -15,8 +15,6 @@ timer limits that one.
 
 import codecs
 import json
-import os
-import resource
 import signal
 import struct
 import sys
@@ -35,6 +33,7 @@ from pipeline.photo.files.strip import ORIENTATION
 from pipeline.photo.limits import VIEW_SIDE, DecodeLimits
 from pipeline.photo.planes import Colour
 from pipeline.photo.sandbox.isolation import enter_sandbox
+from pipeline.photo.sandbox.kernel_limits import bound_time, confine
 
 # Pillow imports these two when it meets a file that needs them.
 LATE_IMPORTS = (MpoImagePlugin, TiffImagePlugin)
@@ -56,9 +55,6 @@ STATUSES = frozenset(
 
 MOVING = ("PNG", "GIF", "WEBP", "AVIF")  # formats that can have several frames
 
-# The standard streams, and some more for libraries that open files of their own.
-MAX_OPEN_FILES = 32
-
 KEPT_BYTES = 32 << 20  # of free memory: for most photos, the view and its copy
 
 
@@ -74,11 +70,11 @@ def main() -> None:
     use_one_thread()
     keep_freed(KEPT_BYTES)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
-    confine(limits)
+    missing = confine(limits)
     warm_up(limits)
-    missing = "; ".join(enter_sandbox()).encode()
+    without = "; ".join([*missing, *enter_sandbox()]).encode()
     source, sink = sys.stdin.buffer, sys.stdout.buffer
-    sink.write(READY.pack(b"r", len(missing)) + missing)
+    sink.write(READY.pack(b"r", len(without)) + without)
     sink.flush()
     while asked := source.read(REQUEST.size):
         number, length, view_side, every_frame = REQUEST.unpack(asked)
@@ -211,30 +207,6 @@ def write_answer(sink: BinaryIO, number: int, header: dict[str, object], pixels:
     sink.write(ANSWER.pack(number, len(text), len(pixels)) + text)
     sink.write(pixels)
     sink.flush()
-
-
-def confine(limits: DecodeLimits) -> None:
-    """Set limits on memory, file sizes, core dumps and open files.
-
-    The kernel enforces them even if a crafted photo runs code in this process.
-    """
-    for what, most in (
-        (resource.RLIMIT_AS, limits.memory_bytes),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NOFILE, MAX_OPEN_FILES),
-    ):
-        resource.setrlimit(what, (most, most))
-
-
-def bound_time(timeout_s: float) -> None:
-    """Have the kernel kill this process if one photo takes longer than timeout_s.
-
-    The parent stops a late child itself; this is for a child whose parent has died.
-    """
-    signal.setitimer(signal.ITIMER_REAL, timeout_s + 1)
-    used = sum(os.times()[:2])
-    resource.setrlimit(resource.RLIMIT_CPU, (int(used + timeout_s) + 2, resource.RLIM_INFINITY))
 
 
 if __name__ == "__main__":

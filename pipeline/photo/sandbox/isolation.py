@@ -87,6 +87,8 @@ def filter_problem() -> str | None:
 
 def _become_nobody() -> bool:
     """Become a user without privileges; return False if the system does not allow it."""
+    if not hasattr(os, "setresuid"):  # macOS
+        return False
     try:
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)

@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import resource
 import signal
 import struct
 import subprocess
@@ -252,19 +251,6 @@ def test_a_child_that_waits_keeps_nothing_of_a_large_photo() -> None:
         while int(status.read_text().split()[1]) > most and time.monotonic() < end:
             time.sleep(0.02)  # it answers first
         assert int(status.read_text().split()[1]) <= most
-
-
-def test_time_is_bounded_by_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One second more than the parent gives, and of CPU two more than were used before."""
-    calls: list[tuple[object, ...]] = []
-    monkeypatch.setattr(signal, "setitimer", lambda *words: calls.append(words))
-    monkeypatch.setattr(resource, "setrlimit", lambda *words: calls.append(words))
-    monkeypatch.setattr(os, "times", lambda: (3.0, 1.5, 40.0, 50.0, 60.0))
-    child.bound_time(10.25)
-    assert calls == [
-        (signal.ITIMER_REAL, 11.25),
-        (resource.RLIMIT_CPU, (14 + 2, resource.RLIM_INFINITY)),
-    ]
 
 
 def test_a_child_gets_three_names_of_the_environment_and_our_own(

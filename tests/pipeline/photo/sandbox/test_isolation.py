@@ -76,7 +76,7 @@ def answer(data, limits, view_side, every_frame, colour):
 child.answer = answer
 if not SANDBOXED:
     child.enter_sandbox = lambda: []
-    child.confine = lambda limits: None
+    child.confine = lambda limits: []
 child.main()
 """
 
