@@ -34,7 +34,8 @@ def finish(task: Task, job: Job) -> TaskSummary:
     """Cut and encode the crops of one task, write its tables and its record."""
     meter, before, settings = Meter(), requests_so_far(), job.settings
     made = TaskCrops(job)
-    for row in one_by_one(task, "encode", job.run_id, settings.running.image_timeout_s):
+    deadline_s = settings.running.image_timeout_s
+    for row in one_by_one(task, "encode", job.run_id, deadline_s, job.session):
         with meter.on("encode"):
             attempt(row, "encode", made.make)
     done = {row.image_id: row for row in task.rows}

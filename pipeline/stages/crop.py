@@ -26,7 +26,7 @@ class DetectScore:
 
     def __init__(self, job: Job, device: str, gpus: float = 0.0) -> None:
         """Make the networks ready. gpus: GPUs that this worker holds, or the share of one."""
-        self.settings, self.run_id = job.settings, job.run_id
+        self.settings, self.run_id, self.session = job.settings, job.run_id, job.session
         self.shapes = job.settings.cropping.shapes
         one_thread()
         self.engine = engine_of(
@@ -50,8 +50,9 @@ class DetectScore:
         """Detect, score and choose for every photo of a task that has not ended."""
         meter = Meter(self.gpus)
         seen: dict[str, SeenPhoto] = {}  # photos that are not scored yet, by image_id
-        batch = self.batches and not died_before(task, "score", self.run_id)
-        for row in one_by_one(task, "score", self.run_id, self.settings.running.image_timeout_s):
+        batch = self.batches and not died_before(task, "score", self.run_id, self.session)
+        deadline_s = self.settings.running.image_timeout_s
+        for row in one_by_one(task, "score", self.run_id, deadline_s, self.session):
             if row.encoded is not None:  # decided by an earlier run
                 continue
             with meter.on("detect"):

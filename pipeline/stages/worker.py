@@ -1,7 +1,8 @@
 """Hold a worker process's job, and what it keeps open: store, ledger, decoding child."""
 
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from secrets import token_hex
 
 from pipeline.cropping.weights import Weights
 from pipeline.ledger.ledger import Ledger
@@ -21,6 +22,7 @@ class Job:
         the sample and keeps nothing that is written; else None.
     images: photos of the run that the sample represents; None for a run itself.
     repeats: whether every photo has failed before.
+    session: a random text; a command that is called again continues the run in another session.
     decisions_of: the committed run whose decisions are used; None if the job decides itself.
     """
 
@@ -31,6 +33,7 @@ class Job:
     images: int | None = None
     decisions_of: str | None = None
     repeats: bool = False
+    session: str = field(default_factory=partial(token_hex, 8))
 
 
 _SAMPLES: dict[str, Ledger] = {}  # of this process

@@ -8,8 +8,8 @@ than the deadline on one photo exits, and the photo fails with `timeout` in the 
 
 If a worker was killed for lack of memory, by the kernel or by Ray's monitor, its photo is not
 blamed: others may have taken the memory. The worker notes when memory is short, and the next one
-checks whether the kernel has killed processes since. After MEMORY_DEATHS such ends the photo waits
-for another night.
+checks whether the kernel has killed processes since. Nor is it blamed if the whole job ended, as
+when somebody stops it. After OTHER_ENDS such ends the photo waits for another night.
 """
 
 import json
@@ -27,27 +27,32 @@ from pipeline.stages.task import PhotoRow, Stage, Task
 
 # A preempted machine or an operator's kill can hit the same photo once or even twice.
 DEATHS = 3
-MEMORY_DEATHS = 12
-NO_MEMORY = "no_memory"  # in a note: an end of a worker that was not the photo's fault
+OTHER_ENDS = 12
+# In a note: ends of a worker that were not the photo's fault.
+NO_MEMORY, JOB_ENDED = "no_memory", "job_ended"
 POLL_S = 0.5  # between two checks of the memory
-BUSY = "busy"  # in a note: the photo a worker is busy with, and the kernel's kills before it
+BUSY = "busy"  # in a note: the photo a worker is busy with, the kernel's kills before it, the job
 EXIT_CODE = 70  # of a worker that exits at the deadline
 
 
-def one_by_one(task: Task, stage: Stage, run_id: str, deadline_s: float) -> Iterator[PhotoRow]:
+def one_by_one(
+    task: Task, stage: Stage, run_id: str, deadline_s: float, session: str = ""
+) -> Iterator[PhotoRow]:
     """Yield the photos of a task that have not ended, each noted while the caller works on it.
 
     A photo on which DEATHS workers have died is given up and skipped.
+
+    session: of the job (`Job.session`), which another call of the same command does not share.
     """
     note = _path(run_id, task.number, stage)
-    deaths, kills = _read(note), str(kernel_kills())
+    deaths, kills = _read(note, session), str(kernel_kills())
     for index, row in enumerate(task.rows):
         if row.has_ended:
             continue
         died = deaths.get(str(index), [])
         if _give_up(row, stage, died):
             continue
-        busy = {**deaths, BUSY: [str(index), kills]}
+        busy = {**deaths, BUSY: [str(index), kills, session]}
         _write(note, {**busy, str(index): [*died, "worker_died"]})
         watch = _Watchdog(note, busy, index, died, deadline_s)
         watch.start()
@@ -64,13 +69,15 @@ def _give_up(row: PhotoRow, stage: Stage, died: list[str]) -> bool:
 
     died: how each worker ended.
     """
-    own = [how for how in died if how != NO_MEMORY]
+    own = [how for how in died if how not in (NO_MEMORY, JOB_ENDED)]
     if len(own) >= DEATHS:
         message = f"{len(own)} workers ended while they were busy with this photo"
         row.fail(stage, own[-1], "transient", message)
-    elif len(died) >= MEMORY_DEATHS:
-        message = f"{len(died)} workers ended on it, most for want of memory"
-        row.fail(stage, "out_of_memory", "transient", message)
+    elif len(died) >= OTHER_ENDS:
+        of_memory = died.count(NO_MEMORY)
+        message = f"{len(died)} workers ended on it, {of_memory} of them for want of memory"
+        status = "out_of_memory" if of_memory else "worker_died"
+        row.fail(stage, status, "transient", message)
     return row.has_ended
 
 
@@ -99,9 +106,9 @@ class _Watchdog(threading.Thread):
         _write(self._note, {**self._busy, self._index: [*self._died, how]})
 
 
-def died_before(task: Task, stage: Stage, run_id: str) -> bool:
+def died_before(task: Task, stage: Stage, run_id: str, session: str = "") -> bool:
     """Return whether a worker of this machine ended while it was busy with this task."""
-    return bool(_read(_path(run_id, task.number, stage)))
+    return bool(_read(_path(run_id, task.number, stage), session))
 
 
 def _path(run_id: str, task: int, stage: str) -> Path:
@@ -116,7 +123,7 @@ def _path(run_id: str, task: int, stage: str) -> Path:
     return folder / f"{run_id}-{task}-{stage}"
 
 
-def _read(note: Path) -> dict[str, list[str]]:
+def _read(note: Path, session: str) -> dict[str, list[str]]:
     """Return how workers ended, by the photo's number in its task; empty without a valid note."""
     try:
         found = json.loads(note.read_text())
@@ -124,10 +131,13 @@ def _read(note: Path) -> dict[str, list[str]]:
         return {}
     if not isinstance(found, dict):
         return {}
-    index, kills = found.pop(BUSY, ["", "0"])
+    index, kills, *job = found.pop(BUSY, ["", "0"])  # earlier releases noted no job
     ends = found.get(index, [])
-    if ends and ends[-1] == "worker_died" and kernel_kills() > int(kills):
-        ends[-1] = NO_MEMORY
+    if ends and ends[-1] == "worker_died":
+        if kernel_kills() > int(kills):
+            ends[-1] = NO_MEMORY
+        elif job not in ([], [session]):
+            ends[-1] = JOB_ENDED
     return found
 
 

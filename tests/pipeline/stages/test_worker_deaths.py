@@ -65,7 +65,7 @@ def test_a_worker_that_the_kernel_ended_for_memory_is_no_death_of_its_photo(
 ) -> None:
     kills = [5]
     monkeypatch.setattr(worker_deaths, "kernel_kills", lambda: kills[0])
-    for _ in range(worker_deaths.MEMORY_DEATHS - 3):
+    for _ in range(worker_deaths.OTHER_ENDS - 3):
         die_on(make_task(4), 2)
         kills[0] += 1
     for _ in range(2):
@@ -97,13 +97,42 @@ def test_a_worker_that_ended_while_memory_was_short_is_no_death_of_its_photo(
         busy.close()
         note.write_bytes(left)
 
-    for times in range(worker_deaths.MEMORY_DEATHS):
+    for times in range(worker_deaths.OTHER_ENDS):
         die_starved(times + 1)
     task = make_task(1)
     assert ids(task) == []
     assert statuses(task) == ["out_of_memory"]
     assert task.rows[0].failure is not None
     assert task.rows[0].failure.kind == "transient"
+
+
+def test_a_job_that_was_stopped_is_no_death_of_its_photo() -> None:
+    """The same command continues in another session. Two workers had died before, in the first."""
+    for session in ("one", "one", "one", "two", "three", "four"):
+        task = make_task(4)
+        next(worker_deaths.one_by_one(task, "score", "run", 60, session))
+        assert set(statuses(task)) == {"ok"}
+    task = make_task(4)
+    assert [row.image_id for row in worker_deaths.one_by_one(task, "score", "run", 60, "five")] == [
+        "0", "1", "2", "3"
+    ]  # fmt: skip
+
+
+def test_a_photo_that_ends_whole_jobs_is_given_up_in_the_end() -> None:
+    """As one that ends its machine, with the job on it."""
+    for number in range(worker_deaths.OTHER_ENDS):
+        next(worker_deaths.one_by_one(make_task(2), "score", "run", 60, f"session {number}"))
+    task = make_task(2)
+    assert [row.image_id for row in worker_deaths.one_by_one(task, "score", "run", 60, "last")] == [
+        "1"
+    ]
+    assert statuses(task) == ["worker_died", "ok"]
+
+
+def test_a_note_of_an_earlier_release_counts(tmp_path: Path) -> None:
+    note = worker_deaths._path("run", 7, "score")
+    note.write_text('{"busy": ["0", "999999"], "0": ["worker_died", "worker_died", "worker_died"]}')
+    assert ids(make_task(2)) == ["1"]
 
 
 def test_deaths_on_different_photos_or_tasks_are_not_added_up() -> None:
