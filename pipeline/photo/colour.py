@@ -58,7 +58,7 @@ def plain_mode(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
         return _eight_bit_grey(image)
     if image.mode in ("P", "PA"):
-        return image.convert("RGBA" if keyed or image.mode == "PA" else "RGB")
+        return image.convert("RGBA" if image.has_transparency_data else "RGB")
     if keyed and image.mode in ("1", "L", "RGB"):
         return image.convert("LA" if image.mode in ("1", "L") else "RGBA")
     if image.mode == "1":

@@ -1,4 +1,4 @@
-"""Read the orientation and the colour space of an AVIF or HEIC from its boxes.
+"""Read the orientation and the colour space of an AVIF or HEIC from its boxes; hide its notes.
 
 Layouts: ISO/IEC 14496-12 (box, meta, pitm, clli, mdcv), ISO/IEC 23008-12 (iprp, irot, imir),
 ISO/IEC 23000-22 (MIAF: a picture is turned, then mirrored, and its EXIF turns nothing).
@@ -46,19 +46,42 @@ def coded_items(data: bytes, start: int, end: int, kind: bytes) -> list[int]:
     return [item for item, found in _kinds(data, start, end).items() if found == kind]
 
 
+def without_notes(data: bytes) -> bytes:
+    """Return an AVIF without EXIF and XMP for its decoder; the same object if it has none.
+
+    libavif reads both, and refuses the file for a fault in them. Only the types of these items are
+    overwritten, so that no offset changes. A malformed file stays as it is.
+    """
+    try:
+        meta = _meta(data)
+        items = [] if meta is None else list(_items(data, *meta))
+    except (struct.error, IndexError):
+        return data
+    places = [at for _, at in items if data[at : at + 4] in (b"Exif", b"mime")]
+    if not places:
+        return data
+    changed = bytearray(data)
+    for at in places:
+        changed[at : at + 4] = b"skip"
+    return bytes(changed)
+
+
 def _kinds(data: bytes, start: int, end: int) -> dict[int, bytes]:
-    """Return the codec of each item of a file. Boxes: iinf, infe of version 2 and 3."""
+    """Return the type of each item of a file, which is the codec for a picture."""
+    return {item: data[at : at + 4] for item, at in _items(data, start, end)}
+
+
+def _items(data: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield each item of a file: (id, place of its type). Boxes: iinf, infe of version 2 and 3."""
     found = first_box(data, start, end, b"iinf")
     if found is None:
-        return {}
+        return
     entries = found[0] + (6 if data[found[0]] == 0 else 8)
-    kinds = {}
     for name, at, _ in media_boxes(data, entries, found[1]):
         if name == b"infe" and data[at] in (2, 3):
             wide = data[at] == 3
             (item,) = struct.unpack_from(">I" if wide else ">H", data, at + 4)
-            kinds[item] = data[at + (10 if wide else 8) : at + (14 if wide else 12)]
-    return kinds
+            yield item, at + (10 if wide else 8)
 
 
 def _facts(data: bytes) -> tuple[int, Space | None]:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from pipeline.photo.files.media_boxes import media_facts
+from pipeline.photo.files.media_boxes import media_facts, without_notes
 from pipeline.photo.files.png_colour import png_meaning
 from pipeline.photo.files.segments import (
     FRAMES,
@@ -69,7 +69,7 @@ class StrippedFile:
 
 
 def stripped(data: bytes, format: str) -> StrippedFile:
-    """Strip a JPEG or PNG to its picture; for other formats only read what the file states.
+    """Strip a JPEG or PNG to its picture, hide an AVIF's EXIF and XMP, read what the file states.
 
     From the first unreadable part on, a file stays as it is.
     """
@@ -79,7 +79,7 @@ def stripped(data: bytes, format: str) -> StrippedFile:
         return _stripped_png(data)
     if format in ("avif", "heic"):
         orientation, space = media_facts(data)
-        return StrippedFile(data, orientation, space)
+        return StrippedFile(data if format == "heic" else without_notes(data), orientation, space)
     return StrippedFile(data, _webp_orientation(data)) if format == "webp" else StrippedFile(data)
 
 

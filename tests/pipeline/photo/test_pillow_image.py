@@ -78,6 +78,19 @@ def test_opacity_is_kept_in_every_mode_that_has_it(mode: str) -> None:
     assert photo.pixels[:, :, 0].tolist() == [[255, 0]] * 3
 
 
+def test_a_palette_may_have_opacities() -> None:
+    """As `quantize` makes it; a palette of a PNG has them as `transparency` instead."""
+    image = Image.new("RGBA", (16, 12), (200, 30, 30, 255))
+    image.paste((0, 0, 0, 0), (0, 0, 8, 12))
+    quantized = image.quantize()
+    assert (quantized.mode, quantized.palette.mode) == ("P", "RGBA")
+    found, whole = (photo_of_image(one) for one in (quantized, image))
+    assert np.array_equal(found.pixels, whole.pixels)
+    assert found.alpha is not None
+    assert np.array_equal(found.alpha, whole.alpha)
+    assert found.pixels[6, 2].tolist() == [255, 255, 255]
+
+
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF"])
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
 def test_an_opened_file_is_what_its_bytes_are(format: str, orientation: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pipeline.photo.decode import decode
-from pipeline.photo.files.media_boxes import media_facts
+from pipeline.photo.files.media_boxes import media_facts, without_notes
 from tests.support.colour_photos import (
     COLOURS,
     colour_cases,
@@ -42,6 +42,28 @@ def test_exif_turns_no_avif() -> None:
     data = data[:at] + b"\0" + data[at + 1 :]
     photo = decode(data)
     assert (photo.orientation, photo.width_px) == (1, 320)
+
+
+@pytest.mark.parametrize("damage", [b"\0\0\0\0", b"\0\0\0\x63", b"\xff\xff\xff\xff"])
+def test_a_fault_in_its_exif_costs_no_avif(damage: bytes) -> None:
+    """libavif refuses the file for a wrong offset before the block; browsers show it."""
+    whole = saved(scene(), "AVIF", exif=exif(6))
+    at = whole.index(b"Exif\0\0MM\0*") - 4  # the offset, which counts these six letters
+    assert whole[at : at + 4] == b"\0\0\0\6"
+    broken = whole[:at] + damage + whole[at + 4 :]
+    with pytest.raises(ValueError, match="Exif"):
+        Image.open(io.BytesIO(broken))
+    assert np.array_equal(decode(broken).pixels, decode(whole).pixels)
+
+
+def test_an_avif_without_notes_is_not_copied() -> None:
+    plain = saved(scene(), "AVIF")
+    assert without_notes(plain) is plain
+    noted = saved(scene(), "AVIF", exif=exif(1), xmp=b"<x:xmpmeta/>")
+    hidden = without_notes(noted)
+    assert len(hidden) == len(noted)
+    assert hidden.count(b"skip") == 2
+    assert without_notes(noted[:200]) is not None  # cut within its boxes
 
 
 def tagged_heic(primaries: int, transfer: int, orientation: int = 1, boxes: bool = True) -> bytes:
