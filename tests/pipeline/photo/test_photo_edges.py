@@ -21,8 +21,9 @@ from pipeline.photo.encoding import libjpegli
 from pipeline.photo.encoding.moving import encode_moving
 from pipeline.photo.encoding.whole import _uncovered, draw_whole, place_whole
 from pipeline.photo.files.damaged import repeat_last_row
-from pipeline.photo.files.damaged_png import _PngShape, _rows_before_failure, _unpacked
+from pipeline.photo.files.damaged_png import _rows_before_failure, _unpacked
 from pipeline.photo.files.old_avif import _with_brand
+from pipeline.photo.files.png_shape import PngShape
 from pipeline.photo.files.strip import orientation_of, png_chunks, stripped
 from pipeline.photo.sandbox import isolation
 from pipeline.photo.sandbox.decoder import Decoder
@@ -103,7 +104,7 @@ def test_rows_count_up_to_where_a_damaged_block_fails_to_unpack() -> None:
     data = grey_png(60, 40, packed)
     sum_at = data.index(b"IEND") - 8
     data = data[:sum_at] + bytes(4) + data[sum_at + 4 :]
-    assert _rows_before_failure(data, _PngShape(60, 40, 8, interlaced=False)) == 19 - 2
+    assert _rows_before_failure(data, PngShape(60, 40, 8, interlaced=False)) == 19 - 2
 
 
 @pytest.mark.parametrize("is_right", [True, False])

@@ -15,7 +15,8 @@ from pipeline.photo.animations.animation import decode_frames
 from pipeline.photo.borders import _thickness
 from pipeline.photo.decode import as_decode_errors
 from pipeline.photo.files.damaged import _recover_gif, _recover_jpeg
-from pipeline.photo.files.damaged_png import _PngShape, _rows_before
+from pipeline.photo.files.damaged_png import _rows_before
+from pipeline.photo.files.png_shape import PngShape
 from pipeline.photo.files.repaired_png import with_byte_corrected
 from pipeline.photo.limits import DecodeLimits
 from tests.support.odd_photos import saved, scene
@@ -25,7 +26,7 @@ GREY_ROW = b"\xc8" * 10  # ten pixels that could be no filter
 
 def test_rows_before_damage_begin_where_the_sound_ones_end() -> None:
     """Rows of 11 bytes. 5 sound bytes: the next row begins 6 later, and the tenth is impossible."""
-    shape = _PngShape(10, 40, 8, interlaced=False)
+    shape = PngShape(10, 40, 8, interlaced=False)
     rows = b"".join(bytes([row % 5]) + GREY_ROW for row in range(9)) + b"\x63" + GREY_ROW
     # 9 of the 105 bytes before that row could be filters: three rows may have passed unseen
     # (.0857 ** 3 is below .001); 5 + 105 bytes are ten rows.
@@ -34,7 +35,7 @@ def test_rows_before_damage_begin_where_the_sound_ones_end() -> None:
 
 def test_an_interlaced_row_is_there_once_its_last_pass_is() -> None:
     """One row of 8 pixels: passes of 1, 1, 2 and 4 pixels, each with its filter."""
-    shape = _PngShape(8, 1, 8, interlaced=True)
+    shape = PngShape(8, 1, 8, interlaced=True)
     assert shape.passes() == [(2, 1), (2, 1), (3, 1), (5, 1)]
     assert [shape.complete_rows(size) for size in (0, 7, 11, 12)] == [0, 0, 0, 1]
 

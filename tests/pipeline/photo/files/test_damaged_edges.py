@@ -22,7 +22,8 @@ from pipeline.photo.files.damaged import (
     equal_rows,
     repeat_last_row,
 )
-from pipeline.photo.files.damaged_png import _PngShape, pixels_are_sound, recover_png
+from pipeline.photo.files.damaged_png import pixels_are_sound, recover_png
+from pipeline.photo.files.png_shape import PngShape
 from pipeline.photo.files.segments import _next_marker
 from pipeline.photo.limits import DecodeLimits
 from tests.support.odd_photos import png_chunk, raw_png, saved, scene
@@ -125,7 +126,7 @@ def test_a_gif_is_filled_up_behind_its_last_whole_block() -> None:
 )  # fmt: skip
 def test_bytes_of_a_row_of_thirteen_pixels(depth: int, colour: int, stride: int) -> None:
     """PNG third edition, 11.2.1: samples of each kind of pixels; a byte more for the filter."""
-    shape = _PngShape.of(raw_png(13, 5, depth, colour, b""))
+    shape = PngShape.of(raw_png(13, 5, depth, colour, b""))
     assert shape.passes() == [(stride, 5)]
     assert shape.needed == 5 * stride
     sizes = (0, stride - 1, stride, 3 * stride, 99 * stride)
@@ -134,17 +135,17 @@ def test_bytes_of_a_row_of_thirteen_pixels(depth: int, colour: int, stride: int)
 
 def test_passes_of_an_interlaced_picture() -> None:
     """Adam7 (PNG third edition, 8.1), without the passes that have no pixels."""
-    shape = _PngShape(5, 3, 8, True)
+    shape = PngShape(5, 3, 8, True)
     assert shape.passes() == [(2, 1), (2, 1), (2, 1), (4, 1), (3, 2), (6, 1)]
-    assert _PngShape(1, 1, 8, True).passes() == [(2, 1)]
-    assert _PngShape(8, 8, 8, True).passes() == [
+    assert PngShape(1, 1, 8, True).passes() == [(2, 1)]
+    assert PngShape(8, 8, 8, True).passes() == [
         (2, 1), (2, 1), (3, 1), (3, 2), (5, 2), (5, 4), (9, 4),
     ]  # fmt: skip
-    whole = _PngShape(8, 8, 8, True)
+    whole = PngShape(8, 8, 8, True)
     early = 2 + 2 + 3 + 6 + 10 + 20
     sizes = (early - 1, early, early + 9, early + 35, early + 36)
     assert [whole.complete_rows(size) for size in sizes] == [0, 1, 3, 7, 8]
-    assert _PngShape(8, 1, 8, True).complete_rows(99) == 1
+    assert PngShape(8, 1, 8, True).complete_rows(99) == 1
 
 
 def test_a_png_is_damaged_within_its_limits_alone() -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from pipeline.errors import DecodeError
 from pipeline.photo.decode import decode
-from pipeline.photo.files.damaged_png import _PngShape, _rows_before
+from pipeline.photo.files.damaged_png import _rows_before
+from pipeline.photo.files.png_shape import PngShape
 from pipeline.photo.files.repaired_png import with_byte_corrected
 from tests.support.odd_photos import png_chunk, raw_png, saved, scene
 
@@ -83,7 +84,7 @@ def test_damage_that_shows_nowhere_may_lie_anywhere() -> None:
         decode(png[:33] + chunk + png_chunk(b"IEND", b""))
 
 
-SHAPE = _PngShape(width=9, height=50, bits=8, interlaced=False)  # ten bytes a row
+SHAPE = PngShape(width=9, height=50, bits=8, interlaced=False)  # ten bytes a row
 
 
 def test_rows_before_damage_by_hand() -> None:
@@ -97,7 +98,7 @@ def test_rows_before_damage_by_hand() -> None:
     assert _rows_before(row * 20 + b"\4" + row, 0, False, SHAPE) == 0  # nothing fails
     assert _rows_before(row * 20 + b"\4ab", 0, True, SHAPE) == 20 - 8
     assert _rows_before(row * 50, 0, True, SHAPE) == 0  # all is there: the sum of all fails
-    laced = _PngShape(9, 50, 8, True)
+    laced = PngShape(9, 50, 8, True)
     assert _rows_before(row * 20 + b"\5", 0, False, laced) == 0
     assert _rows_before(bytes(200) + b"\5", 0, False, SHAPE) == 0  # any byte could be a filter
     assert _rows_before(b"\5", 0, False, SHAPE) == 0
