@@ -18,7 +18,7 @@ from pipeline.photo.encoding.automatic import (
     jpegli_quality,
 )
 from pipeline.photo.encoding.jpegli import encode_jpegli
-from pipeline.photo.encoding.moving import MOVING_FORMATS, encode_moving
+from pipeline.photo.encoding.moving import MOVING_FORMATS, encode_moving, without_repeats
 from pipeline.photo.encoding.opacity import cut_with_opacity, on_colour
 from pipeline.photo.encoding.thumbnail import encode, encode_circle, thumbnail_size
 from pipeline.photo.encoding.whole import Placed, draw_whole, place_whole
@@ -69,7 +69,10 @@ def sized_crop(
     settings: ThumbnailSettings,
     areas: Mapping[str, SafeArea] | None = None,
 ) -> EncodedCrop:
-    """Return a crop without a picture, with the size and frames that `encode_crop` would give."""
+    """Return a crop without a picture, with the size that `encode_crop` would give it.
+
+    Its frames are the photo's: which of them differ within the crop is not known.
+    """
     shape, shown = parse_shape(chosen.ratio), chosen.box_px
     if chosen.fit != "crop":
         shown = _placed(chosen, shape, areas or {}).canvas_px
@@ -95,15 +98,16 @@ def encode_crop(
     photos = [row.decoded.in_own_colours] if motion is None else motion.photos
     drawing = (chosen, shape, settings, areas or {})
     if motion is None:
-        drawn = [drawn_crop(photos[0], *drawing, {} if cuts is None else cuts)]
+        drawn, durations_ms = [drawn_crop(photos[0], *drawing, {} if cuts is None else cuts)], [0]
     else:
-        drawn = [drawn_crop(photo, *drawing, {}) for photo in photos]
+        of_frames = (drawn_crop(photo, *drawing, {}) for photo in photos)
+        drawn, durations_ms = without_repeats(of_frames, motion.durations_ms)
     if motion is None or len(drawn) == 1:
         background, profile = photos[0].colour_of(settings.background_rgb), photos[0].profile
         image, format = encoded_still(drawn[0], shape.is_circle, settings, background, profile)
     else:
         format = OTHER if settings.is_automatic else settings.format
-        shown = (motion.durations_ms, motion.plays, format, settings.quality, shape.is_circle)
+        shown = (durations_ms, motion.plays, format, settings.quality, shape.is_circle)
         image = encode_moving(drawn, *shown)
     height, width = drawn[0].shape[:2]
     sha256 = hashlib.sha256(image).hexdigest()

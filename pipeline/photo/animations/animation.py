@@ -16,7 +16,7 @@ from pipeline.errors import DecodeError
 from pipeline.photo.animations.apng_layers import apng_layers
 from pipeline.photo.animations.canvas import composed
 from pipeline.photo.animations.gif_layers import gif_layers
-from pipeline.photo.decode import as_decode_errors, check_bytes
+from pipeline.photo.decode import MALFORMED, as_decode_errors, check_bytes
 from pipeline.photo.decoded import Photo
 from pipeline.photo.files.formats import sniff
 from pipeline.photo.files.frames import frame_count
@@ -27,6 +27,7 @@ from pipeline.photo.planes import upright
 from pipeline.photo.view import view_size
 
 LONGEST_MS, MOST_PLAYS = 65_535, 65_535  # of a frame, of an animation: 2 bytes in most formats
+LAYERED = ("gif", "png")  # formats whose frames are read here one by one
 MOST_VIEW_PIXELS = 48_000_000  # of all frames together; larger views are reduced further
 
 
@@ -79,7 +80,10 @@ def decode_frames(data: bytes, limits: DecodeLimits, view_side: int) -> Animatio
 
 
 def render_frames(data: bytes, limits: DecodeLimits, view_side: int) -> RenderedFrames:
-    """Decode all frames to Pillow images, which saves a copy in the child process."""
+    """Decode all frames to Pillow images, which saves a copy in the child process.
+
+    Of a damaged GIF or PNG those before the damage are taken.
+    """
     check_bytes(data, limits)
     name = sniff(data)
     with as_decode_errors(data, name):
@@ -90,13 +94,14 @@ def render_frames(data: bytes, limits: DecodeLimits, view_side: int) -> Rendered
         side = min(view_side, _side_within(file.size, count))
         view_wh = view_size(file.size, side, MOST_VIEW_PIXELS / count)
         images, alphas, durations = [], [], []
-        for frame, duration in _frames(opened, data, count, limits):
+        frames = _frames(opened, data, count, limits)
+        for frame, duration in _before_damage(frames) if name in LAYERED else frames:
             planes = upright(opened, view_wh, shown=frame)
             image = planes.image
             images.append(image.copy() if image is frame else image)
             alphas.append(planes.alpha or Image.new("L", image.size, 255))
             durations.append(min(LONGEST_MS, duration))
-        if len(images) < (1 if name == "gif" else count):
+        if len(images) < (1 if name in LAYERED else count):
             raise DecodeError("corrupt", f"{name}: {len(images)} of its {count} frames are there")
     is_opaque = all(alpha.getextrema() == (255, 255) for alpha in alphas)
     return RenderedFrames(images, None if is_opaque else alphas, durations, _plays(file, name))
@@ -118,6 +123,20 @@ def _frames(
             file.seek(index)
             file.load()
             yield file, _duration_ms(file)
+
+
+def _before_damage(
+    frames: Iterator[tuple[Image.Image, int]],
+) -> Iterator[tuple[Image.Image, int]]:
+    """Yield the frames before the first damaged one, as browsers do; raise if that is the first."""
+    is_first = True
+    try:
+        for one in frames:
+            yield one
+            is_first = False
+    except MALFORMED:
+        if is_first:
+            raise
 
 
 def check_frames(count: int, size: tuple[int, int], limits: DecodeLimits) -> None:

@@ -50,7 +50,9 @@ def gif_layers(data: bytes, limits: DecodeLimits) -> Iterator[FrameLayer]:
             # Only its own bytes: copying all the rest for each frame would take quadratic time.
             levels = _levels(data[at:end], (width, height), bool(flags & _INTERLACED))
             colours = (own if own is not None else table, control.clear_index)
-            image = Image.fromarray(_rgba(*colours)[levels])
+            # As whole pixels: indexing rows of four bytes takes three times as long.
+            pixels = np.take(_rgba(*colours).view(np.uint32)[:, 0], levels)
+            image = Image.fromarray(pixels.view(np.uint8).reshape(height, width, 4))
             yield FrameLayer(image, (x, y), control.duration_ms, control.disposal)
         at, control = end, _Control()
 

@@ -1,6 +1,6 @@
 """Encode the frames of a moving thumbnail as one file: WebP, PNG (APNG) or AVIF."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -12,6 +12,24 @@ from pipeline.photo.encoding.thumbnail import DEFAULT_QUALITY, EFFORT, encoded_i
 
 MOVING_FORMATS = ("webp", "png", "avif")
 COUNTS_PLAYS = ("webp", "png")  # for AVIF, Pillow always writes: forever
+
+
+def without_repeats(
+    frames: Iterable[NDArray[np.uint8]], durations_ms: Iterable[int]
+) -> tuple[list[NDArray[np.uint8]], list[int]]:
+    """Show each frame that equals the one before it as a longer duration of that one.
+
+    The encoders of WebP and PNG do the same, so that a file has as many frames as are left here.
+    """
+    left: list[NDArray[np.uint8]] = []
+    times: list[int] = []
+    for frame, time in zip(frames, durations_ms, strict=True):
+        if left and np.array_equal(left[-1], frame):
+            times[-1] += time
+        else:
+            left.append(frame)
+            times.append(time)
+    return left, times
 
 
 def encode_moving(

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from pipeline.cropping.results import ScoredCrop
+from pipeline.photo.animations.animation import Animation
 from pipeline.photo.decode import Photo
 from pipeline.settings import ThumbnailSettings
 from pipeline.settings.safe_areas import parse_safe_areas
@@ -80,3 +81,26 @@ def test_the_same_box_at_another_size_is_cut_again(cuts: list[tuple[float, ...]]
     ]
     assert sizes == [(32, 24), (32, 32)]
     assert cuts == [box, box]
+
+
+@pytest.mark.parametrize(("format", "still"), [("webp", "WEBP"), ("png", "PNG"), ("auto", None)])
+def test_frames_that_are_equal_within_a_crop_are_one(format: Any, still: str | None) -> None:
+    """Only the right half moves, and only between the second and the third of three frames."""
+    views = np.stack([scene(120, 80)] * 3)
+    views[2, :, 90:] = 255 - views[2, :, 90:]
+    animation = Animation(views, None, (40, 50, 60), 2)
+    left, right = crop("1:1", SQUARE), crop("3:4", (60.0, 0.0, 120.0, 80.0))
+    row = photo_row(left, right)
+    row.moving, row.frames = np.zeros(1, np.uint8), 3
+    settings = ThumbnailSettings(thumbnail_size=64, format=format)
+    resting, moving = encoded_crops(row, settings, {}, lambda _: animation)
+    pictures = [Image.open(io.BytesIO(one.image or b"")) for one in (resting, moving)]
+    assert [one.frames for one in (resting, moving)] == [1, 2]
+    assert [getattr(one, "n_frames", 1) for one in pictures] == [1, 2]
+    assert still in (None, pictures[0].format)
+    times = []
+    for frame in range(2):
+        pictures[1].seek(frame)
+        pictures[1].load()
+        times.append(pictures[1].info["duration"])
+    assert times == [90, 60]
