@@ -1,9 +1,11 @@
 """Write the crops of runs as a Hugging Face data set, whose readers show them as pictures.
 
 The product's own files can be shown too, see `ledger.card` and `ledger.pictures`. This is a copy
-for distribution, with each photo once: photos that are forgotten later stay in it.
+for distribution, with each photo once: photos that are forgotten later stay in it until it is
+written again.
 """
 
+import re
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +18,7 @@ from pipeline.storage.store import Store
 from pipeline.words import counted
 
 ROW_GROUP_ROWS = 100  # a reader that wants one picture fetches about this many
+FILE = re.compile(r"crops/train-(\d{5,})\.parquet")
 CARD = """---
 configs:
 - config_name: crops
@@ -34,7 +37,8 @@ was cut from, `x0` to `y1` where, in pixels of the photo.
 def write_dataset(run: Run, into: Store) -> dict[str, int]:
     """Write all crops of a run, one file for each of the run's files; return the counts.
 
-    Files of an earlier data set in the same place are overwritten; surplus ones are not removed.
+    Files of an earlier data set in the same place are overwritten, and surplus ones are removed:
+    the card reads all files of the folder. Other files stay.
     """
     files = rows = 0
     photos: set[str] = set()
@@ -44,6 +48,9 @@ def write_dataset(run: Run, into: Store) -> dict[str, int]:
         into.write(f"crops/train-{files:05d}.parquet", _file(part))
         photos.update(part["image_id"].to_pylist())
         files, rows = files + 1, rows + part.num_rows
+    for info in list(into.list("crops/train-")):
+        if (found := FILE.fullmatch(info.key)) and int(found[1]) >= files:
+            into.delete(info.key)
     into.write(
         "README.md",
         CARD.format(crops=counted(rows, "crop"), photos=counted(len(photos), "photo")).encode(),

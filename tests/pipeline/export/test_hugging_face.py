@@ -75,6 +75,28 @@ def test_what_is_live_without_forgotten_photos_and_with_all_columns(
     assert shades == [10, 10, 20, 20, 20]
 
 
+def test_a_data_set_written_again_holds_nothing_of_the_earlier_one(
+    tmp_path: Path, datasets: object
+) -> None:
+    store, into = open_store(str(tmp_path / "out")), tmp_path / "set"
+    inputs = make_inputs(7)
+    assert main(["promote", store.uri, commit_pictures(store, inputs, 30).run_id]) == 0
+    publish = ["publish", store.uri, "--as", "huggingface", "--into", str(into)]
+    assert main(publish) == 0
+    assert len(list(into.glob("crops/*"))) == 3  # tasks of three photos
+    others = [into / "crops" / name for name in ("train-0001.parquet", "train-00002.parquet.md5")]
+    for other in others:
+        other.write_bytes(b"of a person")
+    forget(store, inputs["image_id"].to_pylist()[2:])
+    assert main(publish) == 0
+    names = {file.name for file in into.glob("crops/*")}
+    assert names == {"train-00000.parquet", *(other.name for other in others)}
+    others[0].unlink()
+    rows = datasets.load_dataset(str(into), split="train")  # type: ignore[attr-defined]
+    assert rows["uri"][:] == ["s3://ugc/000000.jpg", "s3://ugc/000001.jpg"]
+    assert "2 crops of 2 photos." in (into / "README.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
