@@ -21,6 +21,8 @@ import time
 from collections.abc import Collection
 from typing import Any
 
+import pyarrow as pa
+
 from pipeline.errors import LedgerError
 from pipeline.extras import extra_needed
 from pipeline.ledger.erasing import find_erasures
@@ -30,7 +32,11 @@ from pipeline.ledger.manifest import data_files
 from pipeline.ledger.records import DataFile
 from pipeline.ledger.replaced import current_file, replaced_files
 from pipeline.ledger.table_formats.delta_changes import Change, change_of, paths_of
-from pipeline.ledger.table_formats.delta_types import delta_columns, unify_types
+from pipeline.ledger.table_formats.delta_types import (
+    delta_columns,
+    refuse_same_names,
+    unify_types,
+)
 from pipeline.ledger.table_formats.published_rows import Cover, cover_of
 from pipeline.ledger.tables import TABLES, read_table
 from pipeline.storage.addresses import scheme_of
@@ -60,12 +66,19 @@ def publish_delta(store: Store, run_id: str) -> dict[str, int | None]:
     cover = cover_of(store, run_id)
     assert cover is not None
     replaced = replaced_files(store, run_id)
-    versions: dict[str, int | None] = {}
+    runs_files: dict[str, tuple[list[DataFile], pa.Schema]] = {}
     for name in TABLES:
         files = [current_file(file, replaced) for file in data_files(store, manifest, name)]
         if files:
-            versions[name] = _publish(deltalake, store, cover, name, files)
-    return versions
+            columns = delta_columns(read_table(store, files[0].key).schema)
+            table = _open(deltalake, store, name)
+            there = [] if table is None else pa.schema(table.schema().to_arrow())
+            refuse_same_names(name, [*there, *columns], run_id)
+            runs_files[name] = files, columns
+    return {
+        name: _publish(deltalake, store, cover, name, files, columns)
+        for name, (files, columns) in runs_files.items()
+    }
 
 
 def forget_in_delta(store: Store, image_ids: Collection[str]) -> list[str]:
@@ -108,7 +121,7 @@ def _remove_copies(store: Store, name: str, before: Collection[str], now: Collec
 
 
 def _publish(
-    deltalake: Any, store: Store, cover: Cover, name: str, files: list[DataFile]
+    deltalake: Any, store: Store, cover: Cover, name: str, files: list[DataFile], columns: pa.Schema
 ) -> int | None:
     """Commit a run's files to one table; return the table's new version, None if it had the run.
 
@@ -118,14 +131,12 @@ def _publish(
     """
     root, options = _root(store, name)
     run_id = cover.manifest.run_id
-    schema = deltalake.Schema.from_arrow(delta_columns(read_table(store, files[0].key).schema))
+    schema = deltalake.Schema.from_arrow(columns)
     refused: Exception | None = None
     for _ in range(ATTEMPTS):
-        table, change = None, Change()
-        if deltalake.DeltaTable.is_deltatable(root, **options):
-            table = deltalake.DeltaTable(root, **options)
-            if table.transaction_version(run_id) is not None:
-                return int(table.version()) if refused else None
+        table, change = _open(deltalake, store, name), Change()
+        if table is not None and table.transaction_version(run_id) is not None:
+            return int(table.version()) if refused else None
         try:
             if table is None:
                 for file in files:
@@ -167,6 +178,14 @@ def _root(store: Store, name: str) -> tuple[str, dict[str, Any]]:
     """Return the address of a table and the options to open it with."""
     root = f"{store.uri.rstrip('/')}/_data/{name}"
     return root, {"storage_options": {"allow_http": "true"}} if scheme_of(root) == "s3" else {}
+
+
+def _open(deltalake: Any, store: Store, name: str) -> Any:
+    """Open a table; None where there is none."""
+    root, options = _root(store, name)
+    if not deltalake.DeltaTable.is_deltatable(root, **options):
+        return None
+    return deltalake.DeltaTable(root, **options)
 
 
 def _create(

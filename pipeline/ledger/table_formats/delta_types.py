@@ -9,7 +9,7 @@ Columns of types that Delta lacks, such as times, are not in a table. Its writer
 table, or misread unsigned numbers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -44,6 +44,28 @@ def _is_supported(kind: pa.DataType) -> bool:
     if pt.is_timestamp(kind):
         return kind.unit in ("ms", "us") and kind.tz in (None, "UTC")
     return not any(lacks(kind) for lacks in _UNSUPPORTED)
+
+
+def refuse_same_names(name: str, columns: Iterable[pa.Field], run_id: str) -> None:
+    """Raise LedgerError where columns of a table, or fields of one, differ only in capitals."""
+    if alike := _same_names(columns):
+        raise LedgerError(
+            f"run {run_id} is not published: in the Delta table {name}, columns cannot be named "
+            f"{alike[0]!r} and {alike[1]!r}, as Delta does not tell capitals apart. Rename one in "
+            "your list and do its photos again (--mode full); `--as iceberg` takes both"
+        )
+
+
+def _same_names(fields: Iterable[pa.Field]) -> tuple[str, str] | None:
+    known: dict[str, str] = {}
+    for field in fields:
+        other, kind = known.setdefault(field.name.lower(), field.name), field.type
+        if other != field.name:
+            return other, field.name
+        inner = range(kind.num_fields) if pt.is_nested(kind) else ()
+        if found := _same_names(kind.field(place) for place in inner):
+            return found
+    return None
 
 
 def unify_types(

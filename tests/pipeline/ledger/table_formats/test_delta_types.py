@@ -14,7 +14,7 @@ from pipeline.ledger.table_formats.delta import CONFIGURATION, publish_delta
 from pipeline.ledger.table_formats.delta_types import delta_columns
 from pipeline.ledger.unify import cast_column
 from pipeline.storage.store import Store
-from tests.support.tasks import make_inputs, open_ledger, run_all
+from tests.support.tasks import done, make_inputs, open_ledger, run_all
 
 deltalake = pytest.importorskip("deltalake")
 polars = pytest.importorskip("polars")
@@ -149,3 +149,32 @@ def test_pictures_are_never_made_text(store: Store) -> None:
     with pytest.raises(LedgerError, match=r"image is .* and was .*picture-column"):
         publish_delta(store, other.run_id)
     assert table_at(store, "crops").to_pyarrow_table().num_rows == 2
+
+
+@pytest.mark.parametrize(
+    ("before", "column", "values", "message"),
+    [
+        ([], "Status", pa.array(["ok"]), "cannot be named 'status' and 'Status', as Delta"),
+        (["Shop"], "shop", pa.array(["x"]), "cannot be named 'Shop' and 'shop', as Delta"),
+        ([], "at", pa.array([[{"X": 1, "x": 2}]]), "cannot be named 'X' and 'x', as Delta"),
+    ],
+    ids=["as ours", "as another night's", "in a list of structs"],
+)
+def test_names_that_differ_only_in_capitals_are_refused_before_delta_tables_change(
+    store: Store, before: list[str], column: str, values: pa.Array, message: str
+) -> None:
+    for name in before:
+        inputs = make_inputs(1, start=1).append_column(name, pa.array(["y"]))
+        publish_delta(store, run_all(open_ledger(store, inputs)).run_id)
+    inputs = make_inputs(1).append_column(column, values)
+    ledger = open_ledger(store, inputs)
+    tables = done(ledger.task_inputs(0))
+    tables["crops"] = tables["crops"].append_column(column, values)  # as a job's crops have it
+    ledger.commit_task(0, tables)
+    run_id = ledger.finish({}).run_id
+    logs = sorted(info.key for info in store.list("_data/") if "_delta_log" in info.key)
+    with pytest.raises(LedgerError, match=message) as refused:
+        publish_delta(store, run_id)
+    assert str(refused.value).startswith(f"run {run_id} is not published: in the Delta table ")
+    after = sorted(info.key for info in store.list("_data/") if "_delta_log" in info.key)
+    assert after == logs
