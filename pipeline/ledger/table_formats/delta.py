@@ -31,7 +31,12 @@ from pipeline.ledger.known_runs import committed_run
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.records import DataFile
 from pipeline.ledger.replaced import current_file, replaced_files
-from pipeline.ledger.table_formats.delta_changes import Change, change_of, paths_of
+from pipeline.ledger.table_formats.delta_changes import (
+    Change,
+    change_of,
+    change_without,
+    paths_of,
+)
 from pipeline.ledger.table_formats.delta_types import (
     delta_columns,
     refuse_same_names,
@@ -45,7 +50,6 @@ from pipeline.storage.store import Store
 CONFIGURATION = {"delta.deletedFileRetentionDuration": "interval 36500 days"}
 TRANSACTION_VERSION = 1
 ATTEMPTS = 20
-DELETED_AT_ONCE = 500  # photos in one deletion
 IN_USE_S = 86_400  # a file that no table names may be another publisher's until it is this old
 
 
@@ -84,8 +88,8 @@ def publish_delta(store: Store, run_id: str) -> dict[str, int | None]:
 def forget_in_delta(store: Store, image_ids: Collection[str]) -> list[str]:
     """Delete the rows of photos from all Delta tables of the store; return the tables' names.
 
-    Reads whole tables. Raises LedgerError where a table refuses, UsageError where `deltalake` is
-    missing.
+    Reads the files that may have such rows. Raises LedgerError where a table refuses, UsageError
+    where `deltalake` is missing.
     """
     published = [n for n in TABLES if any(store.list(f"_data/{n}/_delta_log/"))]
     if not image_ids or not published:
@@ -93,18 +97,40 @@ def forget_in_delta(store: Store, image_ids: Collection[str]) -> list[str]:
     with extra_needed():
         import deltalake
 
-    ids = sorted(image_ids)
+    published = [n for n in published if _open(deltalake, store, n) is not None]
     for name in published:
-        root, options = _root(store, name)
-        before = paths_of(deltalake.DeltaTable(root, **options))
-        for first in range(0, len(ids), DELETED_AT_ONCE):
-            some = ", ".join(f"'{image_id}'" for image_id in ids[first : first + DELETED_AT_ONCE])
-            try:
-                deltalake.DeltaTable(root, **options).delete(f"image_id IN ({some})")
-            except (deltalake.exceptions.DeltaError, OSError) as error:
-                raise LedgerError(f"{root} takes no deletion: {error}; try again later") from error
-        _remove_copies(store, name, before, paths_of(deltalake.DeltaTable(root, **options)))
+        before = paths_of(_open(deltalake, store, name))
+        _forget(deltalake, store, name, image_ids)
+        _remove_copies(store, name, before, paths_of(_open(deltalake, store, name)))
     return published
+
+
+def _forget(deltalake: Any, store: Store, name: str, image_ids: Collection[str]) -> None:
+    """Replace the files of a table that have rows of photos by copies without them.
+
+    Delta's own deletion would give the copies names that do not tell their runs.
+    """
+    refused: Exception | None = None
+    for _ in range(ATTEMPTS):
+        table = _open(deltalake, store, name)
+        change = change_without(store, table, name, image_ids)
+        if not change.removed:
+            return
+        try:
+            table.create_write_transaction(
+                change.actions(deltalake), "append", table.schema(),
+                commit_properties=deltalake.CommitProperties(max_commit_retries=0),
+            )  # fmt: skip
+            return
+        except (deltalake.exceptions.DeltaError, OSError) as error:
+            refused = error
+        if isinstance(refused, OSError):  # deltalake has retried for minutes
+            break
+        now = paths_of(_open(deltalake, store, name))
+        for path in change.copies:
+            if path not in now:  # else the commit was done, and only its response was lost
+                store.delete(f"_data/{name}/{path}")
+    raise LedgerError(f"{_root(store, name)[0]} takes no deletion: {refused}; try again later")
 
 
 def _remove_copies(store: Store, name: str, before: Collection[str], now: Collection[str]) -> None:
@@ -181,11 +207,14 @@ def _root(store: Store, name: str) -> tuple[str, dict[str, Any]]:
 
 
 def _open(deltalake: Any, store: Store, name: str) -> Any:
-    """Open a table; None where there is none."""
+    """Open a table; None where there is none. Raises LedgerError where it cannot be read."""
     root, options = _root(store, name)
-    if not deltalake.DeltaTable.is_deltatable(root, **options):
-        return None
-    return deltalake.DeltaTable(root, **options)
+    try:
+        if not deltalake.DeltaTable.is_deltatable(root, **options):
+            return None
+        return deltalake.DeltaTable(root, **options)
+    except (deltalake.exceptions.DeltaError, OSError) as error:
+        raise LedgerError(f"{root} cannot be read: {error}; try again later") from error
 
 
 def _create(

@@ -2,19 +2,25 @@
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
 
+from pipeline.errors import RecordError
+from pipeline.ledger.forgetting import without
 from pipeline.ledger.records import DataFile
 from pipeline.ledger.table_formats.published_rows import (
+    PATH,
     Cover,
     DeltaCopy,
     copy_remaining_rows,
+    cover_of,
     owners,
+    stored_rows,
+    write_delta_copy,
 )
 from pipeline.storage.store import Store
 
@@ -107,6 +113,36 @@ def change_of(store: Store, table: Any, cover: Cover, name: str, files: list[Dat
             if copy.path is not None:
                 change.add_copy(copy)
     return change
+
+
+def change_without(store: Store, table: Any, name: str, image_ids: Collection[str]) -> Change:
+    """Replace the files that have rows of photos by copies without them; those keep their runs."""
+    change, paths, ids = Change(), paths_of(table), frozenset(image_ids)
+    known: dict[str, Cover | None] = {}
+    for path in paths:
+        if _may_have(store, path, ids, known):
+            rows = stored_rows(store, name, path)
+            left = without(rows, pa.array(sorted(ids), pa.string()))
+            if left.num_rows < rows.num_rows:
+                change.removed[path] = paths[path]
+                if left.num_rows:
+                    change.add_copy(write_delta_copy(store, name, path, left))
+    return change
+
+
+def _may_have(store: Store, path: str, ids: frozenset[str], known: dict[str, Cover | None]) -> bool:
+    """Return whether a file may have rows of photos. known: runs that were read before."""
+    found = PATH.fullmatch(path)
+    if found is None:
+        return True
+    run_id = found[1]
+    if run_id not in known:
+        try:
+            known[run_id] = None if run_id == "several" else cover_of(store, run_id)
+        except RecordError:
+            known[run_id] = None  # its files are read instead
+    own = known[run_id]
+    return own is None or bool(own.tasks.get(int(found[2]), frozenset()) & ids)
 
 
 def paths_of(table: Any) -> dict[str, int]:

@@ -137,7 +137,7 @@ def stored_schema(store: Store, table: str, path: str) -> pa.Schema:
 
 
 def _without_views(rows: pa.Table) -> pa.Table:
-    """Cast views to plain texts and bytes; files that a Delta deletion wrote may have views."""
+    """Cast views to plain texts and bytes; files that Delta itself wrote may have views."""
     return rows.cast(pa.schema([_without_view(field) for field in rows.schema]))
 
 

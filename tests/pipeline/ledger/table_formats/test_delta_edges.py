@@ -181,17 +181,15 @@ def test_photos_are_forgotten_in_delta_tables_by_name(
     assert table.history()[0]["run_id"] == run.run_id
     assert forget_in_delta(store, []) == []
     assert table.version() == 0
-    assert delta.DELETED_AT_ONCE == 500
-    monkeypatch.setattr(delta, "DELETED_AT_ONCE", 1)
     assert forget_in_delta(store, IDS[:2]) == ["images", "crops"]
     left = deltalake.DeltaTable(f"{store.uri}/_data/images").to_pyarrow_table()
     assert left["image_id"].to_pylist() == [IDS[2]]
     for error in (deltalake.exceptions.DeltaError("held"), OSError("held")):
 
-        def refuse(*_: object, error: Exception = error) -> None:
+        def refuse(*_: object, error: Exception = error, **__: object) -> None:
             raise error
 
-        monkeypatch.setattr(deltalake.DeltaTable, "delete", refuse)
+        monkeypatch.setattr(deltalake.DeltaTable, "create_write_transaction", refuse)
         with pytest.raises(LedgerError, match="takes no deletion: held; try again later"):
             forget_in_delta(store, IDS[2:3])
 
