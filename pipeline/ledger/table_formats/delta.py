@@ -18,6 +18,7 @@ that no longer exist.
 """
 
 import time
+from collections import deque
 from collections.abc import Collection
 from typing import Any
 
@@ -37,18 +38,22 @@ from pipeline.ledger.table_formats.delta_changes import (
     change_without,
     paths_of,
 )
+from pipeline.ledger.table_formats.delta_tables import (
+    add_columns,
+    create_table,
+    open_table,
+    properties_of,
+    root_of,
+)
 from pipeline.ledger.table_formats.delta_types import (
     delta_columns,
     refuse_same_names,
     unify_types,
 )
-from pipeline.ledger.table_formats.published_rows import Cover, cover_of
+from pipeline.ledger.table_formats.published_rows import Cover, cover_of, owners
 from pipeline.ledger.tables import TABLES, read_table
-from pipeline.storage.addresses import scheme_of
 from pipeline.storage.store import Store
 
-CONFIGURATION = {"delta.deletedFileRetentionDuration": "interval 36500 days"}
-TRANSACTION_VERSION = 1
 ATTEMPTS = 20
 IN_USE_S = 86_400  # a file that no table names may be another publisher's until it is this old
 
@@ -56,7 +61,7 @@ IN_USE_S = 86_400  # a file that no table names may be another publisher's until
 def publish_delta(store: Store, run_id: str) -> dict[str, int | None]:
     """Add a committed run to the Delta tables; return the table's new version by table name.
 
-    None means that the run was in that table already. Raises what `committed_run` raises,
+    None means that nothing had to change. Raises what `committed_run` raises,
     LedgerError if a table refuses the run, UsageError if `deltalake` is missing.
     """
     with extra_needed():
@@ -70,17 +75,21 @@ def publish_delta(store: Store, run_id: str) -> dict[str, int | None]:
     cover = cover_of(store, run_id)
     assert cover is not None
     replaced = replaced_files(store, run_id)
+    known: dict[str, Cover | None] = {}
     runs_files: dict[str, tuple[list[DataFile], pa.Schema]] = {}
     for name in TABLES:
         files = [current_file(file, replaced) for file in data_files(store, manifest, name)]
+        table = open_table(deltalake, store, name)
+        there = pa.schema([] if table is None else table.schema().to_arrow())
         if files:
             columns = delta_columns(read_table(store, files[0].key).schema)
-            table = _open(deltalake, store, name)
-            there = [] if table is None else pa.schema(table.schema().to_arrow())
             refuse_same_names(name, [*there, *columns], run_id)
             runs_files[name] = files, columns
+        elif table is not None:  # a run replaces rows of tables that it has no rows for
+            runs_files[name] = [], there
+        deque(owners(store, [] if table is None else paths_of(table), run_id, known), maxlen=0)
     return {
-        name: _publish(deltalake, store, cover, name, files, columns)
+        name: _publish(deltalake, store, cover, name, files, columns, known)
         for name, (files, columns) in runs_files.items()
     }
 
@@ -97,11 +106,11 @@ def forget_in_delta(store: Store, image_ids: Collection[str]) -> list[str]:
     with extra_needed():
         import deltalake
 
-    published = [n for n in published if _open(deltalake, store, n) is not None]
+    published = [n for n in published if open_table(deltalake, store, n) is not None]
     for name in published:
-        before = paths_of(_open(deltalake, store, name))
+        before = paths_of(open_table(deltalake, store, name))
         _forget(deltalake, store, name, image_ids)
-        _remove_copies(store, name, before, paths_of(_open(deltalake, store, name)))
+        _remove_copies(store, name, before, paths_of(open_table(deltalake, store, name)))
     return published
 
 
@@ -112,7 +121,7 @@ def _forget(deltalake: Any, store: Store, name: str, image_ids: Collection[str])
     """
     refused: Exception | None = None
     for _ in range(ATTEMPTS):
-        table = _open(deltalake, store, name)
+        table = open_table(deltalake, store, name)
         change = change_without(store, table, name, image_ids)
         if not change.removed:
             return
@@ -126,11 +135,11 @@ def _forget(deltalake: Any, store: Store, name: str, image_ids: Collection[str])
             refused = error
         if isinstance(refused, OSError):  # deltalake has retried for minutes
             break
-        now = paths_of(_open(deltalake, store, name))
+        now = paths_of(open_table(deltalake, store, name))
         for path in change.copies:
             if path not in now:  # else the commit was done, and only its response was lost
                 store.delete(f"_data/{name}/{path}")
-    raise LedgerError(f"{_root(store, name)[0]} takes no deletion: {refused}; try again later")
+    raise LedgerError(f"{root_of(store, name)[0]} takes no deletion: {refused}; try again later")
 
 
 def _remove_copies(store: Store, name: str, before: Collection[str], now: Collection[str]) -> None:
@@ -147,94 +156,45 @@ def _remove_copies(store: Store, name: str, before: Collection[str], now: Collec
 
 
 def _publish(
-    deltalake: Any, store: Store, cover: Cover, name: str, files: list[DataFile], columns: pa.Schema
-) -> int | None:
-    """Commit a run's files to one table; return the table's new version, None if it had the run.
+    deltalake: Any, store: Store, cover: Cover, name: str, files: list[DataFile],
+    columns: pa.Schema, known: dict[str, Cover | None],
+) -> int | None:  # fmt: skip
+    """Commit a run's files to one table; return the table's new version, None for no change.
 
     A commit whose response is lost is reported as a conflict with itself. So the table's log
     decides what happened: each commit carries its run's id, and no id is committed twice.
     deltalake's own retries are off: what a run replaces must be found again after another's commit.
     """
-    root, options = _root(store, name)
-    run_id = cover.manifest.run_id
+    root, run_id = root_of(store, name)[0], cover.manifest.run_id
     schema = deltalake.Schema.from_arrow(columns)
     refused: Exception | None = None
     for _ in range(ATTEMPTS):
-        table, change = _open(deltalake, store, name), Change()
+        table, change = open_table(deltalake, store, name), Change()
         if table is not None and table.transaction_version(run_id) is not None:
             return int(table.version()) if refused else None
         try:
+            if table is not None:
+                add_columns(deltalake, table, schema)
+            change = change_of(store, table, cover, name, files, known)
+            if not (change.added or change.removed or (files and table is not None)):
+                return None
             if table is None:
-                for file in files:
-                    change.add_file(cover, name, file)
-                actions = change.actions(deltalake)
-                _create(deltalake, root, schema, actions, run_id, name, options)
+                create_table(deltalake, store, name, schema, change, run_id)
             else:
-                _add_columns(deltalake, table, schema)
-                change = change_of(store, table, cover, name, files)
-                kept = unify_types(deltalake, store, table, name, change, schema)
+                kept = table.schema()
+                if files:
+                    kept = unify_types(deltalake, store, table, name, change, schema)
                 table.create_write_transaction(
                     change.actions(deltalake), "overwrite" if change.whole else "append", kept,
-                    commit_properties=_properties(deltalake, run_id),
+                    commit_properties=properties_of(deltalake, run_id),
                 )  # fmt: skip
-            return int(deltalake.DeltaTable(root, **options).version())
+            return int(open_table(deltalake, store, name).version())
         except deltalake.exceptions.DeltaError as error:
             refused = error
-            again = table and deltalake.DeltaTable(root, **options)
-            if again and again.transaction_version(run_id) is None:
+            again = open_table(deltalake, store, name)
+            if again is None or again.transaction_version(run_id) is None:
                 for path in change.copies:
                     store.delete(f"_data/{name}/{path}")
         except OSError as error:  # deltalake has retried for minutes
             raise LedgerError(f"{root} does not answer: {error}; publish again later") from error
     raise LedgerError(f"{root} takes no commit: {refused}; publish again later") from refused
-
-
-def _add_columns(deltalake: Any, table: Any, schema: Any) -> None:
-    """Give a table the columns that it lacks."""
-    there = {one.name for one in table.schema().fields}
-    missing = [
-        deltalake.Field(one.name, one.type) for one in schema.fields if one.name not in there
-    ]
-    if missing:
-        table.alter.add_columns(missing)
-        table.update_incremental()
-
-
-def _root(store: Store, name: str) -> tuple[str, dict[str, Any]]:
-    """Return the address of a table and the options to open it with."""
-    root = f"{store.uri.rstrip('/')}/_data/{name}"
-    return root, {"storage_options": {"allow_http": "true"}} if scheme_of(root) == "s3" else {}
-
-
-def _open(deltalake: Any, store: Store, name: str) -> Any:
-    """Open a table; None where there is none. Raises LedgerError where it cannot be read."""
-    root, options = _root(store, name)
-    try:
-        if not deltalake.DeltaTable.is_deltatable(root, **options):
-            return None
-        return deltalake.DeltaTable(root, **options)
-    except (deltalake.exceptions.DeltaError, OSError) as error:
-        raise LedgerError(f"{root} cannot be read: {error}; try again later") from error
-
-
-def _create(
-    deltalake: Any, root: str, schema: Any, actions: list[Any], run_id: str, name: str,
-    options: dict[str, Any],
-) -> None:  # fmt: skip
-    """Create the table with its first run.
-
-    deltalake's own retries are off: a second attempt would add the run again to the table that the
-    first one created.
-    """
-    deltalake.transaction.create_table_with_add_actions(
-        root, schema, actions, mode="error", name=name, configuration=CONFIGURATION,
-        commit_properties=_properties(deltalake, run_id), **options,
-    )  # fmt: skip
-
-
-def _properties(deltalake: Any, run_id: str) -> Any:
-    return deltalake.CommitProperties(
-        app_transactions=[deltalake.Transaction(run_id, TRANSACTION_VERSION)],
-        custom_metadata={"run_id": run_id},
-        max_commit_retries=0,
-    )

@@ -91,11 +91,18 @@ def actions_of(deltalake: Any, files: Iterable[AddedFile]) -> list[Any]:
     ]
 
 
-def change_of(store: Store, table: Any, cover: Cover, name: str, files: list[DataFile]) -> Change:
-    """Add the run's files without what later runs have; remove what the run itself replaces."""
-    change, paths = Change(), paths_of(table)
-    others = list(owners(store, list(paths), cover.manifest.run_id))
-    later = list({id(c): c for _, c in others if c is not None and c.is_after(cover)}.values())
+def change_of(
+    store: Store, table: Any, cover: Cover, name: str, files: list[DataFile],
+    known: dict[str, Cover | None],
+) -> Change:  # fmt: skip
+    """Add the run's files without what later runs have; remove what the run itself replaces.
+
+    table: None for a new one. known: the runs of all tables by id, as one that has no rows in this
+    table replaces those of earlier runs too.
+    """
+    change, paths = Change(), {} if table is None else paths_of(table)
+    others = list(owners(store, paths, cover.manifest.run_id, known))
+    later = [c for c in known.values() if c is not None and c.is_after(cover)]
     for file in files:
         copy = (
             copy_remaining_rows(store, name, path_of(name, file), cover, later) if later else None

@@ -37,9 +37,11 @@ def publish_iceberg(
     `pyiceberg` or the catalogue is missing.
     """
     committed_run(store, run_id)
+    published = {run_id}  # in any table: a run that has no rows for one replaces rows there too
 
     def runs_of(recorded: Sequence[str]) -> list[str]:
-        found = [read_committed(store, one) for one in {*recorded, run_id}]
+        published.update(recorded)
+        found = [read_committed(store, one) for one in published]
         order = sorted(((m.committed_at, m.run_id) for m in found if m), reverse=True)
         return [name for _, name in order]
 

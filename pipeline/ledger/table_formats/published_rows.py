@@ -6,7 +6,7 @@ it replaces all rows of a run of its channel, and those of its own shapes of a r
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -118,9 +118,13 @@ def stored_rows(store: Store, table: str, path: str) -> pa.Table:
     return _without_views(read_table(store, f"_data/{table}/{path}"))
 
 
-def owners(store: Store, paths: list[str], run_id: str) -> Iterator[tuple[str, Cover | None]]:
-    """Yield each file of a table with its run, except the files of `run_id`."""
-    known: dict[str, Cover | None] = {}
+def owners(
+    store: Store, paths: Iterable[str], run_id: str, known: dict[str, Cover | None]
+) -> Iterator[tuple[str, Cover | None]]:
+    """Yield each file of a table with its run, except the files of `run_id`.
+
+    known: runs that were read before, by id; those that are read are added.
+    """
     for path in paths:
         found = PATH.fullmatch(path)
         owner = found[1] if found else ""

@@ -78,11 +78,11 @@ def test_a_copy_of_several_runs_has_no_run_in_its_name(memory: Store) -> None:
     run = run_all(open_ledger(memory, make_inputs(1)))
     paths = [f"run={run.run_id}/00000000-a.parquet", "part-1.parquet", str(kept.path),
              f"from={run.run_id}/00000001-b.parquet"]  # fmt: skip
-    found = list(owners(memory, paths, "another"))
+    found = list(owners(memory, paths, "another", {}))
     assert [path for path, _ in found] == paths
     known = [owner.manifest.run_id if owner else None for _, owner in found]
     assert known == [run.run_id, None, None, run.run_id]
-    assert [path for path, _ in owners(memory, paths, run.run_id)] == paths[1:3]
+    assert [path for path, _ in owners(memory, paths, run.run_id, {})] == paths[1:3]
 
 
 def test_rows_with_views_are_read_with_plain_types() -> None:

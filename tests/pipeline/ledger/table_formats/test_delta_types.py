@@ -10,7 +10,8 @@ from pipeline.errors import LedgerError
 from pipeline.ledger.audit import verify_run
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
-from pipeline.ledger.table_formats.delta import CONFIGURATION, publish_delta
+from pipeline.ledger.table_formats.delta import publish_delta
+from pipeline.ledger.table_formats.delta_tables import CONFIGURATION
 from pipeline.ledger.table_formats.delta_types import delta_columns
 from pipeline.ledger.unify import cast_column
 from pipeline.storage.store import Store

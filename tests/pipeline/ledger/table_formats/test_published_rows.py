@@ -6,11 +6,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.inputs.listing import image_id
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.table_formats.delta import publish_delta
+from pipeline.ledger.table_formats.iceberg import publish_iceberg
 from pipeline.storage.store import Store
 from tests.support.committed import committed_runs, runs_of_pictures
+from tests.support.row_runs import commit_rows, crop_row, image_row, preview_row
 from tests.support.tasks import done, make_inputs, open_ledger, run_all
 
 deltalake = pytest.importorskip("deltalake")
@@ -135,3 +138,60 @@ def test_a_column_that_the_table_lacks_is_added(store: Store) -> None:
     inputs = make_inputs(1, start=1).append_column("album", pa.array(["007"]))
     publish_delta(store, run_all(open_ledger(store, inputs)).run_id)
     assert in_table(store, "images")["album"].to_pylist() == [None, "007"]
+
+
+FOX, HEN = "s3://ugc/fox.jpg", "s3://ugc/hen.jpg"
+
+
+def with_and_without_previews(store: Store) -> list[str]:
+    """A run of two photos with previews, and a later one of the first photo with `--preview 0`."""
+    crops = [crop_row(uri, "1:1", (100, 0, 400, 300)) for uri in (FOX, HEN)]
+    previews = [preview_row(uri, (9, 9, 9)) for uri in (FOX, HEN)]
+    images = [image_row(uri) for uri in (FOX, HEN)]
+    candidates = [
+        {"image_id": image_id(uri), "ratio": "1:1", "x0": 0.0, "y0": 0.0, "x1": 1.0,
+         "y1": 1.0, "score": 0.5}
+        for uri in (FOX, HEN)
+    ]  # fmt: skip
+    first = commit_rows(store.uri, images, crops, previews, candidates)
+    second = commit_rows(store.uri, [image_row(FOX, etag="v2")], crops[:1])
+    return [str(run.manifest["run_id"]) for run in (first, second)]
+
+
+def delta_ids(store: Store, name: str) -> list[str]:
+    table = deltalake.DeltaTable(f"{store.uri}/_data/{name}").to_pyarrow_table()
+    return table["image_id"].to_pylist()
+
+
+def iceberg_ids(store: Store, name: str) -> list[str]:
+    static = pytest.importorskip("pyiceberg.table").StaticTable
+    found = static.from_metadata(f"{store.uri}/_iceberg/{name}").scan().to_arrow()
+    return found["image_id"].to_pylist()
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["in order", "the later run first"])
+def test_a_later_run_without_previews_replaces_those_of_its_photos(
+    order: tuple[int, int], store: Store
+) -> None:
+    runs = with_and_without_previews(store)
+    for number in order:
+        publish_delta(store, runs[number])
+        publish_iceberg(store, runs[number])
+    for ids_in in (delta_ids, iceberg_ids):
+        assert sorted(ids_in(store, "images")) == sorted(map(image_id, (FOX, HEN)))
+        for name in ("previews", "candidates"):
+            assert ids_in(store, name) == [image_id(HEN)], (ids_in.__name__, name)
+    for number in order:  # a second time, nothing has to change
+        assert set(publish_delta(store, runs[number]).values()) == {None}
+        assert set(publish_iceberg(store, runs[number]).values()) == {None}
+
+
+def test_a_table_of_which_later_runs_replace_every_row_is_not_made(store: Store) -> None:
+    crops = [crop_row(FOX, "1:1", (100, 0, 400, 300))]
+    first = commit_rows(store.uri, [image_row(FOX)], crops, [preview_row(FOX, (9, 9, 9))])
+    second = commit_rows(store.uri, [image_row(FOX, etag="v2")], crops)
+    publish_delta(store, second.manifest["run_id"])
+    counts = publish_delta(store, first.manifest["run_id"])
+    assert counts == {"images": 1, "crops": 1, "previews": None}
+    assert not deltalake.DeltaTable.is_deltatable(f"{store.uri}/_data/previews")
+    assert delta_ids(store, "crops") == [image_id(FOX)]
