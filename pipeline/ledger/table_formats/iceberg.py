@@ -11,14 +11,19 @@ files: only `runs.py gc` removes files. Needs the optional package `pyiceberg`.
 """
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from functools import partial
 
 from pipeline.errors import LedgerError
 from pipeline.ledger.channels.live import PUBLISH_ROUNDS, live_layers
 from pipeline.ledger.known_runs import committed_run
 from pipeline.ledger.manifest import read_committed
-from pipeline.ledger.table_formats.iceberg_tables import CATALOGS_PREFIX, NAMESPACE, IcebergTables
+from pipeline.ledger.table_formats.iceberg_runs import PublishedRuns
+from pipeline.ledger.table_formats.iceberg_tables import (
+    CATALOGS_PREFIX,
+    NAMESPACE,
+    IcebergTables,
+)
 from pipeline.ledger.tables import TABLES
 from pipeline.storage.store import Store
 
@@ -39,11 +44,11 @@ def publish_iceberg(
     committed_run(store, run_id)
     published = {run_id}  # in any table: a run that has no rows for one replaces rows there too
 
-    def runs_of(recorded: Sequence[str]) -> list[str]:
-        published.update(recorded)
+    def runs_of(recorded: PublishedRuns) -> PublishedRuns:
+        published.update(recorded.ids)
         found = [read_committed(store, one) for one in published]
         order = sorted(((m.committed_at, m.run_id) for m in found if m), reverse=True)
-        return [name for _, name in order]
+        return PublishedRuns(tuple(name for _, name in order))
 
     return IcebergTables(store, catalog, namespace).update(runs_of)
 
@@ -72,14 +77,20 @@ def publish_live_as_iceberg(
     raise LedgerError("what is live keeps changing; publish again later")
 
 
-def _live(store: Store, channel: str | None) -> list[str]:
-    """Return the ids of the live runs, in the order in which tables are published."""
-    return [manifest.run_id for layer in live_layers(store, channel) for manifest in layer]
+def _live(store: Store, channel: str | None) -> PublishedRuns:
+    """Return the live runs, in the order in which tables are published."""
+    layers = live_layers(store, channel)
+    found = [(manifest.run_id, place) for place, layer in enumerate(layers) for manifest in layer]
+    return PublishedRuns(tuple(one for one, _ in found), tuple(place for _, place in found))
 
 
-def _fixed(run_ids: list[str], _: Sequence[str]) -> list[str]:
-    """Return `run_ids`, whichever runs a table has."""
-    return run_ids
+def _fixed(runs: PublishedRuns, _: PublishedRuns) -> PublishedRuns:
+    """Return `runs`, whichever runs a table has."""
+    return runs
+
+
+def _as_recorded(recorded: PublishedRuns) -> PublishedRuns:
+    return recorded
 
 
 def forget_in_iceberg(store: Store, image_ids: Collection[str]) -> list[str]:
@@ -101,7 +112,7 @@ def forget_in_iceberg(store: Store, image_ids: Collection[str]) -> list[str]:
         catalog, _, namespace = place.partition("=")
         tables = IcebergTables(store, catalog or None, namespace or NAMESPACE)
         before |= tables.keys()
-        names |= {name for name, number in tables.update(list).items() if number}
+        names |= {name for name, number in tables.update(_as_recorded).items() if number}
         used |= tables.keys()
     since = time.time() - IN_USE_S
     for name in TABLES:

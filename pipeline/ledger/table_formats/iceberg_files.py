@@ -2,7 +2,8 @@
 
 A photo's rows come from the first run that has it, in order of precedence, as in `open_run`. That
 run takes all rows of `images` and `previews`. In tables with rows for each shape, it takes all rows
-from runs of its channel, and those of its own shapes from runs of others. Forgotten photos have no
+from runs of its channel, and those of its own shapes from runs of others. The channel is the one in
+which the run is live, or was made for where it was published by its id. Forgotten photos have no
 rows. The files follow from the runs alone: a file of which only some rows are left is a copy whose
 name is a hash of what it holds.
 """
@@ -10,7 +11,7 @@ name is a hash of what it holds.
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -66,7 +67,9 @@ def wanted_files(
     hidden: ids of forgotten photos. copies: prefix of the keys of partial copies. casts: of
     `iceberg_types`.
     """
-    for place, cover in enumerate(covers):
+    above: list[Cover] = []  # with the photos that are theirs in their channel
+    seen: dict[int | str, Ids] = {}
+    for cover in covers:
         replaced = replaced_files(store, cover.manifest.run_id)
         own = casts_in(casts, own_columns(store, cover, name)) if casts else {}
         for file in data_files(store, cover.manifest, name):
@@ -76,7 +79,7 @@ def wanted_files(
                 key = replaced[key].key
             task = data_task(file.key)
             mine = cover.tasks.get(-1 if task is None else task, frozenset()) - erased
-            gone, shapes = _left_out(name, cover, mine, covers[:place])
+            gone, shapes = _left_out(name, cover, mine, above)
             gone |= mine & hidden
             if not gone and not shapes and not own:
                 yield WantedFile(key)
@@ -86,6 +89,9 @@ def wanted_files(
                 digest = hashlib.sha256(text.encode()).hexdigest()[:32]
                 copy = f"{copies}from={cover.manifest.run_id}/{task:08d}-{digest}.parquet"
                 yield WantedFile(copy, key, gone, shapes, tuple(own.items()))
+        before = seen.get(cover.channel, frozenset())
+        above.append(replace(cover, photos=cover.photos - before))
+        seen[cover.channel] = before | cover.photos
 
 
 def write_copy(store: Store, file: WantedFile) -> bool:

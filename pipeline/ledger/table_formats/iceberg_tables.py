@@ -1,7 +1,7 @@
 """Update Iceberg tables to the files that follow from their runs, each in one commit.
 
-A table's property RUNS lists the runs that it has. A commit that loses a race is started again from
-the other's result.
+A table's properties list the runs that it has (`iceberg_runs`). A commit that loses a race is
+started again from the other's result.
 """
 
 import json
@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
@@ -18,6 +19,7 @@ from pipeline.errors import LedgerError, UsageError
 from pipeline.extras import extra_needed
 from pipeline.ledger.forgetting import read_forgotten
 from pipeline.ledger.table_formats.iceberg_files import Ids, WantedFile, wanted_files, write_copy
+from pipeline.ledger.table_formats.iceberg_runs import LAYERS, PublishedRuns
 from pipeline.ledger.table_formats.iceberg_types import (
     TYPES,
     Casts,
@@ -35,11 +37,10 @@ if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table, Transaction
 
-RunsOf: TypeAlias = Callable[[Sequence[str]], list[str]]
+RunsOf: TypeAlias = Callable[[PublishedRuns], PublishedRuns]
 
 NAMESPACE = "s2cnet"
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
-RUNS = "s2cnet.runs"  # ids of a table's runs, comma-separated, in order of precedence
 # Other engines must not delete data files, and pyiceberg must not retry commits by itself: what a
 # run replaces has to be found again after another's commit.
 PROPERTIES = {"gc.enabled": "false", "commit.retry.num-retries": "0"}
@@ -87,9 +88,9 @@ class IcebergTables:
         refused: Exception | None = None
         for _ in range(ATTEMPTS):
             table = self._load(name)
-            recorded = table.properties.get(RUNS, "") if table is not None else ""
-            runs = runs_of([one for one in recorded.split(",") if one])
-            own = [cover for run in runs if (cover := self._cover(run)) is not None]
+            recorded = PublishedRuns.of({} if table is None else table.properties)
+            runs = runs_of(recorded)
+            own = self._covers_of(runs)
             if table is None:
                 columns = [one for c in own if (one := files_of(self.store, c, name))]
                 if not columns:
@@ -99,7 +100,7 @@ class IcebergTables:
             copies = f"_iceberg/{name}/data/"
             files = wanted_files(self.store, name, own, hidden, copies, casts)
             try:
-                return self._commit(table, {f.key: f for f in files}, ",".join(runs), casts)
+                return self._commit(table, {f.key: f for f in files}, runs, casts)
             except (CommitFailedException, ValidationException) as error:
                 refused = error
                 time.sleep(PAUSE_S)
@@ -112,13 +113,13 @@ class IcebergTables:
                 ) from error
         raise LedgerError(f"the Iceberg table {name} takes no commit: {refused}; publish again")
 
-    def _casts(self, name: str, table: "Table", recorded: str, own: list[Cover]) -> Casts:
-        new = [cover for cover in own if cover.manifest.run_id not in recorded]
+    def _casts(self, name: str, table: "Table", recorded: PublishedRuns, own: list[Cover]) -> Casts:
+        new = [cover for cover in own if cover.manifest.run_id not in recorded.ids]
         known, there = table.properties.get(TYPES, ""), table.schema().as_arrow()
         return casts_of(self.store, name, known, there, new, own)
 
     def _commit(
-        self, table: "Table", wanted: dict[str, WantedFile], runs: str, casts: Casts
+        self, table: "Table", wanted: dict[str, WantedFile], runs: PublishedRuns, casts: Casts
     ) -> int | None:
         from pyiceberg.io.pyarrow import parquet_file_to_data_file
         from pyiceberg.table import TableProperties
@@ -127,7 +128,7 @@ class IcebergTables:
         new = [file for key, file in wanted.items() if key not in now]
         added = [f for f in new if f.source is None or write_copy(self.store, f)]
         removed = [file for key, file in now.items() if key not in wanted]
-        if not added and not removed and table.properties.get(RUNS) == runs:
+        if not added and not removed and PublishedRuns.of(table.properties) == runs:
             return None
         with table.transaction() as change:
             mapping = change.table_metadata.schema().name_mapping
@@ -135,7 +136,10 @@ class IcebergTables:
                 mapped = {TableProperties.DEFAULT_NAME_MAPPING: mapping.model_dump_json()}
                 change.set_properties(mapped)
             self._widen(change, table, added, casts)
-            change.set_properties({RUNS: runs, **({TYPES: json.dumps(casts)} if casts else {})})
+            about = {TYPES: json.dumps(casts)} if casts else {}
+            if LAYERS in table.properties:
+                change.remove_properties(LAYERS)
+            change.set_properties({**runs.properties, **about})
             if added or removed:
 
                 def described(file: WantedFile) -> "DataFile":
@@ -144,7 +148,7 @@ class IcebergTables:
 
                 with ThreadPoolExecutor(READERS) as pool:  # one or two requests per file
                     data_files = list(pool.map(described, added))
-                with change.update_snapshot({RUNS: runs}).overwrite() as snapshot:
+                with change.update_snapshot(runs.properties).overwrite() as snapshot:
                     for one in data_files:
                         snapshot.append_data_file(one)
                     for gone in removed:
@@ -197,6 +201,12 @@ class IcebergTables:
         """Return the data files that a table has now, by key."""
         tasks = table.scan().plan_files()
         return {task.file.file_path.removeprefix(self.root): task.file for task in tasks}
+
+    def _covers_of(self, runs: PublishedRuns) -> list[Cover]:
+        """Return what a table's runs cover, without those that are not committed."""
+        layers: Sequence[int | None] = runs.layers or [None] * len(runs.ids)
+        found = [(self._cover(one), at) for one, at in zip(runs.ids, layers, strict=True)]
+        return [replace(cover, layer=at) for cover, at in found if cover is not None]
 
     def _cover(self, run_id: str) -> Cover | None:
         if run_id not in self._covers:

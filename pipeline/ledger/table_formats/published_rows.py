@@ -31,11 +31,18 @@ class Cover:
     """The photos that a run covers.
 
     tasks: ids of its photos by task
+    layer: number of the channel that it is live in; None: it counts in the one it was made for
     """
 
     manifest: Manifest
     tasks: Mapping[int, frozenset[str]]
     photos: frozenset[str]
+    layer: int | None = None
+
+    @property
+    def channel(self) -> int | str:
+        """The channel whose runs it replaces, or is replaced by, whatever their shapes."""
+        return channel_of(self.manifest) if self.layer is None else self.layer
 
     @property
     def shapes(self) -> frozenset[str]:
@@ -165,7 +172,7 @@ def by_shape(table: str) -> bool:
 
 def same_channel(own: Cover | None, cover: Cover) -> bool:
     """Return whether two runs replace each other's rows whatever their shapes."""
-    return own is not None and channel_of(own.manifest) == channel_of(cover.manifest)
+    return own is not None and own.channel == cover.channel
 
 
 def _replaces_any(table: str, own: Cover | None, cover: Cover) -> bool:
