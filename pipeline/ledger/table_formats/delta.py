@@ -51,6 +51,7 @@ from pipeline.ledger.table_formats.delta_types import (
     unify_types,
 )
 from pipeline.ledger.table_formats.published_rows import Cover, cover_of, owners
+from pipeline.ledger.table_formats.table_addresses import misread_part, refuse_misread_address
 from pipeline.ledger.tables import TABLES, read_table
 from pipeline.storage.store import Store
 
@@ -62,11 +63,13 @@ def publish_delta(store: Store, run_id: str) -> dict[str, int | None]:
     """Add a committed run to the Delta tables; return the table's new version by table name.
 
     None means that nothing had to change. Raises what `committed_run` raises,
-    LedgerError if a table refuses the run, UsageError if `deltalake` is missing.
+    LedgerError if a table refuses the run, UsageError if `deltalake` is missing or misreads the
+    output's address.
     """
     with extra_needed():
         import deltalake
 
+    refuse_misread_address(store, "Delta")
     manifest = committed_run(store, run_id)
     if next(find_erasures(store, manifest, read_forgotten(store)), None) is not None:
         raise LedgerError(
@@ -101,8 +104,8 @@ def forget_in_delta(store: Store, image_ids: Collection[str]) -> list[str]:
     where `deltalake` is missing.
     """
     published = [n for n in TABLES if any(store.list(f"_data/{n}/_delta_log/"))]
-    if not image_ids or not published:
-        return []
+    if not image_ids or not published or misread_part(store, "Delta") is not None:
+        return []  # no reader finds a table at an address that is misread
     with extra_needed():
         import deltalake
 

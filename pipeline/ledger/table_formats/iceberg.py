@@ -24,6 +24,7 @@ from pipeline.ledger.table_formats.iceberg_tables import (
     NAMESPACE,
     IcebergTables,
 )
+from pipeline.ledger.table_formats.table_addresses import refuse_misread_address
 from pipeline.ledger.tables import TABLES
 from pipeline.storage.store import Store
 
@@ -39,8 +40,9 @@ def publish_iceberg(
     means that nothing had to change. catalog: of pyiceberg's configuration; None: the store's.
 
     Raises what `committed_run` raises, LedgerError if a table refuses the run, UsageError if
-    `pyiceberg` or the catalogue is missing.
+    `pyiceberg` or the catalogue is missing, or `pyiceberg` misreads the output's address.
     """
+    refuse_misread_address(store, "Iceberg")
     committed_run(store, run_id)
     published = {run_id}  # in any table: a run that has no rows for one replaces rows there too
 
@@ -66,6 +68,7 @@ def publish_live_as_iceberg(
     Arguments and result are those of `publish_iceberg`. Raises LedgerError if what is live changes
     in each of PUBLISH_ROUNDS attempts.
     """
+    refuse_misread_address(store, "Iceberg")
     tables, live = IcebergTables(store, catalog, namespace), _live(store, channel)
     numbers: dict[str, int | None] = {}
     for _ in range(PUBLISH_ROUNDS):
