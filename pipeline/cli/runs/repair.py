@@ -7,10 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from pipeline.cli.runs.command import Command, OneRun
+from pipeline.command_line import FAILED
 from pipeline.errors import SettingError
 from pipeline.ledger.channels.live import is_earlier
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.known_runs import committed_run
+from pipeline.ledger.table_formats.iceberg import tables_elsewhere
 from pipeline.options import option
 from pipeline.settings import Settings
 from pipeline.settings.job import CALL_ONLY
@@ -87,7 +89,11 @@ class CollectGarbage(Command):
             [summary],
             lambda s: f"{counted(s['objects'], 'object')}, {counted(s['bytes'], 'byte')}; {done}",
         )
-        return 0
+        erased = self.delete and any(g.erase is not None for g in garbage)
+        left = tables_elsewhere(store) if erased else []
+        for told in left:
+            print(f"WARNING: forgotten photos are still in a table: {told}", file=sys.stderr)
+        return FAILED if left else 0
 
 
 def _garbage_line(one: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ from pipeline.ledger.table_formats.iceberg_tables import (
     IcebergTables,
 )
 from pipeline.ledger.table_formats.table_addresses import refuse_misread_address
-from pipeline.ledger.tables import TABLES
+from pipeline.ledger.tables import TABLES, read_table
 from pipeline.storage.store import Store
 
 IN_USE_S = 86_400  # a copy that no table names may be another publisher's until it is this old
@@ -100,26 +100,46 @@ def forget_in_iceberg(store: Store, image_ids: Collection[str]) -> list[str]:
     """Remove the rows of forgotten photos from the Iceberg tables; return the tables' names.
 
     Copies that held them are deleted, so older snapshots of the tables name files that are gone.
+    Tables that `tables_elsewhere` tells stay as they are, without such copies.
     """
-    places = [
-        key.removeprefix(CATALOGS_PREFIX) for key in (i.key for i in store.list(CATALOGS_PREFIX))
-    ]
-    if any(store.list("_iceberg/images/metadata/")):
-        places.append("")
-    if not image_ids or not places:
-        return []
+    catalogues = _catalogues(store) if image_ids else []
     names: set[str] = set()
     before: set[str] = set()
     used: set[str] = set()
-    for place in places:
-        catalog, _, namespace = place.partition("=")
-        tables = IcebergTables(store, catalog or None, namespace or NAMESPACE)
+    for tables in catalogues:
         before |= tables.keys()
-        names |= {name for name, number in tables.update(_as_recorded).items() if number}
+        names |= {
+            n for n, number in tables.update(_as_recorded, tables.elsewhere).items() if number
+        }
         used |= tables.keys()
-    since = time.time() - IN_USE_S
-    for name in TABLES:
+    lost = {name for tables in catalogues for name in tables.elsewhere}
+    since, ids = time.time() - IN_USE_S, frozenset(image_ids)
+    for name in TABLES if catalogues else ():
         for info in list(store.list(f"_iceberg/{name}/data/")):
-            if info.key not in used and (info.key in before or info.modified_s < since):
+            if info.key in used:
+                continue
+            is_unused = info.key in before or (info.modified_s < since and name not in lost)
+            if is_unused or (name in lost and _has_rows_of(store, info.key, ids)):
                 store.delete(info.key)
     return sorted(names)
+
+
+def tables_elsewhere(store: Store) -> list[str]:
+    """Tell which tables photos cannot be forgotten in, as they are of another address, and why."""
+    return [told for tables in _catalogues(store) for told in tables.elsewhere.values()]
+
+
+def _catalogues(store: Store) -> list[IcebergTables]:
+    """Open the catalogues that have tables of the store."""
+    keys = [info.key.removeprefix(CATALOGS_PREFIX) for info in store.list(CATALOGS_PREFIX)]
+    if any(store.list("_iceberg/images/metadata/")):
+        keys.append("")
+    found = (key.partition("=") for key in keys)
+    return [
+        IcebergTables(store, catalog or None, namespace or NAMESPACE)
+        for catalog, _, namespace in found
+    ]
+
+
+def _has_rows_of(store: Store, key: str, ids: frozenset[str]) -> bool:
+    return not ids.isdisjoint(read_table(store, key, ["image_id"])["image_id"].to_pylist())

@@ -7,10 +7,10 @@ started again from the other's result.
 import json
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
@@ -23,9 +23,11 @@ from pipeline.ledger.table_formats.iceberg_runs import LAYERS, PublishedRuns
 from pipeline.ledger.table_formats.iceberg_types import (
     TYPES,
     Casts,
+    as_ledger_error,
     casts_in,
     casts_of,
     files_of,
+    optional,
     plain_texts,
 )
 from pipeline.ledger.table_formats.published_rows import Cover, cover_of
@@ -69,16 +71,33 @@ class IcebergTables:
 
     def keys(self) -> set[str]:
         """Return the keys of the files that the tables have now."""
-        found = (self._load(name) for name in TABLES)
+        found = (self._load(name) for name in TABLES if name not in self.elsewhere)
         return {key for table in found if table is not None for key in self._files(table)}
 
-    def update(self, runs_of: RunsOf) -> dict[str, int | None]:
-        """Update every table to its runs; runs_of: returns these, given the runs that it has."""
+    @cached_property
+    def elsewhere(self) -> dict[str, str]:
+        """The tables whose files are at another address than the output, and what to do, by name.
+
+        So are those of an output that was moved or copied with its `_iceberg/`.
+        """
+        found = {name: self._any(name) for name in TABLES}
+        return {
+            name: self._advice(name, table.location())
+            for name, table in found.items()
+            if table is not None and not table.location().startswith(self.root)
+        }
+
+    def update(self, runs_of: RunsOf, leave_out: Collection[str] = ()) -> dict[str, int | None]:
+        """Update every table to its runs; runs_of: returns these, given the runs that it has.
+
+        leave_out: names of tables that stay as they are.
+        """
         if self.catalog_name is not None:  # before there are tables that `gc` has to find
             self.store.create_once(f"{CATALOGS_PREFIX}{self.catalog_name}={self.namespace}", b"")
             self.catalog.create_namespace_if_not_exists(self.namespace)
         hidden = frozenset(read_forgotten(self.store).hidden.to_pylist())
-        found = {name: self._update(name, runs_of, hidden) for name in TABLES}
+        names = [name for name in TABLES if name not in leave_out]
+        found = {name: self._update(name, runs_of, hidden) for name in names}
         return {name: number for name, number in found.items() if number != 0}
 
     def _update(self, name: str, runs_of: RunsOf, hidden: Ids) -> int | None:
@@ -161,41 +180,55 @@ class IcebergTables:
         """Give a table the columns that it lacks, and new types. Raises LedgerError."""
         cast = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in casts.items()])
         there = change.table_metadata.schema().as_arrow()
-        with _as_ledger_error(str(table.name()[-1])), change.update_schema() as update:
+        with as_ledger_error(str(table.name()[-1])), change.update_schema() as update:
             for name in set(casts_in(casts, plain_texts(there))):
                 update.delete_column(name)
         keys = {key.rpartition("/")[0]: key for key in (f.source or f.key for f in files)}
         for columns in self._columns(keys.values()):
             left = pa.schema([one for one in columns if one.name not in casts])
             named = [one for one in cast if one.name in columns.names]
-            with _as_ledger_error(str(table.name()[-1])), change.update_schema() as update:
+            with as_ledger_error(str(table.name()[-1])), change.update_schema() as update:
                 update.union_by_name(pa.schema([*left, *named]))
 
     def _columns(self, keys: Iterable[str]) -> list[pa.Schema]:
         """Read the columns of files. keys: one per run is enough, as its files have the same."""
-        return [_optional(read_table(self.store, key).schema) for key in keys]
+        return [optional(read_table(self.store, key).schema) for key in keys]
 
     def _create(self, name: str, schema: pa.Schema) -> "Table":
         place = f"{self.root}_iceberg/{name}"
-        with _as_ledger_error(name):
+        with as_ledger_error(name):
             return self.catalog.create_table(
                 (self.namespace, name), schema, place, properties=dict(PROPERTIES)
             )
 
     def _load(self, name: str) -> "Table | None":
         """Load a table; None where there is none. Raises LedgerError for one of another output."""
+        table = self._any(name)
+        if table is not None and not table.location().startswith(self.root):
+            raise LedgerError(self._advice(name, table.location()))
+        return table
+
+    def _any(self, name: str) -> "Table | None":
         from pyiceberg.exceptions import NoSuchTableError
 
         try:
-            table = self.catalog.load_table((self.namespace, name))
+            return self.catalog.load_table((self.namespace, name))
         except NoSuchTableError:
             return None
-        if not table.location().startswith(self.root):
-            raise LedgerError(
-                f"the table {self.namespace}.{name} of catalogue {self.catalog_name} is that of "
-                f"another output, {table.location()}; choose another namespace"
+
+    def _advice(self, name: str, location: str) -> str:
+        """Say that a table is that of another output, and what to do."""
+        if self.catalog_name is None:
+            return (
+                f"the Iceberg table {name} was published when the output was at {location}: "
+                "publish from there again if it still is, or delete `_iceberg/` here and publish "
+                "again"
             )
-        return table
+        return (
+            f"the table {self.namespace}.{name} of catalogue {self.catalog_name} is that of "
+            f"another output, {location}; choose another namespace, or drop it if this output was "
+            "there"
+        )
 
     def _files(self, table: "Table") -> "dict[str, DataFile]":
         """Return the data files that a table has now, by key."""
@@ -212,25 +245,3 @@ class IcebergTables:
         if run_id not in self._covers:
             self._covers[run_id] = cover_of(self.store, run_id)
         return self._covers[run_id]
-
-
-@contextmanager
-def _as_ledger_error(name: str) -> Iterator[None]:
-    """Turn the refusal of a column's type into a LedgerError that names the table."""
-    from pyiceberg.exceptions import ResolveError, ValidationError
-    from pyiceberg.io.pyarrow import UnsupportedPyArrowTypeException
-
-    refusals = (ResolveError, ValidationError, UnsupportedPyArrowTypeException, ValueError)
-    try:
-        yield
-    except UsageError:  # an unrelated ValueError, such as a store that refuses
-        raise
-    except refusals as error:
-        raise LedgerError(
-            f"the Iceberg table {name} cannot take a column: {error}. `open_run` reads it"
-        ) from error
-
-
-def _optional(schema: pa.Schema) -> pa.Schema:
-    """Make all columns nullable, as they may be null in other runs; drop their metadata."""
-    return pa.schema([field.with_nullable(True).remove_metadata() for field in schema])

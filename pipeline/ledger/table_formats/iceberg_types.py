@@ -7,11 +7,13 @@ from the runs.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import pyarrow as pa
 import pyarrow.types as pt
 
+from pipeline.errors import LedgerError, UsageError
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.records import DataFile
 from pipeline.ledger.replaced import current_file, replaced_files
@@ -104,3 +106,25 @@ def plain_texts(columns: pa.Schema) -> pa.Schema:
     return pa.schema(
         [one.with_type(TEXT) if pt.is_large_string(one.type) else one for one in columns]
     )
+
+
+@contextmanager
+def as_ledger_error(name: str) -> Iterator[None]:
+    """Turn the refusal of a column's type into a LedgerError that names the table."""
+    from pyiceberg.exceptions import ResolveError, ValidationError
+    from pyiceberg.io.pyarrow import UnsupportedPyArrowTypeException
+
+    refusals = (ResolveError, ValidationError, UnsupportedPyArrowTypeException, ValueError)
+    try:
+        yield
+    except UsageError:  # an unrelated ValueError, such as a store that refuses
+        raise
+    except refusals as error:
+        raise LedgerError(
+            f"the Iceberg table {name} cannot take a column: {error}. `open_run` reads it"
+        ) from error
+
+
+def optional(schema: pa.Schema) -> pa.Schema:
+    """Make all columns nullable, as they may be null in other runs; drop their metadata."""
+    return pa.schema([field.with_nullable(True).remove_metadata() for field in schema])
