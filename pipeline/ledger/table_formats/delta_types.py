@@ -52,7 +52,8 @@ def refuse_same_names(name: str, columns: Iterable[pa.Field], run_id: str) -> No
         raise LedgerError(
             f"run {run_id} is not published: in the Delta table {name}, columns cannot be named "
             f"{alike[0]!r} and {alike[1]!r}, as Delta does not tell capitals apart. Rename one in "
-            "your list and do its photos again (--mode full); `--as iceberg` takes both"
+            "your list, do its photos again (--mode full) and publish that run by its id; or "
+            "publish `--as iceberg`"
         )
 
 
