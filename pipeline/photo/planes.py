@@ -11,7 +11,7 @@ from pipeline.photo.view import reduced
 
 Colour = Literal["srgb", "keep"]
 
-_UPRIGHT = {
+UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -65,7 +65,7 @@ def upright(
     wide = wide_space(image.mode, opened.meaning) if colour == "keep" else None
     kept = None if wide is None else to_space(image, opened.meaning, WIDE[wide])
     image = to_space(image, opened.meaning, SRGB)
-    turn = _UPRIGHT.get(opened.orientation)
+    turn = UPRIGHT.get(opened.orientation)
     if turn is not None and not opened.is_upright:
         image = image.transpose(turn)
         alpha, kept = alpha and alpha.transpose(turn), kept and kept.transpose(turn)

@@ -12,6 +12,7 @@ has no labels at all. The readers' docstrings (`scored`, `human`, `gaze`, `label
 layouts. No photo is decoded here; some readers open a photo's header for its size.
 """
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -92,20 +93,29 @@ def with_unique_ids(examples: Sequence[Example], root: Path) -> list[Example]:
     """Return the examples; those that share an id get their paths below `root`, with suffix.
 
     An id is the photo's name without suffix, which a.jpg, a.png and more/a.jpg share. It has to be
-    unique because an evaluation pairs photos by id. Raises UsageError where a photo is listed
-    twice.
+    unique because an evaluation pairs photos by id, and text: bytes of a name that are no UTF-8 are
+    written in hexadecimal. Raises UsageError where a photo is listed twice.
     """
     times = Counter(example.id for example in examples)
     unique = [
-        replace(example, id=example.image.relative_to(root).as_posix())
+        replace(example, id=_as_text(_path_below(example.image, root)))
         if times[example.id] > 1
-        else example
+        else replace(example, id=_as_text(example.id))
         for example in examples
     ]
     name, count = Counter(example.id for example in unique).most_common(1)[0]
     if count > 1:
         raise UsageError(f"{root}: the photo {name} is listed {count} times: list it once")
     return unique
+
+
+def _path_below(path: Path, root: Path) -> str:
+    """Return a path below the folder, or the whole path of a photo elsewhere."""
+    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
+
+
+def _as_text(name: str) -> str:
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 __all__ = ["NAMES", "Boxes", "Dataset", "Example", "load_dataset"]

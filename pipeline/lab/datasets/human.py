@@ -168,10 +168,11 @@ def read_crops(root: Path, split: str) -> tuple[list[Example], list[str]]:
     for row, crop in box_rows(path):
         crops[row["photo"]].append(crop)
     absent = [name for name in crops if not (images / name).is_file()]
+    missing = set(absent)
     examples = [
         Example(Path(name).stem, images / name, human_px=np.concatenate(own))
         for name, own in crops.items()
-        if name not in absent
+        if name not in missing
     ]
     return examples, missing_note(absent, CSV_NAME, images)
 
@@ -222,7 +223,8 @@ def _read_flms_mat(path: Path) -> dict[str, NDArray[np.float64]]:
     """Read names and crops [M, 4] in the file's column order, without void crops."""
     table = read_mat(path, "img_gt")
     try:
-        rows = [(str(row[0][0]), np.reshape(row[1], (-1, 4)).astype(float)) for row in table[:, 0]]
+        listed_rows = table.ravel() if table.dtype.names else table[:, 0]  # structs: 1 × N or N × 1
+        rows = [(str(row[0][0]), np.reshape(row[1], (-1, 4)).astype(float)) for row in listed_rows]
     except (IndexError, TypeError, ValueError):
         raise UsageError(f"{path}: expected img_gt, rows of (name, crops [M, 4])") from None
     listed: dict[str, NDArray[np.float64]] = {}

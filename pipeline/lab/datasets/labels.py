@@ -59,10 +59,11 @@ def read_labels(root: Path, split: str) -> tuple[list[Example], list[str]]:
     if not isinstance(listed, dict):
         raise UsageError(f'{path}: expected {{"<photo>": {FORM}}}')
     absent = [name for name in listed if not (root / name).is_file()]
+    missing = set(absent)
     examples = [
         _example(root / name, entry, f"{path}: {name}")
         for name, entry in listed.items()
-        if name not in set(absent)
+        if name not in missing
     ]
     notes = missing_note(absent, path.name, root)
     if unlabelled := sum(not _is_labelled(example) for example in examples):

@@ -3,29 +3,37 @@
 import json
 import zlib
 from collections import Counter
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL.BmpImagePlugin import BmpImageFile
 
 from pipeline.errors import CropError, UsageError
 from pipeline.photo.colour import plain_mode
-from pipeline.photo.decode import Photo, decode
-from pipeline.photo.files.strip import ORIENTATION
+from pipeline.photo.decode import MALFORMED, Photo, decode
+from pipeline.photo.files.formats import sniff
+from pipeline.photo.limits import DecodeLimits
+from pipeline.photo.opening import Opened, opened_picture
+from pipeline.photo.planes import UPRIGHT, upright_size
 from pipeline.words import counted
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".heic", ".heif", ".bmp")
 PHOTO_FOLDERS = ("stimuli", "data/stimuli", "image", "images")
 """Where published sets have their photos, seen from the set's own folder."""
-ON_ITS_SIDE = (5, 6, 7, 8)
-"""The EXIF orientations of photos that are stored on their side."""
-
-# Pillow's errors for a photo that it cannot read; a broken PNG raises SyntaxError, what is no photo
-# an OSError.
-_UNREADABLE = (Image.DecompressionBombError, OSError, ValueError, SyntaxError)
+_MOST_PIXELS = 180_000_000
+# Labelled photos are decoded in full, few at a time, so they may be larger than a job's.
+LENIENT = DecodeLimits(
+    max_side=_MOST_PIXELS,
+    max_pixels=_MOST_PIXELS,
+    max_jpeg_pixels=_MOST_PIXELS,
+    max_progressive_pixels=_MOST_PIXELS,
+    max_scan_pixels=100 * _MOST_PIXELS,
+)
 
 
 def check_folder(folder: Path, holds: str) -> None:
@@ -68,22 +76,41 @@ def photos_of_set(folder: Path) -> list[Path]:
 
 
 def read_upright_size(path: Path) -> tuple[int, int]:
-    """Read a photo's width and height as shown, upright, from its header. Raises UsageError."""
-    try:
-        with Image.open(path) as photo:
-            width, height = photo.size
-            on_its_side = photo.getexif().get(ORIENTATION) in ON_ITS_SIDE
-    except _UNREADABLE as error:
-        raise UsageError(f"{path} cannot be read: {error}") from None
-    return (height, width) if on_its_side else (width, height)
+    """Read a photo's width and height as shown, upright, from its header. Raises UsageError.
+
+    It is turned as the product turns it: labels are in that frame.
+    """
+    with _read_errors(path):
+        opened = _opened(path)
+        return upright_size(opened, opened.image.size)
 
 
 def read_upright_pixels(path: Path) -> NDArray[np.uint8]:
     """Read a photo as it is shown, upright, [h, w, 3] RGB. Raises UsageError."""
+    with _read_errors(path):
+        opened = _opened(path)
+        opened.load(max(opened.image.size))
+        turn = None if opened.is_upright else UPRIGHT.get(opened.orientation)
+        image = plain_mode(opened.image).convert("RGB")
+        return np.asarray(image if turn is None else image.transpose(turn))
+
+
+def _opened(path: Path) -> Opened:
+    """Read a photo's header as the product does, or a BMP's, which the product does not accept."""
+    data = path.read_bytes()
+    if data[:2] == b"BM":
+        return Opened(BmpImageFile(BytesIO(data)), "bmp", 1, None, LENIENT.max_pixels)
+    return opened_picture(data, sniff(data), LENIENT)
+
+
+@contextmanager
+def _read_errors(path: Path) -> Iterator[None]:
+    """Convert what a photo raises that cannot be read to a UsageError with its path."""
     try:
-        with Image.open(path) as photo:
-            return np.asarray(plain_mode(ImageOps.exif_transpose(photo)).convert("RGB"))
-    except _UNREADABLE as error:
+        yield
+    except CropError as error:
+        raise UsageError(f"{path} cannot be read: {error.message}") from None
+    except MALFORMED as error:
         raise UsageError(f"{path} cannot be read: {error}") from None
 
 

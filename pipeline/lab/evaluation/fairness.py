@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.lab.evaluation.intervals import IntervalOf
+from pipeline.lab.evaluation.intervals import IntervalOf, holds_0
 from pipeline.lab.evaluation.photo import Row
 
 FAVOUR_MARGIN = 0.05  # ours: difference of two people's shares, about the error of detected boxes
@@ -24,6 +24,7 @@ def fairness(rows: Sequence[Row], interval: IntervalOf) -> list[dict[str, Any]]:
 
     first, second: the groups. first_kept, second_kept, alike: shares of the decisions (photo ×
     shape × pair of people). advantage: of the first over the second, an interval over photos.
+    parity: whether that holds 0; None if it is of one photo.
     """
     from pandas import DataFrame  # slow to import
 
@@ -42,7 +43,7 @@ def fairness(rows: Sequence[Row], interval: IntervalOf) -> list[dict[str, Any]]:
                 "second_kept": float((decided.vote < 0).mean()),
                 "alike": float((decided.vote == 0).mean()),
                 "advantage": advantage,
-                "parity": advantage["low"] <= 0 <= advantage["high"],
+                "parity": None if advantage["photos"] < 2 else holds_0(advantage),
             }
         )
     return entries

@@ -13,6 +13,11 @@ Interval: TypeAlias = dict[str, float]  # mean, low, high, photos
 IntervalOf: TypeAlias = Callable[[Iterable[float]], Interval]
 
 
+def holds_0(interval: Interval) -> bool:
+    """Return whether 0 is within the bounds."""
+    return interval["low"] <= 0 <= interval["high"]
+
+
 def percentile_interval(value: float, drawn: FloatArray, photos: int) -> Interval:
     """Return a figure with the bounds that contain INTERVAL_PERCENT of its resamples.
 

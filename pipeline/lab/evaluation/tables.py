@@ -20,6 +20,7 @@ from pipeline.lab.evaluation.published import published_for
 from pipeline.lab.evaluation.reliability import ALL_CROPS
 from pipeline.lab.evaluation.summary import keys_of
 from pipeline.lab.evaluation.violations import KINDS
+from pipeline.words import counted
 
 AGREEMENT = [
     name
@@ -67,6 +68,8 @@ CONFIDENCE_NOTE = (
     "photo counts the same; intervals are over photos. Photos that the networks learnt from look "
     "better than others: docs/QUALITY.md has figures out of fold."
 )
+
+FEWER_NOTE = "A number of photos below a figure: it is of those only."
 
 Report = dict[str, Any]
 
@@ -116,7 +119,8 @@ def glance(report: Report) -> Table:
         notes = [measure.unit, "lower is better" if measure.lower else ""]
         below = "" if shape else "; ".join(note for note in notes if note)
         cells = [
-            _cell(report["measures"][method].get(key), measure.digits, verdict=verdict)
+            _cell(_measured(report, method, key), measure.digits, verdict=verdict, ours=ours)
+            for ours in [_measured(report, OURS, key)]
             for method in methods
             for verdict in [report["verdicts"].get(method, {}).get(key, "")]
         ]
@@ -125,7 +129,7 @@ def glance(report: Report) -> Table:
     note = (
         "Means over photos. ▲: this run is better than that method; ▼: it is worse; the "
         f"{INTERVAL_PERCENT} % bootstrap interval of the difference, photo by photo, does not hold "
-        "0."
+        f"0. {FEWER_NOTE}"
     )
     return Table("All measures at a glance", note, [METHODS[method] for method in methods], lines)
 
@@ -185,8 +189,9 @@ def _table(title: str, note: str, columns: Mapping[str, str], report: Report) ->
         for method, name in METHODS.items()
         for cells in [
             [
-                _cell(report["measures"].get(method, {}).get(key), measure_of(key).digits, True)
+                _cell(found, measure_of(key).digits, True, ours=_measured(report, OURS, key))
                 for key in columns
+                for found in [_measured(report, method, key)]
             ]
         ]
         if any(cell.below for cell in cells)
@@ -194,13 +199,26 @@ def _table(title: str, note: str, columns: Mapping[str, str], report: Report) ->
     return Table(title, note, list(columns.values()), lines)
 
 
+def _measured(report: Report, method: str, key: str) -> Mapping[str, float] | None:
+    """Return the interval of a method's measure; None where it was not measured."""
+    found: Mapping[str, float] | None = report["measures"].get(method, {}).get(key)
+    return found
+
+
 def _cell(
-    interval: Mapping[str, float] | None, digits: int, spread: bool = False, verdict: str = ""
+    interval: Mapping[str, float] | None,
+    digits: int,
+    spread: bool = False,
+    verdict: str = "",
+    ours: Mapping[str, float] | None = None,
 ) -> Cell:
+    """Show one figure. ours: that of this run, which may be of more photos."""
     if interval is None or isnan(interval["mean"]):
         return Cell("–")
-    below = f"{interval['low']:.{digits}f} to {interval['high']:.{digits}f}" if spread else ""
-    return Cell(f"{interval['mean']:.{digits}f}", below, verdict)
+    below = [f"{interval['low']:.{digits}f} to {interval['high']:.{digits}f}"] if spread else []
+    if ours is not None and ours["photos"] != interval["photos"]:
+        below.append(counted(int(interval["photos"]), "photo"))
+    return Cell(f"{interval['mean']:.{digits}f}", ", ".join(below), verdict)
 
 
 def _published(dataset: str, columns: list[str]) -> list[TableLine]:

@@ -34,12 +34,25 @@ def test_flms_text(tmp_path: Path) -> None:
 
 
 def save_mat(
-    path: Path, rows: dict[str, list[list[float]]] | list[tuple[str, list[list[float]]]]
+    path: Path,
+    rows: dict[str, list[list[float]]] | list[tuple[str, list[list[float]]]],
+    across: bool = False,
 ) -> None:
     table = np.empty((len(rows), 1), dtype=[("filename", object), ("bbox", object)])
     for i, (name, crops) in enumerate(rows.items() if isinstance(rows, dict) else rows):
         table[i, 0] = (name, np.array(crops, np.float64))
-    savemat(path, {"img_gt": table})
+    savemat(path, {"img_gt": table.T if across else table})
+
+
+def test_flms_mat_may_have_its_photos_in_a_row(tmp_path: Path) -> None:
+    """As MATLAB makes a struct whose entries are assigned one by one."""
+    crops: dict[str, list[list[float]]] = {}
+    for n, name in enumerate(("a", "b", "c")):
+        photo(tmp_path / f"image/{name}.jpg")
+        crops[f"{name}.jpg"] = [[n, 4.0, 55.0, 36.0]]
+    save_mat(tmp_path / "500_image_dataset.mat", crops, across=True)
+    found = load_dataset("flms", tmp_path).examples
+    assert {example.image.name: example.human_px.tolist() for example in found} == crops
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2, 3], [1, 0, 3, 2]])

@@ -1,6 +1,7 @@
 """Every photo of a data set has a unique id, by which figures are paired."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,35 @@ def test_photos_of_one_name_have_ids_of_their_own(same_names: Path) -> None:
     assert names == ["b.png", "a.png", "a.webp", "a.png"]
     ids = [example.id for example in load_dataset("photos", same_names).examples]
     assert ids == ["b", "images/a.png", "images/a.webp"]
+
+
+def test_photos_elsewhere_have_their_whole_paths(tmp_path: Path) -> None:
+    rows = ["photo,x0,y0,x1,y1"]
+    paths = [tmp_path / "else" / name / "1.png" for name in ("x", "y")]
+    for path in paths:
+        path.parent.mkdir(parents=True)
+        Image.new("RGB", (150, 100)).save(path)
+        rows.append(f"{path},0,0,60,100")
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "crops.csv").write_text("\n".join(rows))
+    found = load_dataset("crops", tmp_path / "set").examples
+    assert [example.id for example in found] == [path.as_posix() for path in paths]
+
+
+def test_a_name_that_is_no_text_is_written_as_one(tmp_path: Path) -> None:
+    """As of an archive from before UTF-8: an evaluation writes ids into JSON and tables."""
+    names = [b"caf\xe9.png", b"caf\xe8.png", "caf\u00e9.png".encode()]
+    for name in names:
+        Image.new("RGB", (150, 100)).save(tmp_path / os.fsdecode(name))
+    found = load_dataset("photos", tmp_path).examples
+    assert [example.id for example in found] == ["caf\\xe8", "caf\\xe9", "caf\u00e9"]
+    assert all(example.image.is_file() for example in found)
+    output = tmp_path / "report"
+    asked = ["--dataset", "photos", "--data", str(tmp_path), "--output", str(output)]
+    asked += ["--weights", "untrained", "--resamples", "20", "--device", "cpu", "--ratios", "1:1"]
+    assert main([*asked, "--baselines", "centre"]) == 0
+    report = json.loads((output / "evaluation.json").read_text())
+    assert {row["status"] for row in report["rows"]} == {"ok"}
 
 
 def test_their_figures_are_paired_one_by_one(same_names: Path, tmp_path: Path) -> None:

@@ -73,8 +73,8 @@ def test_the_first_folder_that_is_there_is_taken(tmp_path: Path) -> None:
 
 
 def test_photos_are_known_by_their_suffixes(tmp_path: Path) -> None:
-    names = ["a.jpg", "b.JPEG", "c.png", "d.webp", "e.bmp"]
-    for name in [*names, "f.txt", ".g.jpg", "h.gif"]:
+    names = ["a.jpg", "b.JPEG", "c.png", "d.webp", "e.bmp", "h.gif", "i.avif", "j.heic"]
+    for name in [*names, "f.txt", ".g.jpg"]:
         (tmp_path / name).touch()
     assert [path.name for path in photos(tmp_path)] == names
 
@@ -105,6 +105,31 @@ def test_a_photo_s_size_is_that_of_the_upright_photo(
     assert read_upright_pixels(path).shape == (size[1], size[0], 3)
 
 
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.avif"])
+def test_a_labelled_photo_is_turned_as_the_product_turns_it(tmp_path: Path, name: str) -> None:
+    """By EXIF or an AVIF's boxes, never by XMP, which Pillow follows too."""
+    xmp = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+        b'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
+        b'xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+    )
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    for more, size in (({"xmp": xmp}, (60, 40)), ({"exif": turned}, (40, 60))):
+        path = tmp_path / name
+        Image.new("RGB", (60, 40), "red").save(path, **more)
+        decoded = decoded_photo(path)
+        assert (decoded.width_px, decoded.height_px) == size
+        assert read_upright_size(path) == size
+        assert read_upright_pixels(path).shape == (size[1], size[0], 3)
+
+
+def test_a_header_with_broken_exif_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.webp"
+    Image.new("RGB", (60, 40)).save(path, exif=b"Exif\0\0no TIFF")
+    assert read_upright_size(path) == (60, 40)
+
+
 def test_photos_that_cannot_be_read_are_told_by_path(tmp_path: Path) -> None:
     text = tmp_path / "text.jpg"
     text.write_text("no photo")
@@ -113,9 +138,13 @@ def test_photos_that_cannot_be_read_are_told_by_path(tmp_path: Path) -> None:
         text, tmp_path / "gone.jpg", png(tmp_path / "cut.png", 60, 40),
         png(tmp_path / "huge.png", 30_000, 30_000), png(tmp_path / "odd.png", 60, 40, unknown),
     ):  # fmt: skip
-        for read in (read_upright_size, read_upright_pixels):
+        with pytest.raises(UsageError, match=rf"{path.name} cannot be read: "):
+            read_upright_pixels(path)
+        if path.stem in ("text", "gone", "huge"):
             with pytest.raises(UsageError, match=rf"{path.name} cannot be read: "):
-                read(path)
+                read_upright_size(path)
+        else:  # the header is whole
+            assert read_upright_size(path) == (60, 40)
     with pytest.raises(UsageError, match=r"text\.jpg cannot be read: "):
         decoded_photo(text)
     decoded = decoded_photo(photo(tmp_path / "a.png"))

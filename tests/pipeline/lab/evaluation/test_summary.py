@@ -129,13 +129,19 @@ def test_the_best_photos_are_those_of_the_labels_that_say_most(
 def test_an_interval_that_begins_or_ends_at_0_is_level() -> None:
     told = verdicts({
         "centre": {
-            "iou": {"mean": 0.5, "low": 0.0, "high": 1.0},
-            "bde": {"mean": -0.5, "low": -1.0, "high": 0.0},
-            "srcc": {"mean": 0.5, "low": 0.1, "high": 1.0},
-            "gaze_kept 1:1": {"mean": -0.5, "low": -1.0, "high": -0.1},
+            "iou": {"mean": 0.5, "low": 0.0, "high": 1.0, "photos": 9},
+            "bde": {"mean": -0.5, "low": -1.0, "high": 0.0, "photos": 9},
+            "srcc": {"mean": 0.5, "low": 0.1, "high": 1.0, "photos": 9},
+            "gaze_kept 1:1": {"mean": -0.5, "low": -1.0, "high": -0.1, "photos": 9},
         }
     })  # fmt: skip
     assert [*told["centre"].values()] == ["level", "level", "better", "worse"]
+
+
+def test_one_photo_decides_nothing() -> None:
+    """Its interval has no width, whatever the difference is."""
+    one = {"mean": 0.5, "low": 0.5, "high": 0.5, "photos": 1}
+    assert verdicts({"centre": {"iou": one}}) == {"centre": {"iou": "level"}}
 
 
 def test_measures_of_loss_are_better_where_they_are_lower() -> None:
@@ -147,7 +153,9 @@ def test_measures_of_loss_are_better_where_they_are_lower() -> None:
 
 
 def test_verdicts_know_what_is_better() -> None:
-    above, below, level = ({"mean": m, "low": m - 1, "high": m + 1} for m in (2.0, -2.0, 0.5))
+    above, below, level = (
+        {"mean": m, "low": m - 1, "high": m + 1, "photos": 2} for m in (2.0, -2.0, 0.5)
+    )
     told = verdicts({"centre": {"iou": above, "bde": above, "face lost": below, "srcc": level}})
     assert told == {
         "centre": {"iou": "better", "bde": "worse", "face lost": "better", "srcc": "level"}
@@ -188,7 +196,8 @@ def test_a_difference_of_five_points_favours_nobody() -> None:
     assert (ours["alike"], ours["second_kept"], ours["decisions"]) == (0.5, 0.5, 2)
     assert ours["advantage"]["mean"] == -0.5
     assert (centre["alike"], centre["decisions"]) == (1, 1)
-    assert centre["parity"]  # 0 is the interval's edge
+    assert ours["parity"] is not None
+    assert centre["parity"] is None  # of one photo
 
 
 def test_a_one_sided_method_has_no_parity() -> None:

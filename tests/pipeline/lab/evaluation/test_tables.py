@@ -11,8 +11,8 @@ from pipeline.lab.evaluation.tables import Cell, Table, confidence_table, glance
 NAN = float("nan")
 
 
-def figure(mean: float, low: float = 0.1, high: float = 0.9) -> dict[str, float]:
-    return {"mean": mean, "low": low, "high": high, "photos": 3}
+def figure(mean: float, low: float = 0.1, high: float = 0.9, photos: int = 3) -> dict[str, float]:
+    return {"mean": mean, "low": low, "high": high, "photos": photos}
 
 
 def report(measures: dict[str, dict[str, Any]], **parts: Any) -> dict[str, Any]:
@@ -29,6 +29,18 @@ def report(measures: dict[str, dict[str, Any]], **parts: Any) -> dict[str, Any]:
 def named(made: list[Table], title: str) -> Table:
     (table,) = (one for one in made if one.title == title)
     return table
+
+
+def test_a_figure_of_fewer_photos_says_of_how_many() -> None:
+    """As of one person compared with others, where most photos have the crop of one."""
+    measures = {
+        OURS: {"iou": figure(0.5, photos=8)},
+        "other_person": {"iou": figure(0.75, photos=2)},
+    }
+    (line,) = glance(report(measures)).lines
+    assert line.cells == [Cell("0.500"), Cell("0.750", "2 photos")]
+    (table,) = tables(report(measures))
+    assert [one.cells[0].below.partition(", ")[2] for one in table.lines] == ["", "2 photos"]
 
 
 def test_the_glance_has_a_line_for_each_measure_and_a_column_for_each_method() -> None:
