@@ -79,13 +79,13 @@ def look_for_garbage(store: Store, older_than_s: float, now_s: float | None = No
             manifest = read_manifest(store, run_id)
             found += _of_run(store, run_id, manifest, before)
             if isinstance(manifest, Manifest):
+                committed.append(manifest)
                 for one in forgotten_rows(store, manifest, forgotten):
                     found.append(one)  # also where a later file of the run is gone
-                committed.append(manifest)
         except RecordError as error:
             damaged[run_id] = error
-    found = with_crop_files(store, found, committed, forgotten, damaged)
-    found += forgotten_galleries(store, found, committed)
+    galleries = list(forgotten_galleries(store, found, committed))
+    found = with_crop_files(store, found, committed, forgotten, damaged) + galleries
     known = {g.info.key for g in found}
     if not damaged:
         named = (Garbage(info, run_id, why) for why, run_id, info in old_files(store, stored))

@@ -34,6 +34,7 @@ def run(store: Store) -> str:
         tables["crops"] = crops.set_column(column, field, keys)
         ledger.commit_task(task, tables)
     store.write(OWN, b"pixels")
+    store.write(f"runs/{ledger.run_id}/gallery/index.html", b"<html>")
     ledger.finish({})
     forget(store, [IDS[0]])
     return ledger.run_id
@@ -51,6 +52,7 @@ def test_a_lost_file_does_not_keep_the_others(store: Store, run: str) -> None:
     assert images in {one.info.key for one in found.garbage if one.erase}
     remove_garbage(store, found.garbage)
     assert not store.exists(images)  # it is rewritten without the photo
+    assert not store.exists(f"runs/{run}/gallery/index.html")
     assert not [one for one in look_for_garbage(store, 0).garbage if one.erase]
 
 
@@ -62,6 +64,7 @@ def test_rows_that_name_a_crop_stay_until_all_runs_can_be_read(store: Store, run
     remove_garbage(store, look_for_garbage(store, 0).garbage)
     assert store.exists(OWN)
     assert (store.exists(crops), store.exists(images)) == (True, False)
+    assert not store.exists(f"runs/{run}/gallery/index.html")
     store.delete(other)
     remove_garbage(store, look_for_garbage(store, 0).garbage)
     assert not store.exists(OWN)
