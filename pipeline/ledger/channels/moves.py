@@ -91,7 +91,8 @@ def _restored(
         last = before.version
         return _version(
             store, after, before.runs, action="rollback",
-            previous=last.previous if last else None, withdrawn=before.withdrawn, **about,
+            previous=last.previous if last else None, withdrawn=before.withdrawn,
+            suspect=last.suspect if last else (), **about,
         )  # fmt: skip
     assert live.version is not None
     if live.version.previous is None and not live.runs:

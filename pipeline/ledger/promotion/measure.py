@@ -30,17 +30,18 @@ CAUSES = ("etag", "override", "focus_source", "focus_x", "focus_y")  # of crops,
 
 
 def measure(
-    store: Store, run_id: str, live: Iterable[Manifest] = (), newer: Iterable[Manifest] = ()
+    store: Store, run_id: str, live: Iterable[Manifest] = (), behind: bool = False
 ) -> GateFigures:
     """Measure a committed run, together with the runs that it repairs.
 
-    live:  runs to compare with, front to back
-    newer: runs that are in front of it: their photos are left out
+    live:   runs to compare with, front to back
+    behind: whether each of the measured runs goes behind live ones that were committed after it;
+        the photos that these show are left out
 
     With many tasks, only a sample is measured. Rates of verdicts and errors still cover the whole
-    run, unless it repairs others or `newer` has some of its photos. A damaged live run is reported
-    and left out of the comparison. Raises LedgerError if the run is not committed, RecordError if
-    it is damaged.
+    run, unless it repairs others or later ones show some of its photos. A damaged live run is
+    reported and left out of the comparison. Raises LedgerError if the run is not committed,
+    RecordError if it is damaged.
     """
     manifests = repair_chain(store, run_id)
     own = {manifest.run_id for manifest in manifests}
@@ -54,7 +55,8 @@ def measure(
     images = tables["images"].sort_by("uri").combine_chunks()
     crops = tables["crops"].combine_chunks()
     damaged: dict[str, str] = {}
-    covered = locate_photos(store, [m for m in newer if m.run_id not in own], images, damaged)
+    others = [manifest for manifest in live if manifest.run_id not in own]
+    covered = _hidden(store, manifests, images, others, damaged) if behind else set()
     if covered:
         there = pa.array(sorted(covered), pa.string())
         images, crops = (without(rows, there) for rows in (images, crops))
@@ -62,9 +64,28 @@ def measure(
     values |= _image_figures(images)
     if len(manifests) == 1 and not covered and not whole:
         values |= _run_rates(manifests[0])
-    others = [manifest for manifest in live if manifest.run_id not in own]
     overlap, not_applicable = _overlap(store, images, crops, others, damaged)
+    if crops.num_rows == 0:  # nothing to measure, which breaks no term
+        unknown, not_applicable = {}, not_applicable | dict.fromkeys(unknown, "no crop to measure")
     return GateFigures(values | overlap, unknown, not_applicable, damaged)
+
+
+def _hidden(
+    store: Store, manifests: list[Manifest], images: pa.Table, live: list[Manifest],
+    damaged: dict[str, str],
+) -> set[str]:  # fmt: skip
+    """Return the photos whose rows are hidden by live runs committed after the run that has them.
+
+    manifests: a run and those that it repairs. damaged: as for `locate_photos`.
+    """
+    found: set[str] = set()
+    places = locate_photos(store, manifests, images, damaged)
+    for manifest in manifests:
+        later = [other for other in live if other.committed_at > manifest.committed_at]
+        own = [photo for photo, (run_id, _) in places.items() if run_id == manifest.run_id]
+        rows = images.filter(pc.is_in(images["image_id"], pa.array(own, pa.string())))
+        found |= locate_photos(store, later, rows, damaged).keys()
+    return found
 
 
 def wilson_lower_bound(hits: float, count: float) -> float:

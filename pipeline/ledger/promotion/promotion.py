@@ -84,8 +84,9 @@ def promote_waiting(store: Store, channel: str, request: Request) -> list[Outcom
     A run that failed the gate before is judged only by photos of which no later live run has rows,
     so it may pass once a later night has repaired it. Trials, runs whose job was given
     `--promote manual`, runs like one that a person rolled back, and runs in which only photos that
-    had failed before failed again are left as they are. The first run of an empty output must meet
-    a gate only if one was asked for.
+    had failed before failed again are left as they are; so are retries of runs that were rolled
+    back, since those would be live again with them. The first run of an empty output must meet a
+    gate only if one was asked for.
     """
     known = standing(store)
     waiting = [
@@ -94,15 +95,14 @@ def promote_waiting(store: Store, channel: str, request: Request) -> list[Outcom
         if m.job.get("promote") == "auto" and not m.only_failed_again
     ]
     _keep_earlier_runs(store, known)
-    suspect = _suspect(known, channel)
     outcomes = []
     for manifest in waiting:
-        if any(_alike(manifest, other) for other in suspect):
-            outcomes.append(Outcome(manifest.run_id, channel, "rolled back"))
-            continue
         try:
             manifests = repair_chain(store, manifest.run_id)
-            outcomes.append(_promote(store, known, manifests, channel, request, forgive=False))
+            if _is_rolled_back(known, channel, manifests):
+                outcomes.append(Outcome(manifest.run_id, channel, "rolled back"))
+            else:
+                outcomes.append(_promote(store, known, manifests, channel, request, forgive=False))
         except RecordError as error:  # it does not stop the others
             outcomes.append(
                 Outcome(manifest.run_id, channel, "damaged", problem=f"it is damaged: {error}")
@@ -157,8 +157,7 @@ def _promote(
             outcomes.append(Outcome(run_id, name, "live already"))
             return None
         others = _readable(store, known, live)
-        later = [m for m in others if m.committed_at > manifests[0].committed_at]
-        measured = measure(store, run_id, others, later if request.behind else [])
+        measured = measure(store, run_id, others, request.behind)
         empty = not any(channel.runs for channel in known.channels.values())
         gate = NO_GATE if empty and not request.strict and not live.runs else request.gate
         judged = gate.judge(measured, request.strict)
@@ -166,7 +165,7 @@ def _promote(
             outcomes.append(Outcome(run_id, name, "gate", judged, measured))
             return None
         about = {"who": request.who or whoami(), "why": request.why, "gate": str(request.gate)}
-        runs = _placed(live, manifests, {m.run_id for m in later} if request.behind else set())
+        runs = _placed(live, manifests, others if request.behind else [])
         more = {"suspect": ()} if forgive else {}
         figures = dict(measured.values)
         version = next_version(store, live, runs, "promote", figures=figures, **about, **more)
@@ -177,13 +176,19 @@ def _promote(
     return outcomes[0]
 
 
-def _placed(live: Channel, manifests: list[Manifest], in_front: set[str]) -> list[str]:
-    """Insert a run, and those it repairs, into the live runs behind the last of `in_front`."""
-    new = [manifests[0].run_id]
-    new += [m.run_id for m in manifests[1:] if m.run_id not in live.runs]
-    others = [run for run in live.runs if run not in new]
-    at = max((i + 1 for i, run in enumerate(others) if run in in_front), default=0)
-    return [*others[:at], *new, *others[at:]]
+def _placed(live: Channel, manifests: list[Manifest], others: list[Manifest]) -> list[str]:
+    """Insert a run and those it repairs into the live runs, each behind later ones of `others`.
+
+    Runs that it repairs stay where they are if they are live.
+    """
+    new = [manifests[0], *(m for m in manifests[1:] if m.run_id not in live.runs)]
+    names = {manifest.run_id for manifest in new}
+    runs = [run for run in live.runs if run not in names]
+    for manifest in reversed(new):  # the oldest first, so that each is in front of what it repairs
+        later = {m.run_id for m in others if m.committed_at > manifest.committed_at}
+        at = max((i + 1 for i, run in enumerate(runs) if run in later), default=0)
+        runs.insert(at, manifest.run_id)
+    return runs
 
 
 def _readable(store: Store, known: Standing, live: Channel) -> list[Manifest]:
@@ -220,10 +225,15 @@ def _start(store: Store, name: str, runs: tuple[str, ...]) -> None:
     advance(store, name, first)
 
 
-def _suspect(known: Standing, channel: str) -> list[Manifest]:
-    version = known.channel(channel).version
-    ids = () if version is None else version.suspect
-    return [manifest for manifest in known.runs.committed if manifest.run_id in ids]
+def _is_rolled_back(known: Standing, channel: str, manifests: list[Manifest]) -> bool:
+    """Return whether a run, or one that it repairs, was rolled back or is like one that was."""
+    live = known.channel(channel)
+    ids = () if live.version is None else live.version.suspect
+    suspect = [manifest for manifest in known.runs.committed if manifest.run_id in ids]
+    return any(
+        manifest.run_id in live.withdrawn or any(_alike(manifest, other) for other in suspect)
+        for manifest in manifests
+    )
 
 
 def _alike(one: Identity, other: Identity) -> bool:

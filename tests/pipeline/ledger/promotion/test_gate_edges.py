@@ -136,16 +136,23 @@ def test_runs_that_would_crop_alike(store: Store) -> None:
 
 
 def test_a_run_is_put_behind_the_last_of_those_that_stay_in_front(store: Store) -> None:
+    """Each behind the runs that were committed after it; those that are live stay."""
     run = run_all(open_ledger(store, make_inputs(1)))
-    new, parent = (replace(run, run_id=name) for name in ("new", "parent"))
+
+    def at(time_s: int, name: str) -> Manifest:
+        return replace(run, run_id=name, committed_at=time_s)
+
+    new, parent = at(5, "new"), at(2, "parent")
     live_ones = Channel("web", ("a", "b", "c"))
-    for front, runs in (((), "nabc"), (("a",), "anbc"), (("a", "b"), "abnc"), (("b",), "abnc"),
-                        (("a", "c"), "abcn"), (("x",), "nabc")):  # fmt: skip
-        found = _placed(live_ones, [new], set(front))
-        assert "".join(one[0] for one in found) == runs
-    assert _placed(live_ones, [new, parent], {"a"}) == ["a", "new", "parent", "b", "c"]
+    for later, runs in (("", "nabc"), ("a", "anbc"), ("ab", "abnc"), ("b", "abnc"), ("ac", "abcn"),
+                        ("x", "nabc")):  # fmt: skip
+        others = [at(9 if name in later else 4, name) for name in "abcx"]
+        assert "".join(one[0] for one in _placed(live_ones, [new], others)) == runs
+    others = [at(9, "a"), at(4, "b"), at(1, "c")]
+    assert _placed(live_ones, [new, parent], others) == ["a", "new", "b", "parent", "c"]
+    assert _placed(live_ones, [new, parent], []) == ["new", "parent", "a", "b", "c"]
     both = Channel("web", ("a", "parent", "new"))
-    assert _placed(both, [new, parent], set()) == ["new", "a", "parent"]
+    assert _placed(both, [new, parent], []) == ["new", "a", "parent"]
 
 
 def test_an_emptied_channel_beside_another_is_no_layer(store: Store) -> None:
@@ -229,7 +236,7 @@ def test_figures_of_a_sample_and_of_the_whole(
     assert 0 < found.values["error_rate_low"] < 3 / 6
     assert {"review_rate_low", "text_cut_rate"} <= found.values.keys()
     newer = run_all(open_ledger(store, make_inputs(1), weights_sha256="b" * 64))
-    assert measure(store, run.run_id, newer=[newer, run]).values["error_rate"] == 0.0
+    assert measure(store, run.run_id, [newer, run], behind=True).values["error_rate"] == 0.0
     retry = run_all(open_ledger(store, make_inputs(1), parent=run.run_id))
     assert measure(store, retry.run_id).values["error_rate"] == 0.0
     monkeypatch.setattr(sampling, "TASKS", 128)

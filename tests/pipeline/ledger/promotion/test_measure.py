@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import schema
+from pipeline.gate import parse_gate
 from pipeline.ledger import sampling
 from pipeline.ledger.figures import Figures
 from pipeline.ledger.promotion.measure import measure, wilson_lower_bound
@@ -204,7 +205,30 @@ def test_photos_of_runs_in_front_are_not_looked_at(store: Store) -> None:
     )
     repair = commit(store, make_inputs(2), {}, weights_sha256="b" * 64)
     assert measure(store, run.run_id).values["error_rate"] == 0.5
-    assert measure(store, run.run_id, newer=[repair]).values["error_rate"] == 0.0
+    assert measure(store, run.run_id, [repair]).values["error_rate"] == 0.5
+    assert measure(store, run.run_id, [repair], behind=True).values["error_rate"] == 0.0
+
+
+def test_photos_that_later_runs_show_count_for_no_run_of_a_chain(store: Store) -> None:
+    """Of four photos two fail; a later run has the first, and the retry the second."""
+    failed = {0: "transient", 1: "transient"}
+    run = commit(store, make_inputs(4), {"heads_cut": [0, 1]}, failed=failed)
+    later = commit(store, make_inputs(1), {}, weights_sha256="b" * 64)
+    retry = commit(store, make_inputs(1, start=1), {}, parent=run.run_id)
+    assert measure(store, retry.run_id, [later]).values["error_rate"] == 1 / 4
+    assert measure(store, retry.run_id, [later], behind=True).values["error_rate"] == 0.0
+    after = commit(store, make_inputs(1, start=2), {}, weights_sha256="c" * 64)
+    found = measure(store, retry.run_id, [after, later], behind=True)
+    assert found.values["error_rate"] == 0.0  # photos 1 and 3 are left
+
+
+def test_a_run_without_crops_has_none_to_measure(store: Store) -> None:
+    """As of a quiet night with one damaged upload: a gate about crops does not hold it back."""
+    run = commit(store, make_inputs(1), {}, failed={0: "permanent"})
+    found = measure(store, run.run_id)
+    assert found.unknown == {}
+    assert found.not_applicable["head_cut_rate"] == "no crop to measure"
+    assert parse_gate("head_cut_rate<=0.02,error_rate<=1").judge(found, strict=True).held
 
 
 @pytest.mark.parametrize(

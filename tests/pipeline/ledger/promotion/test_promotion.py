@@ -279,13 +279,13 @@ def test_the_gate_is_asked_again_where_somebody_was_faster(
 
     plain = module.measure
 
-    def slow(store: Store, run_id: str, live: Any, newer: Any) -> Any:
+    def slow(store: Store, run_id: str, live: Any, behind: bool) -> Any:
         asked.append([m.run_id for m in live])
         if len(asked) == 1:
             monkeypatch.setattr(module, "measure", plain)
             promote(store, first, Request())
             monkeypatch.setattr(module, "measure", slow)
-        return plain(store, run_id, live, newer)
+        return plain(store, run_id, live, behind)
 
     monkeypatch.setattr(module, "measure", slow)
     outcome: Outcome = promote(store, second, Request())
