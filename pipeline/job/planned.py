@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 from pipeline.cropping.weights import Weights
 from pipeline.job.ending import earlier_verdict, ending_of
-from pipeline.ledger.channels.live import stored_runs
 from pipeline.ledger.coverage.incremental import Todo
 from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.manifest import read_committed
 from pipeline.ledger.plan import TaskCuts
 from pipeline.live_table import Ending, Removal, apply_removals, go_live
 from pipeline.report.progress import Log
@@ -99,17 +99,14 @@ class PlannedRun:
         apply_removals(self.settings, self.store, self.todo, self.removal, log)
 
     def end_without_work(self, log: Log) -> Ending:
-        """Return how a job with nothing left to do ends: an earlier failure still counts.
+        """Return how a job with nothing left to do ends: as the latest run of its photos has ended.
 
         If an earlier job was killed between committing a run and making it live, the run goes live
         now if it passes the gate.
         """
-        settings = self.settings.identity()
         verdict: Verdict = "done"
-        for manifest in stored_runs(self.store).committed:
-            if manifest.settings == settings:
-                verdict = earlier_verdict(self.settings, manifest, log)
-                break
+        if self.todo.latest and (manifest := read_committed(self.store, self.todo.latest)):
+            verdict = earlier_verdict(self.settings, manifest, log)
         if self.settings.running.dry_run or self.settings.estimating.estimate:
             return verdict
         return ending_of(verdict, go_live(self.settings, self.store, log))

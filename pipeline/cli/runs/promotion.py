@@ -12,7 +12,12 @@ import msgspec
 from pipeline.cli.runs.command import Command, OneRun
 from pipeline.errors import RecordError, UsageError
 from pipeline.gate import parse_gate
-from pipeline.ledger.channels.channel import ChannelVersion, channel_names, history
+from pipeline.ledger.channels.channel import (
+    ChannelVersion,
+    channel_names,
+    front_of,
+    history,
+)
 from pipeline.ledger.manifest import read_committed
 from pipeline.ledger.promotion.promotion import Outcome, Request, only_channel, promote, rollback
 from pipeline.ledger.promotion.published_index import index_key, public_prefix
@@ -76,7 +81,7 @@ class Rollback(OneChannel):
     def run(self) -> int:
         store = self.store
         name = only_channel(store, self.channel)
-        version = _version(rollback(store, name, why=self.why))
+        version = _version(store, rollback(store, name, why=self.why))
         self.print_records([{**version, **_publish_command(store, name)}], _version_line)
         return 0
 
@@ -93,7 +98,8 @@ class PromotionHistory(OneChannel):
     def run(self) -> int:
         store = self.store
         name = only_channel(store, self.channel)
-        self.print_records(map(_version, history(store, name, self.last)), _version_line)
+        found = history(store, name, self.last)
+        self.print_records((_version(store, version) for version in found), _version_line)
         return 0
 
 
@@ -150,11 +156,16 @@ def _outcome_line(record: Mapping[str, Any]) -> str:
     return "\n".join(lines + _publish_hint(record))
 
 
-def _version(version: ChannelVersion | RecordError) -> dict[str, Any]:
-    if isinstance(version, RecordError):
-        return {"damaged": str(version)}
-    document: dict[str, Any] = msgspec.to_builtins(version)
-    return {name: value for name, value in document.items() if name not in ("format", "nonce")}
+def _version(store: Store, version: ChannelVersion | RecordError) -> dict[str, Any]:
+    try:
+        if isinstance(version, RecordError):
+            raise version
+        document: dict[str, Any] = msgspec.to_builtins(version)
+        about = {"front": front_of(store, version)}
+    except RecordError as error:
+        return {"damaged": str(error)}
+    shown = {name: value for name, value in document.items() if name not in ("format", "nonce")}
+    return shown | about
 
 
 def _version_line(version: Mapping[str, Any]) -> str:
@@ -164,11 +175,10 @@ def _version_line(version: Mapping[str, Any]) -> str:
     runs = [f"+{run}" for run in version["added"]] + [f"-{run}" for run in version["removed"]]
     changed = " ".join(runs[:4]) + (f" and {len(runs) - 4} more" if len(runs) > 4 else "")
     figures = ", ".join(f"{name} {value:.4g}" for name, value in version["figures"].items())
-    live = version["recent"]
     about = f"{version['channel']} {version['number']}  {when}  {version['action']}"
     parts = [
         f"{about}  {changed}" if changed else about,
-        f"in front: {live[0]}" if live else "nothing is live",
+        f"in front: {version['front']}" if version["front"] else "nothing is live",
         f"by {version['who']}",
         version["why"] and f"why: {version['why']}",
         version["gate"] and f"gate: {version['gate']}",

@@ -160,6 +160,14 @@ def channel_at(versions: Versions, name: str, number: int) -> Channel:
     return Channel(name, (*version.recent, *earlier), version)
 
 
+def front_of(store: Store, version: ChannelVersion) -> str | None:
+    """Return the run in front at a version, None where nothing is live. Raises RecordError."""
+    if version.recent:
+        return version.recent[0]
+    earlier = versions_of(store, version.channel).read_list(version.earlier)
+    return str(earlier[0]) if earlier else None
+
+
 def newest_readable(versions: Versions, name: str, before: int) -> Channel:
     """Return the channel at its newest usable version below a number.
 

@@ -92,6 +92,7 @@ class Todo:
     returned:  ids of photos that were pruned and are listed again
     postponed: covered photos that failed by circumstances; a later night does them
     given_up:  covered photos that failed for good under another version of the code
+    latest:    id of the latest run that decides a photo of those left out; "" if there is none
     unfinished: similar runs that were started but not committed, and are not resumed
     begun_tasks: tasks of the run if it was begun before, which keeps its plan; else 0
     repeats:   whether every photo to do has failed before; always so in a retry
@@ -109,6 +110,7 @@ class Todo:
     returned: tuple[str, ...] = ()
     postponed: int = 0
     given_up: int = 0
+    latest: str = ""
     unfinished: tuple[UnfinishedRun, ...] = ()
     begun_tasks: int = 0
     repeats: bool = False
@@ -171,6 +173,7 @@ def uncovered(
         returned=tuple(back.to_pylist()),
         postponed=int((nearness == POSTPONED).sum()) if mode == "incremental" else 0,
         given_up=found.given_up(spec.code_version) if mode == "incremental" else 0,
+        latest=found.latest() if mode == "incremental" else "",
         unfinished=similar_unfinished(store, spec, rows, runs.open_ids),
         begun_tasks=begun_tasks(store, spec.run_id) if spec.run_id in runs.open_ids else 0,
         repeats=spec.parent is not None or bool(np.isin(codes, REPEATS).all()),

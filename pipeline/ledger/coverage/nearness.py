@@ -148,6 +148,11 @@ class Nearness:
             if how.waits and count
         }
 
+    def latest(self) -> str:
+        """Return the latest run that decides a photo which is covered or postponed; "" for none."""
+        places = self._run[np.isin(self.codes, (COVERED, POSTPONED)) & (self._run >= 0)]
+        return self.deciding[int(places.min())][0].run_id if len(places) else ""
+
     def given_up(self, code_version: str) -> int:
         """Count photos that failed for good, or by a limit, under another version of the code."""
         gone = (
