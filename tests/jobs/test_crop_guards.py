@@ -114,6 +114,10 @@ def test_a_head_is_kept_and_a_page_that_no_crop_shows_says_so(tmp_path: Path) ->
         )
     with (tree / "pipeline/detectors/embedded.py").open("a") as source:
         source.write(BY_COLOUR)
+    rule = tree / "pipeline/cropping/choice.json"  # by itself it keeps this head
+    text = rule.read_text()
+    assert '"wide_heads": 0.8' in text
+    rule.write_text(text.replace('"wide_heads": 0.8', '"wide_heads": 0.0'))
     draw_photos(photos)
 
     all_ok = ["--review-below", "0"]

@@ -40,9 +40,9 @@ def photo(
 def heads_as_in_crowds(
     objects: Detections, size_wh: tuple[int, int], guard_of: GuardOf | None
 ) -> Chooser:
-    """Choose as if large heads counted no more than those of crowds, so that guards keep them."""
+    """Choose as if heads counted no more than those of crowds at 9:16, so that guards keep them."""
     rule = packaged_rule()
-    small = replace(rule.penalties, whole_heads=0.0)
+    small = replace(rule.penalties, whole_heads=0.0, wide_heads=0.0)
     return OverlapChooser(objects, size_wh, guard_of, replace(rule, penalties=small, framing=small))
 
 

@@ -22,10 +22,11 @@ from tests.support.decisions import HIGH_HEAD, SIZE, decided, heads_as_in_crowds
 
 
 def test_a_head_that_would_be_cut_is_not() -> None:
-    _, (free,) = decided(photo(HIGH_HEAD), "16:9", "off")
+    _, (free,) = decided(photo(HIGH_HEAD), "16:9", "off", chooser=heads_as_in_crowds)
     assert free.heads_cut == 1
     assert (free.verdict, free.reason, free.fit) == ("ok", None, "crop")
-    decision, (kept,) = decided(photo(HIGH_HEAD), "16:9", "off,heads=0.1")
+    guarded = "off,heads=0.1"
+    decision, (kept,) = decided(photo(HIGH_HEAD), "16:9", guarded, chooser=heads_as_in_crowds)
     assert decision.way is None
     assert (kept.heads_cut, kept.verdict, kept.reason) == (0, "ok", None)
     assert kept.choice is not None

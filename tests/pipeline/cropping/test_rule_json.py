@@ -48,8 +48,8 @@ def test_each_number_of_a_rule_is_read_into_its_place() -> None:
     assert rule.free.tolist() == [*range(37, 48)]
     assert (rule.gaze_weight, rule.gaze_pull, rule.placement) == ((48, 49), 50, 51)
     of_place = [getattr(rule.penalties, field.name) for field in fields(PenaltyWeights)]
-    assert of_place == [*range(52, 65)]
-    assert rule.framing == replace(rule.penalties, sides=65)
+    assert of_place == [*range(52, 66)]
+    assert rule.framing == replace(rule.penalties, sides=66)
 
 
 @pytest.mark.parametrize(
