@@ -15,7 +15,8 @@ from pipeline.stages import crop
 def test_a_scoring_worker_has_one_thread(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beside a GPU, OpenCV would wait for a thread on every core, and all are busy."""
     monkeypatch.setattr(crop, "engine_of", lambda *_: None)
-    job: Any = SimpleNamespace(settings=Settings(), weights=None, run_id="r", images=1)
+    about = {"settings": Settings(), "weights": None, "run_id": "r", "session": "", "images": 1}
+    job: Any = SimpleNamespace(**about)
     torch.set_num_threads(2)
     cv2.setNumThreads(2)
     crop.DetectScore(job, device)
