@@ -131,7 +131,7 @@ def export_decisions(run: Run, background: str = WHITE) -> Iterator[ExportedCrop
     holds one file of crops at a time, and the sizes of all photos.
     """
     for batch, sizes in run.crops_with_photos(list(CROP_COLUMNS), list(SIZE_COLUMNS)):
-        about = sizes.take(pc.index_in(batch["image_id"], sizes["image_id"].combine_chunks()))
+        about = sizes.take(pc.index_in(batch["image_id"], sizes["image_id"]))
         for crop, photo in zip(batch.to_pylist(), about.to_pylist(), strict=True):
             yield exported_crop(crop, photo, background)
     photos = run.images(list(PHOTO_COLUMNS))

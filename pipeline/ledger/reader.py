@@ -148,9 +148,10 @@ class Run:
         """
         for manifest, part in zip(self._manifests, self._parts(), strict=True):
             own = replace(part, first=part.photos)
-            of_run = list(self._batches_of(manifest, own, "images", photos))
-            for rows in self._batches_of(manifest, part, "crops", crops):
-                yield rows, pa.concat_tables(of_run)
+            if of_run := list(self._batches_of(manifest, own, "images", photos)):
+                joined = pa.concat_tables(of_run).combine_chunks()
+                for rows in self._batches_of(manifest, part, "crops", crops):
+                    yield rows, joined
 
     def _batches_of(
         self, manifest: Manifest, part: _Part, table: str, columns: list[str] | None

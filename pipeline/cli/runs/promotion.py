@@ -157,15 +157,15 @@ def _outcome_line(record: Mapping[str, Any]) -> str:
 
 
 def _version(store: Store, version: ChannelVersion | RecordError) -> dict[str, Any]:
+    if isinstance(version, RecordError):
+        return {"damaged": str(version)}
     try:
-        if isinstance(version, RecordError):
-            raise version
-        document: dict[str, Any] = msgspec.to_builtins(version)
-        about = {"front": front_of(store, version)}
+        front = front_of(store, version)
     except RecordError as error:
         return {"damaged": str(error)}
+    document: dict[str, Any] = msgspec.to_builtins(version)
     shown = {name: value for name, value in document.items() if name not in ("format", "nonce")}
-    return shown | about
+    return {**shown, "front": front}
 
 
 def _version_line(version: Mapping[str, Any]) -> str:

@@ -79,11 +79,11 @@ def _hidden(
     manifests: a run and those that it repairs. damaged: as for `locate_photos`.
     """
     found: set[str] = set()
-    places = locate_photos(store, manifests, images, damaged)
     for manifest in manifests:
-        later = [other for other in live if other.committed_at > manifest.committed_at]
-        own = [photo for photo, (run_id, _) in places.items() if run_id == manifest.run_id]
-        rows = images.filter(pc.is_in(images["image_id"], pa.array(own, pa.string())))
+        rows, later = images, [m for m in live if m.committed_at > manifest.committed_at]
+        if manifest is not manifests[-1]:  # else all that are left are its own
+            own = pa.array([*locate_photos(store, [manifest], images, damaged)], pa.string())
+            rows, images = images.filter(pc.is_in(images["image_id"], own)), without(images, own)
         found |= locate_photos(store, later, rows, damaged).keys()
     return found
 

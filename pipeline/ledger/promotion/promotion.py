@@ -95,11 +95,15 @@ def promote_waiting(store: Store, channel: str, request: Request) -> list[Outcom
         if m.job.get("promote") == "auto" and not m.only_failed_again
     ]
     _keep_earlier_runs(store, known)
+    withdrawn, suspect = known.channel(channel).withdrawn, _suspect(known, channel)
     outcomes = []
     for manifest in waiting:
         try:
             manifests = repair_chain(store, manifest.run_id)
-            if _is_rolled_back(known, channel, manifests):
+            if any(
+                m.run_id in withdrawn or any(_alike(m, other) for other in suspect)
+                for m in manifests
+            ):
                 outcomes.append(Outcome(manifest.run_id, channel, "rolled back"))
             else:
                 outcomes.append(_promote(store, known, manifests, channel, request, forgive=False))
@@ -225,15 +229,10 @@ def _start(store: Store, name: str, runs: tuple[str, ...]) -> None:
     advance(store, name, first)
 
 
-def _is_rolled_back(known: Standing, channel: str, manifests: list[Manifest]) -> bool:
-    """Return whether a run, or one that it repairs, was rolled back or is like one that was."""
-    live = known.channel(channel)
-    ids = () if live.version is None else live.version.suspect
-    suspect = [manifest for manifest in known.runs.committed if manifest.run_id in ids]
-    return any(
-        manifest.run_id in live.withdrawn or any(_alike(manifest, other) for other in suspect)
-        for manifest in manifests
-    )
+def _suspect(known: Standing, channel: str) -> list[Manifest]:
+    version = known.channel(channel).version
+    ids = () if version is None else version.suspect
+    return [manifest for manifest in known.runs.committed if manifest.run_id in ids]
 
 
 def _alike(one: Identity, other: Identity) -> bool:

@@ -18,7 +18,6 @@ that no longer exist.
 """
 
 import time
-from collections import deque
 from collections.abc import Collection
 from typing import Any
 
@@ -50,7 +49,7 @@ from pipeline.ledger.table_formats.delta_types import (
     refuse_same_names,
     unify_types,
 )
-from pipeline.ledger.table_formats.published_rows import Cover, cover_of, owners
+from pipeline.ledger.table_formats.published_rows import Cover, cover_of, owner_of, run_of
 from pipeline.ledger.table_formats.table_addresses import misread_part, refuse_misread_address
 from pipeline.ledger.tables import TABLES, read_table
 from pipeline.storage.store import Store
@@ -90,7 +89,9 @@ def publish_delta(store: Store, run_id: str) -> dict[str, int | None]:
             runs_files[name] = files, columns
         elif table is not None:  # a run replaces rows of tables that it has no rows for
             runs_files[name] = [], there
-        deque(owners(store, [] if table is None else paths_of(table), run_id, known), maxlen=0)
+        for path in [] if table is None else paths_of(table):
+            if run_of(path) != run_id:
+                owner_of(store, path, known)
     return {
         name: _publish(deltalake, store, cover, name, files, columns, known)
         for name, (files, columns) in runs_files.items()

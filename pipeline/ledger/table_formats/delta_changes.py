@@ -13,12 +13,13 @@ from pipeline.errors import RecordError
 from pipeline.ledger.forgetting import without
 from pipeline.ledger.records import DataFile
 from pipeline.ledger.table_formats.published_rows import (
-    PATH,
     Cover,
     DeltaCopy,
     copy_remaining_rows,
-    cover_of,
+    owner_of,
     owners,
+    photos_in,
+    run_of,
     stored_rows,
     write_delta_copy,
 )
@@ -138,18 +139,13 @@ def change_without(store: Store, table: Any, name: str, image_ids: Collection[st
 
 
 def _may_have(store: Store, path: str, ids: frozenset[str], known: dict[str, Cover | None]) -> bool:
-    """Return whether a file may have rows of photos. known: runs that were read before."""
-    found = PATH.fullmatch(path)
-    if found is None:
-        return True
-    run_id = found[1]
-    if run_id not in known:
-        try:
-            known[run_id] = None if run_id == "several" else cover_of(store, run_id)
-        except RecordError:
-            known[run_id] = None  # its files are read instead
-    own = known[run_id]
-    return own is None or bool(own.tasks.get(int(found[2]), frozenset()) & ids)
+    """Return whether a file may have rows of photos. known: as for `owners`."""
+    try:
+        own = owner_of(store, path, known)
+    except RecordError:
+        own = known[run_of(path)] = None  # its files are read instead
+    mine = photos_in(path, own)
+    return mine is None or bool(mine & ids)
 
 
 def paths_of(table: Any) -> dict[str, int]:

@@ -24,6 +24,7 @@ from pipeline.storage.store import Store
 # A data file of a run, or what `copy_remaining_rows` wrote of one. `gc` lists only the first kind.
 PATH = re.compile(r"(?:run|from)=([^/]+)/(\d{8,})-[^/]+\.parquet")
 COPY = "from="
+SEVERAL = "several"  # in place of a run's id: a copy of a file whose run is not known
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,8 +91,7 @@ def copy_remaining_rows(
     The copy is written next to the data files under a new name. own: the file's run;
     None if it is not known, so that all of `others` take precedence.
     """
-    found = PATH.fullmatch(path)
-    mine = own.tasks.get(int(found[2]), frozenset()) if own and found else None
+    mine = photos_in(path, own)
     above = [
         c for c in others if mine is None or (c.photos & mine and _replaces_any(table, own, c))
     ]
@@ -113,7 +113,7 @@ def copy_remaining_rows(
 def write_delta_copy(store: Store, table: str, path: str, rows: pa.Table) -> DeltaCopy:
     """Write rows of a published file next to the data files, under a new name."""
     found = PATH.fullmatch(path)
-    folder = f"{COPY}{found[1]}/{found[2]}" if found else f"{COPY}several/00000000"
+    folder = f"{COPY}{found[1]}/{found[2]}" if found else f"{COPY}{SEVERAL}/00000000"
     key = f"{folder}-{new_attempt()}.parquet"
     data = parquet_bytes(rows, ROW_GROUP_ROWS)
     store.write(f"_data/{table}/{key}", data)
@@ -133,13 +133,28 @@ def owners(
     known: runs that were read before, by id; those that are read are added.
     """
     for path in paths:
-        found = PATH.fullmatch(path)
-        owner = found[1] if found else ""
-        if owner == run_id:
-            continue
-        if owner not in known:
-            known[owner] = cover_of(store, owner) if found and owner != "several" else None
-        yield path, known[owner]
+        if run_of(path) != run_id:
+            yield path, owner_of(store, path, known)
+
+
+def owner_of(store: Store, path: str, known: dict[str, Cover | None]) -> Cover | None:
+    """Return the run of a file; None if its name does not tell it. known: as for `owners`."""
+    run_id = run_of(path)
+    if run_id not in known:
+        known[run_id] = cover_of(store, run_id) if run_id else None
+    return known[run_id]
+
+
+def run_of(path: str) -> str:
+    """Return the id of a file's run, "" if its name does not tell it."""
+    found = PATH.fullmatch(path)
+    return found[1] if found and found[1] != SEVERAL else ""
+
+
+def photos_in(path: str, own: Cover | None) -> frozenset[str] | None:
+    """Return the ids of the photos that a file may have; None if its run, `own`, is not known."""
+    found = PATH.fullmatch(path)
+    return own.tasks.get(int(found[2]), frozenset()) if own and found else None
 
 
 def stored_schema(store: Store, table: str, path: str) -> pa.Schema:
