@@ -79,12 +79,12 @@ def _hidden(
     manifests: a run and those that it repairs. damaged: as for `locate_photos`.
     """
     found: set[str] = set()
-    for manifest in manifests:
-        rows, later = images, [m for m in live if m.committed_at > manifest.committed_at]
-        if manifest is not manifests[-1]:  # else all that are left are its own
-            own = pa.array([*locate_photos(store, [manifest], images, damaged)], pa.string())
-            rows, images = images.filter(pc.is_in(images["image_id"], own)), without(images, own)
-        found |= locate_photos(store, later, rows, damaged).keys()
+    for manifest in manifests:  # the latest first: what hides its rows hides those behind it too
+        later = [other for other in live if other.committed_at > manifest.committed_at]
+        found |= locate_photos(store, later, images, damaged).keys()
+        if manifest is not manifests[-1]:
+            own = locate_photos(store, [manifest], images, damaged)
+            images = without(images, pa.array([*own], pa.string()))
     return found
 
 

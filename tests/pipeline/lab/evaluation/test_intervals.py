@@ -41,6 +41,17 @@ def test_all_figures_have_intervals_of_one_share(monkeypatch: pytest.MonkeyPatch
     assert weighted["low"] == weighted["high"]
 
 
+@pytest.mark.parametrize(("photos", "resamples"), [(1, 99), (5, 99), (4000, 99), (300_000, 5)])
+def test_parts_of_the_resamples_are_those_drawn_together(photos: int, resamples: int) -> None:
+    """4,000 photos are drawn for 65 resamples at a time, and 300,000 for one."""
+    values = np.random.default_rng(photos).random(photos)
+    drawn = np.random.default_rng(7).integers(0, photos, (resamples, photos))
+    means = values[drawn].mean(axis=1)
+    assert bootstrap(resamples, seed=7)(values) == percentile_interval(
+        float(values.mean()), means, photos
+    )
+
+
 def test_the_page_tells_the_share() -> None:
     assert intervals.INTERVAL_PERCENT == 95
     report = {"measures": {}, "verdicts": {}}

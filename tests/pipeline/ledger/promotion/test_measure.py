@@ -220,6 +220,9 @@ def test_photos_that_later_runs_show_count_for_no_run_of_a_chain(store: Store) -
     after = commit(store, make_inputs(1, start=2), {}, weights_sha256="c" * 64)
     found = measure(store, retry.run_id, [after, later], behind=True)
     assert found.values["error_rate"] == 0.0  # photos 1 and 3 are left
+    again = commit(store, make_inputs(2), {}, failed={0: "transient"}, parent=run.run_id)
+    found = measure(store, again.run_id, [after, later], behind=True)
+    assert found.values["error_rate"] == 1 / 3  # its own failure hides `later`; 2 is left out
 
 
 def test_a_run_without_crops_has_none_to_measure(store: Store) -> None:
