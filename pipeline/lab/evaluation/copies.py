@@ -18,8 +18,8 @@ from pipeline.photo.sandbox.standalone import decode_sandboxed
 from pipeline.shapes import Shape
 
 # Encoded again by an app that photos are sent with; a preview; an edge that an editor dropped.
-COPIES = ("JPEG of quality 75", "half the size", "one pixel narrower")
-JPEG_QUALITY = 75
+COPIES = ("JPEG of quality 95, 85 and 75", "half the size", "one pixel narrower")
+JPEG_QUALITIES = (95, 85, 75)
 LEAST_SIDE_PX = 2  # half of a shorter side, or one pixel less, has no pixels
 SAME_IOU, APART_IOU = 0.9, 0.6  # a copy's crop is the same from the first on, apart below the other
 
@@ -46,9 +46,10 @@ def copies_of(data: bytes, photo: Photo) -> Iterator[Copy]:
     if min(width, height) < LEAST_SIDE_PX:
         return
     scale_x, scale_y = (sides / whole.size).tolist()
-    file = BytesIO()
-    whole.save(file, "JPEG", quality=JPEG_QUALITY)
-    yield Copy(decode_sandboxed(file.getvalue()).with_borders(), (scale_x, scale_y))
+    for quality in JPEG_QUALITIES:
+        file = BytesIO()
+        whole.save(file, "JPEG", quality=quality)
+        yield Copy(decode_sandboxed(file.getvalue()).with_borders(), (scale_x, scale_y))
     half = whole.resize((width // 2, height // 2), Image.Resampling.LANCZOS)
     to_half = (width / half.width * scale_x, height / half.height * scale_y)
     yield Copy(_photo(half, photo.format), to_half)

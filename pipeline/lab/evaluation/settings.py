@@ -93,8 +93,8 @@ class EvaluationJob:
     )
     copies: bool = option(
         False,
-        "also crop three copies of each photo (JPEG of quality 75, half the size, one pixel "
-        "narrower) and measure how far their crops differ; takes up to four times as long",
+        "also crop five copies of each photo (JPEG of quality 95, 85 and 75, half the size, one "
+        "pixel narrower) and measure how far their crops differ; takes up to six times as long",
     )
     groups: Path | None = option(
         None,
