@@ -6,15 +6,12 @@ task that is done twice counts once, and a run that dies resumes where its recor
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Protocol
 
-from pipeline.errors import SettingError
 from pipeline.estimate.formatting import document, lines
 from pipeline.estimate.trial import Work, estimate
 from pipeline.job import (
@@ -26,9 +23,9 @@ from pipeline.job import (
     skip_recorded_elsewhere,
 )
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.totals import RunTotals
 from pipeline.live_table import Ending, go_live
 from pipeline.report.costs import Machines, Session
+from pipeline.report.exported_totals import check_metrics_file, exported_totals
 from pipeline.report.lineage import lineage
 from pipeline.report.progress import Log, Progress, log_stalls
 from pipeline.settings import RunningSettings, Settings
@@ -116,7 +113,7 @@ def carry_out(planned: PlannedRun, log: Log, stop: Stop | None = None) -> Ending
 def work_and_commit(job: Job, ledger: Ledger, log: Log, stop: Stop) -> Ending:
     """Do the tasks that have no record yet and commit the run; return how it ended."""
     settings, pending, session = job.settings.running, deque(ledger.pending()), Session()
-    with exported_totals(job, ledger, log) as (totals, export):
+    with exported_totals(settings, ledger, log) as (totals, export):
         for record in ledger.records():  # of an earlier session
             totals.task_done(record.task, record.metrics)
         before = totals.as_dict()
@@ -151,50 +148,6 @@ def log_workers(workers: TaskWorkers, session: Session, log: Log) -> None:
         about = {"does": workers.does, "why": workers.why, **asdict(workers.machines)}
         log.say("workers", f"{workers.does}: {workers.why}", **about)
         session.use(workers.machines)
-
-
-@contextmanager
-def exported_totals(
-    job: Job, ledger: Ledger, log: Log
-) -> Iterator[tuple[RunTotals, Callable[[], None]]]:
-    """Yield a run's totals, exported to Prometheus if asked for, and what to call after a task.
-
-    A metrics file that cannot be written causes one warning. Raises UsageError if the port is not
-    available.
-    """
-    settings, about = job.settings.running, (job.run_id, ledger.rows, ledger.task_count)
-    if not (settings.metrics_port or settings.metrics_file):
-        yield RunTotals(*about), lambda: None
-        return
-    from pipeline.report.telemetry import Telemetry, endpoint, write_textfile  # needs an extra
-
-    totals = Telemetry(*about)
-
-    path, has_warned = settings.metrics_file, False
-
-    def export() -> None:
-        nonlocal has_warned
-        try:
-            if path:
-                write_textfile(totals, path)
-        except OSError as error:  # the run continues without its figures
-            if not has_warned:
-                why = error.strerror or error
-                log.say("metrics", f"WARNING: the figures cannot be written into {path}: {why}")
-            has_warned = True
-
-    with endpoint(totals, settings.metrics_port or None, settings.metrics_host):
-        yield totals, export
-
-
-def check_metrics_file(path: str) -> None:
-    """Raise SettingError, before the work, if no file can be written there. path: "" for none."""
-    folder = Path(path).absolute().parent
-    if path and not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
-        problem = f"names a file in {folder}, which is no folder that this job may write into"
-        raise SettingError("metrics_file", f"{problem}: make it first")
-    if path and Path(path).is_dir():
-        raise SettingError("metrics_file", f"must name a file, and {path} is a folder")
 
 
 def report_estimate(planned: PlannedRun, log: Log) -> Ending:

@@ -1,7 +1,5 @@
-"""What a job is given or finds before its work, and figures that cannot be written."""
+"""What a job is given or finds before its work."""
 
-import io
-import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,16 +8,12 @@ import pytest
 
 from pipeline import run
 from pipeline.errors import SettingError
-from pipeline.ledger.figures import Figures
 from pipeline.local import usable_cores
 from pipeline.report.costs import Machines
 from pipeline.report.progress import Log
-from pipeline.run import available_cores, crop_bucket, exported_totals
+from pipeline.run import available_cores, crop_bucket
 from pipeline.settings import RunningSettings, Settings
-from pipeline.stages.worker import Job
 from pipeline.stop import Stop
-from pipeline.storage.store import open_store
-from tests.support.tasks import make_inputs, open_ledger
 
 
 def settings_for(folder: Path, **more: Any) -> Settings:
@@ -41,23 +35,6 @@ def test_a_file_of_figures_that_cannot_be_is_told_before_the_work(
     assert refused.value.field == "metrics_file"
     assert not (tmp_path / "out").exists()
     crop_bucket(settings_for(tmp_path, metrics_file=str(tmp_path / "x.prom")), Log())
-
-
-def test_a_folder_of_figures_that_goes_stops_no_run(tmp_path: Path) -> None:
-    ledger = open_ledger(open_store(str(tmp_path / "out")), make_inputs(2))
-    (tmp_path / "told").mkdir()
-    path, said = tmp_path / "told" / "x.prom", io.StringIO()
-    job = Job(settings_for(tmp_path, metrics_file=str(path)), "run", {})
-    with exported_totals(job, ledger, Log("json", said)) as (totals, export):
-        totals.task_done(0, Figures())
-        export()
-        assert "s2cnet_" in path.read_text()
-        path.unlink()
-        path.parent.rmdir()
-        export()
-        export()
-    (line,) = map(json.loads, said.getvalue().splitlines())
-    assert line["message"].startswith(f"WARNING: the figures cannot be written into {path}: No ")
 
 
 @pytest.mark.parametrize("name", ["RAY_ADDRESS", "RAY_JOB_CONFIG_JSON_ENV_VAR"])

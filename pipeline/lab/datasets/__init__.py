@@ -20,7 +20,7 @@ from pathlib import Path
 
 from pipeline.boxes import Boxes
 from pipeline.errors import UsageError
-from pipeline.lab.datasets import gaze, human, labels, scored
+from pipeline.lab.datasets import flms, gaze, human, labels, scored
 from pipeline.lab.datasets.example import Example
 from pipeline.lab.datasets.layout import check_folder
 from pipeline.report.progress import Log
@@ -31,7 +31,7 @@ READERS: dict[str, Reader] = {
     "gaicv2": scored.read_gaic,
     "ugcrop5k": scored.read_gaic,
     "cpc": scored.read_cpc,
-    "flms": human.read_flms,
+    "flms": flms.read_flms,
     "fcdb": human.read_fcdb,
     "sacd": human.read_sacd,
     "gnmc": human.read_gnmc,

@@ -1,0 +1,55 @@
+"""Export a run's figures while it works, where a job's settings ask for it."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.errors import SettingError
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.totals import RunTotals
+from pipeline.report.progress import Log
+from pipeline.settings import RunningSettings
+
+
+@contextmanager
+def exported_totals(
+    settings: RunningSettings, ledger: Ledger, log: Log
+) -> Iterator[tuple[RunTotals, Callable[[], None]]]:
+    """Yield a run's totals, exported to Prometheus if asked for, and what to call after a task.
+
+    A metrics file that cannot be written causes one warning. Raises UsageError if the port is not
+    available.
+    """
+    about = (ledger.run_id, ledger.rows, ledger.task_count)
+    if not (settings.metrics_port or settings.metrics_file):
+        yield RunTotals(*about), lambda: None
+        return
+    from pipeline.report.telemetry import Telemetry, endpoint, write_textfile  # needs an extra
+
+    totals = Telemetry(*about)
+    path, has_warned = settings.metrics_file, False
+
+    def export() -> None:
+        nonlocal has_warned
+        try:
+            if path:
+                write_textfile(totals, path)
+        except OSError as error:  # the run continues without its figures
+            if not has_warned:
+                why = error.strerror or error
+                log.say("metrics", f"WARNING: the figures cannot be written into {path}: {why}")
+            has_warned = True
+
+    with endpoint(totals, settings.metrics_port or None, settings.metrics_host):
+        yield totals, export
+
+
+def check_metrics_file(path: str) -> None:
+    """Raise SettingError, before the work, if no file can be written there. path: "" for none."""
+    folder = Path(path).absolute().parent
+    if path and not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        problem = f"names a file in {folder}, which is no folder that this job may write into"
+        raise SettingError("metrics_file", f"{problem}: make it first")
+    if path and Path(path).is_dir():
+        raise SettingError("metrics_file", f"must name a file, and {path} is a folder")
