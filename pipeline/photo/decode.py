@@ -5,20 +5,13 @@ untrusted files. Decoding finds the format from the first bytes, reads the heade
 limits, and only then decodes pixels.
 """
 
-import os
-import struct
-import threading
-import warnings
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
-from PIL import Image
 
 from pipeline.errors import DecodeError, UsageError
+from pipeline.photo.decode_errors import as_decode_errors
 from pipeline.photo.decoded import Photo, described
 from pipeline.photo.files.damaged import (
     check_whole,
@@ -27,56 +20,16 @@ from pipeline.photo.files.damaged import (
     recover_file,
     repeat_last_row,
 )
-from pipeline.photo.files.formats import is_cut_short, sniff
+from pipeline.photo.files.formats import sniff
 from pipeline.photo.files.frames import frame_count
 from pipeline.photo.limits import VIEW_SIDE, DecodeLimits
 from pipeline.photo.opening import frame_box, opened_picture
 from pipeline.photo.planes import Colour, Planes, upright, upright_size
 from pipeline.photo.view import view_size
 
-__all__ = ["Photo", "Rendered", "as_decode_errors", "check_bytes", "decode", "render"]
+__all__ = ["Photo", "Rendered", "check_bytes", "decode", "render"]
 
 _DAMAGED = ("truncated", "corrupt")  # statuses after which a second, lenient attempt is made
-
-# Warnings that do not concern the pixels: about EXIF blocks, which Pillow reads as TIFF, and APNG.
-# Each is (message, category, module), as `warnings.filterwarnings` takes them.
-_HARMLESS = (
-    ("", Warning, r"PIL\.TiffImagePlugin"),
-    ("Invalid APNG", UserWarning, ""),
-    ("Possibly corrupt EXIF", UserWarning, ""),
-)
-
-# What Pillow and the libraries under it raise for a malformed file.
-MALFORMED = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    ArithmeticError,
-    EOFError,
-    RuntimeError,
-    AttributeError,
-    AssertionError,
-    Warning,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-)
-
-
-class _Filters:
-    """The lock on the process's filters of warnings; a forked child gets a free one."""
-
-    def __init__(self) -> None:
-        self.renew()
-        os.register_at_fork(after_in_child=self.renew)
-
-    def renew(self) -> None:
-        self.lock = threading.RLock()
-
-
-_FILTERS = _Filters()
 
 
 @dataclass(frozen=True)
@@ -175,27 +128,6 @@ def render(data: bytes, limits: DecodeLimits, view_side: int, colour: Colour = "
     raise DecodeError(status, f"{message}; {int(100 * share)} % of its rows are there")
 
 
-@contextmanager
-def as_decode_errors(data: bytes, name: str) -> Iterator[None]:
-    """Convert errors and warnings that libraries raise for a malformed file to a DecodeError.
-
-    The filters of warnings belong to the process, so one thread at a time changes them.
-    """
-    try:
-        with _FILTERS.lock, warnings.catch_warnings():
-            warnings.simplefilter("error")
-            for where in _HARMLESS:
-                warnings.filterwarnings("ignore", *where)
-            yield
-    except DecodeError:
-        raise
-    except MemoryError as error:
-        raise DecodeError("too_much_memory", f"decoding this {name} needs too much") from error
-    except MALFORMED as error:
-        status = "truncated" if is_cut_short(data, name) else "corrupt"
-        raise DecodeError(status, f"{name}: {_one_line(error)}") from error
-
-
 def check_bytes(data: bytes, limits: DecodeLimits) -> None:
     """Check the file's size. Raises DecodeError if it is empty or too large."""
     if not data:
@@ -260,8 +192,3 @@ def _render_recovered(
         there_px = decoded_box((width, height), view_rows, decoded_rows, orientation)
     facts = (width, height, name, orientation)
     return complete, Rendered(planes, *facts, complete=complete, there_px=there_px)
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return (text or type(error).__name__)[:200]

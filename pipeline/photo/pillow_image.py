@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.errors import DecodeError
-from pipeline.photo.decode import MALFORMED
+from pipeline.photo.decode_errors import MALFORMED
 from pipeline.photo.decoded import Photo, described
 from pipeline.photo.files.formats import DECODED
 from pipeline.photo.files.strip import ORIENTATION, StrippedFile, orientation_of

@@ -15,7 +15,8 @@ from PIL.BmpImagePlugin import BmpImageFile
 
 from pipeline.errors import CropError, UsageError
 from pipeline.photo.colour import plain_mode
-from pipeline.photo.decode import MALFORMED, Photo, decode
+from pipeline.photo.decode import Photo, decode
+from pipeline.photo.decode_errors import MALFORMED
 from pipeline.photo.files.formats import sniff
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.opening import Opened, opened_picture

@@ -16,7 +16,8 @@ from pipeline.errors import DecodeError
 from pipeline.photo.animations.apng_layers import apng_layers
 from pipeline.photo.animations.canvas import composed
 from pipeline.photo.animations.gif_layers import gif_layers
-from pipeline.photo.decode import MALFORMED, as_decode_errors, check_bytes
+from pipeline.photo.decode import check_bytes
+from pipeline.photo.decode_errors import MALFORMED, as_decode_errors
 from pipeline.photo.decoded import Photo
 from pipeline.photo.files.formats import sniff
 from pipeline.photo.files.frames import frame_count

@@ -19,7 +19,8 @@ from pipeline.photo.colour import (
     to_space,
     wide_space,
 )
-from pipeline.photo.decode import as_decode_errors, check_bytes, decode, render
+from pipeline.photo.decode import check_bytes, decode, render
+from pipeline.photo.decode_errors import as_decode_errors
 from pipeline.photo.encoding import libwebp
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.opening import _check_scans, check_size, opened_picture

@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from pipeline.photo.borders import STRAY, _thickness
-from pipeline.photo.decode import Photo, as_decode_errors
+from pipeline.photo.decode import Photo
+from pipeline.photo.decode_errors import as_decode_errors
 from pipeline.photo.decoded import _to_source
 from pipeline.photo.encoding import libjpegli
 from pipeline.photo.encoding.moving import encode_moving

@@ -13,7 +13,7 @@ from pipeline.errors import DecodeError
 from pipeline.photo.animations import animation
 from pipeline.photo.animations.animation import decode_frames
 from pipeline.photo.borders import _thickness
-from pipeline.photo.decode import as_decode_errors
+from pipeline.photo.decode_errors import as_decode_errors
 from pipeline.photo.files.damaged import _recover_gif, _recover_jpeg
 from pipeline.photo.files.damaged_png import _rows_before
 from pipeline.photo.files.png_shape import PngShape
