@@ -64,7 +64,7 @@ def read_list(
     if left_out.rows and not table.num_columns:
         raise UsageError(f"no row of the list {uri!r} can be used; {left_out.message}")
     unreadable = sum(left_out.rows.values())
-    table, wrong = _cast_own_columns(_with_uri(table, uri_column), named)
+    table, wrong = _cast_own_columns(_with_uri(table, uri_column, left_out), named)
     seen = _Seen(table)
     table = _only_usable(table, scheme_of(uri) == "file", left_out, wrong, seen)
     if left_out.rows and not table.num_rows:
@@ -73,8 +73,10 @@ def read_list(
     return ListRead(table, left_out, unusable, unreadable + left_out.rows[NO_URI])
 
 
-def _with_uri(table: pa.Table, uri_column: str) -> pa.Table:
+def _with_uri(table: pa.Table, uri_column: str, left_out: LeftOut) -> pa.Table:
     names = table.column_names
+    if (why := left_out.columns.get(uri_column)) is not None:
+        raise UsageError(f"the list's column {uri_column!r} has no addresses: {why}; write text")
     if uri_column not in names:
         found = ", ".join(names) or "none"
         if uri_column != URI:

@@ -4,6 +4,7 @@ Its values become plain: numbers, booleans, text, dates and times. A column of a
 `boxes`, is left out and named. Sizes are checked before anything is expanded.
 """
 
+import codecs
 import gzip
 import json
 import zlib
@@ -62,12 +63,13 @@ def read_table_file(uri: str, requester_pays: bool = False) -> tuple[pa.Table, L
     reader = {".parquet": _parquet, ".csv": _csv}.get(table_format(uri) or "", _json_lines)
     try:
         table = reader(data, left_out)
+    except UnicodeDecodeError as error:  # of a CSV header; ArrowInvalid where it is of a value
+        raise UsageError(f"{uri!r} is not text in UTF-8: write it in UTF-8") from error
     except (pa.ArrowException, OSError) as error:  # OSError: Parquet that nests too deeply
         raise UsageError(f"{uri!r} cannot be read as a list: {error}") from error
     if table.num_rows > MAX_LIST_ROWS:
         raise UsageError(f"{uri!r} has {table.num_rows} rows, at most {MAX_LIST_ROWS}: split it")
-    if len(set(table.column_names)) != table.num_columns:
-        raise UsageError("the list names a column twice")
+    _check_names(table.column_names)
     return _plain(table, left_out), left_out
 
 
@@ -110,12 +112,14 @@ def _parquet(data: bytes, left_out: LeftOut) -> pa.Table:
     if file.metadata.num_rows > MAX_LIST_ROWS:
         raise UsageError(f"the list has {file.metadata.num_rows} rows, at most {MAX_LIST_ROWS}")
     _check_columns(len(file.schema))  # leaves: also those of nested columns
+    _check_names(file.schema_arrow.names)
     types = {field.name: field.type for field in file.schema_arrow}
     kept = [n for n, kind in types.items() if n == INPUT_BOXES.name or _is_plain(kind)]
     for name in types.keys() - set(kept):
         left_out.columns[name] = f"{types[name]} is no plain value"
     # Dictionary encoding can repeat a long text a million times in a few bytes. So the lengths of
     # the distinct texts, and their sum over all rows, are checked before the column is expanded.
+    # Parquet's readers do not check that texts are UTF-8.
     texts = [
         column.name
         for column in file.schema
@@ -123,7 +127,7 @@ def _parquet(data: bytes, left_out: LeftOut) -> pa.Table:
     ]
     table = pq.ParquetFile(BytesIO(data), read_dictionary=texts, **limits).read(columns=kept)
     for name in set(texts) & set(kept):
-        _check_lengths(table[name])
+        _check_texts(name, table[name])
     return table
 
 
@@ -133,9 +137,14 @@ def _is_plain(kind: pa.DataType) -> bool:
     return pt.is_null(kind) or pt.is_string_view(kind) or any(test(kind) for test in PLAIN)
 
 
-def _check_lengths(column: pa.ChunkedArray) -> None:
+def _check_texts(name: str, column: pa.ChunkedArray) -> None:
     total = 0
     for chunk in column.chunks:
+        try:
+            chunk.dictionary.validate(full=True)
+        except pa.ArrowInvalid as error:
+            problem = f"the list's column {name!r} has a text that is not UTF-8: {error}"
+            raise UsageError(problem) from error
         lengths = pc.fill_null(pc.binary_length(chunk.dictionary), 0)
         if len(lengths) and pc.max(lengths).as_py() > MAX_TEXT_BYTES:
             raise UsageError(f"a text of the list has more than {MAX_TEXT_BYTES} bytes")
@@ -179,7 +188,7 @@ def _json_lines(data: bytes, left_out: LeftOut) -> pa.Table:
 
 
 def _json_rows(data: bytes, left_out: LeftOut) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(data.split(b"\n"), start=1):
+    for number, line in enumerate(data.removeprefix(codecs.BOM_UTF8).split(b"\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -206,6 +215,11 @@ def _check_columns(count: int) -> None:
         raise UsageError(f"the list has {count} columns, at most {MAX_COLUMNS}")
 
 
+def _check_names(names: list[str]) -> None:
+    if len(set(names)) != len(names):
+        raise UsageError("the list names a column twice")
+
+
 def _json_column(values: list[Any]) -> pa.Array:
     if not any(isinstance(value, list | dict) for value in values):
         try:
@@ -220,13 +234,13 @@ def _plain(table: pa.Table, left_out: LeftOut) -> pa.Table:
     """Give columns types that every reader knows: no dictionaries, views or untyped nulls."""
     columns: dict[str, Any] = {}
     for field in table.schema:
-        if field.name == INPUT_BOXES.name:
-            columns[field.name] = table[field.name]
-        elif _is_plain(field.type):
+        if _is_plain(field.type):
             try:
                 columns[field.name] = as_plain(table[field.name])
             except pa.ArrowInvalid:
                 left_out.columns[field.name] = f"{field.type} with times too far for microseconds"
+        elif field.name == INPUT_BOXES.name:
+            columns[field.name] = table[field.name]
         else:
             left_out.columns[field.name] = f"{field.type} is no plain value"
     if not columns:

@@ -205,3 +205,61 @@ def test_a_row_with_an_odd_size_or_odd_boxes_costs_itself_alone(tmp_path: Path) 
     found = list_all(str(tmp_path / "list.parquet"))
     assert (column(found, "uri"), column(found, "boxes")) == (URIS[:1], boxes[:1])
     assert list(found.left_out.rows.values()) == [1]
+
+
+def text_of(data: bytes) -> pa.Array:
+    """One text of these bytes, which Arrow's own constructors would refuse if they are no UTF-8."""
+    ends = pa.py_buffer(b"\0\0\0\0" + len(data).to_bytes(4, "little"))
+    return pa.Array.from_buffers(pa.string(), 1, [None, ends, pa.py_buffer(data)])
+
+
+@pytest.mark.parametrize("name", ["uri", "etag", "shop"])
+def test_texts_of_a_parquet_list_are_utf_8(tmp_path: Path, name: str) -> None:
+    columns = {"uri": ["s3://b/1"], name: text_of(b"caf\xe9")}
+    pq.write_table(pa.table(columns), tmp_path / "list.parquet")
+    with pytest.raises(UsageError, match=f"column '{name}' has a text that is not UTF-8"):
+        list_all(str(tmp_path / "list.parquet"))
+
+
+@pytest.mark.parametrize(
+    "data",
+    ["uri\ns3://b/1\n".encode("utf-16"), "uri,größe\ns3://b/1,2\n".encode("latin-1")],
+    ids=["utf-16", "latin-1"],
+)
+def test_a_header_in_another_encoding_is_refused(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "list.csv").write_bytes(data)
+    with pytest.raises(UsageError, match="is not text in UTF-8: write it in UTF-8"):
+        list_all(str(tmp_path / "list.csv"))
+
+
+@pytest.mark.parametrize(
+    ("ending", "text"),
+    [("csv", "uri\ns3://b/1\ns3://b/2\n"), ("jsonl", '{"uri":"s3://b/1"}\n{"uri":"s3://b/2"}\n')],
+    ids=["csv", "jsonl"],
+)
+def test_a_byte_order_mark_costs_no_row(tmp_path: Path, ending: str, text: str) -> None:
+    """Windows programs write one at the start of UTF-8."""
+    (tmp_path / f"list.{ending}").write_text(text, encoding="utf-8-sig")
+    found = list_all(str(tmp_path / f"list.{ending}"))
+    assert (column(found, "uri"), bool(found.left_out)) == (URIS, False)
+
+
+def test_boxes_of_a_parquet_list_may_be_json(tmp_path: Path) -> None:
+    texts = ["[[1, 2, 3, 4]]", None]
+    pq.write_table(pa.table({"uri": URIS, "boxes": texts}), tmp_path / "list.parquet")
+    found = list_all(str(tmp_path / "list.parquet"))
+    assert column(found, "boxes") == [[[1.0, 2.0, 3.0, 4.0]], None]
+
+
+def test_a_parquet_list_that_names_a_column_twice(tmp_path: Path) -> None:
+    twice = pa.table([URIS, ["x", "y"], ["z", None]], names=["uri", "shop", "shop"])
+    pq.write_table(twice, tmp_path / "list.parquet")
+    with pytest.raises(UsageError, match="names a column twice"):
+        list_all(str(tmp_path / "list.parquet"))
+
+
+def test_addresses_that_are_stored_as_bytes_are_named(tmp_path: Path) -> None:
+    """Impala and old versions of Hive write texts so."""
+    pq.write_table(pa.table({"uri": [b"s3://b/1"], "x": [1]}), tmp_path / "list.parquet")
+    with pytest.raises(UsageError, match=r"'uri' has no addresses: binary is no plain value"):
+        list_all(str(tmp_path / "list.parquet"))
