@@ -9,6 +9,7 @@ argparse does the parsing, so `--help` imports nothing beyond the standard libra
 """
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,7 @@ from pipeline.standard_output import READER_GONE, discard_output, output_problem
 T = TypeVar("T")
 CommandOptions = type[T] | Mapping[str, type[T]]
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
+SHOWN_WORDS = 3  # surplus words that a message repeats
 
 
 def run(
@@ -196,7 +198,10 @@ def _read(
             if late and is_open and found[name] == option.field.default:
                 found[name] = late.pop(0)
     if late:
-        parser.error(f"unrecognized arguments: {' '.join(late)}")
+        shown = " ".join(late[:SHOWN_WORDS]) + (" …" if len(late) > SHOWN_WORDS else "")
+        are_files = all(os.path.exists(word) for word in late[:SHOWN_WORDS])
+        advice = "; put a pattern in quotes, or the shell replaces it by files" if are_files else ""
+        parser.error(f"unrecognized arguments: {shown}{advice}")
     return found
 
 

@@ -96,6 +96,11 @@ def list_all(
     unusable: frozenset[str] = frozenset()
     if limit is not None and limit < 1:
         raise SettingError("limit", f"must be at least 1, not {limit}")
+    if scheme_of(input_uri) in ("http", "https"):
+        raise UsageError(
+            f"{input_uri!r} is on a web server, which cannot be listed: name the addresses of its "
+            "photos in a list in a folder or bucket, and its hosts by --http-hosts"
+        )
     if is_list(input_uri):
         read = read_list(input_uri, focus_columns or (), uri_column, requester_pays)
         unusable, unreadable = read.unusable, read.unreadable

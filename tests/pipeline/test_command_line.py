@@ -245,3 +245,16 @@ def test_a_word_too_many_is_named_under_the_usage_of_its_command(
         usage, error = told.splitlines()
         assert usage.endswith(" ".join([*first, "TEXT --speed {slow,fast} [PLACE] [options]"]))
         assert error.endswith(f"error: unrecognized arguments: {refused}")
+
+
+def test_a_pattern_that_the_shell_replaced_is_recognised(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [str(tmp_path / f"{number}.jpg") for number in range(6)]
+    for file in files:
+        Path(file).touch()
+    with pytest.raises(SystemExit, match="2"):
+        run(Send, "", lambda _: 0, ["a", "--speed", "fast", *files])
+    told = capsys.readouterr().err
+    assert f"arguments: {' '.join(files[1:4])} …; put a pattern in quotes" in told
+    assert files[4] not in told

@@ -38,6 +38,12 @@ def test_an_input_with_a_credential_is_refused_and_not_repeated() -> None:
         assert "hunter2" not in str(refused.value)
 
 
+@pytest.mark.parametrize("uri", ["https://h/photos/", "HTTP://h/list.csv"])
+def test_an_input_on_a_web_server_is_refused(uri: str) -> None:
+    with pytest.raises(UsageError, match=r"on a web server.* in a list .* by --http-hosts"):
+        list_all(uri)
+
+
 def test_settings_of_lists_are_refused_by_their_names(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="uri_column is about columns of a list"):
         list_all(str(tmp_path), uri_column="other")
