@@ -27,7 +27,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from pipeline.errors import RecordError
+from pipeline.errors import LedgerError, RecordError, UsageError
 from pipeline.ledger.card import card_key, write_card
 from pipeline.ledger.channels.live import standing
 from pipeline.ledger.coverage.old_indexes import covered_objects, old_copies, old_objects
@@ -105,14 +105,19 @@ def look_for_garbage(store: Store, older_than_s: float, now_s: float | None = No
 def remove_garbage(store: Store, garbage: list[Garbage]) -> int:
     """Remove what `look_for_garbage` found, abandoning its open runs first; return the bytes freed.
 
-    A run that was committed in the meantime is left as it is. Raises LedgerError where forgotten
-    photos are in Delta or Iceberg tables and the package for these is missing; RecordError, after
-    all else is removed, where a file with rows of forgotten photos is damaged.
+    A run that was committed in the meantime is left as it is. Where forgotten photos cannot be
+    removed from a Delta or Iceberg table, all else is removed, but no rows of forgotten photos,
+    since the table names their files. Then raises LedgerError where a table refuses, UsageError
+    where the package for it is missing; RecordError where a file with such rows is damaged.
     """
     erasures = [one.erase for one in garbage if one.erase is not None]
     forgotten = {image_id for one in erasures for image_id in one.ids}
-    forget_in_delta(store, forgotten)
-    forget_in_iceberg(store, forgotten)
+    failed: list[LedgerError | UsageError] = []
+    for forget in (forget_in_delta, forget_in_iceberg):
+        try:
+            forget(store, forgotten)
+        except (LedgerError, UsageError) as error:
+            failed.append(error)
     lost = {g.run_id for g in garbage if g.why == "abandoned run"}
     spared = {run_id for run_id in lost if not _abandon(store, run_id)}
     unpublish(store, (one.info.key for one in garbage if one.why == PUBLISHED_FILE))
@@ -125,8 +130,9 @@ def remove_garbage(store: Store, garbage: list[Garbage]) -> int:
         elif one.why != PUBLISHED_FILE:
             store.delete(one.info.key)
         freed += one.info.bytes
+    if failed:
+        raise failed[0]
     # Last: a crop's own object can be found only until its rows are erased.
-    failed: list[RecordError] = []
     for erasure in erasures:
         try:
             freed += erase(store, erasure)

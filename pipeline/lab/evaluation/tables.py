@@ -69,7 +69,7 @@ CONFIDENCE_NOTE = (
     "better than others: docs/QUALITY.md has figures out of fold."
 )
 
-FEWER_NOTE = "A number of photos below a figure: it is of those only."
+FEWER_NOTE = "A figure with a number of photos below it covers only that many of them."
 
 Report = dict[str, Any]
 

@@ -3,6 +3,7 @@
 import pyarrow as pa
 import pytest
 
+from pipeline.errors import LedgerError
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.layout import run_key
@@ -64,4 +65,26 @@ def test_photos_are_forgotten_in_a_delta_table_whose_run_has_lost_its_list(store
     for info in list(store.list(run_key(run.run_id, "input/"))):
         store.delete(info.key)
     forget_in_delta(store, [IDS[1]])
+    assert sorted(runs_of_pictures(crops_of(store))) == [0, 2]
+
+
+def test_garbage_goes_where_a_table_is_broken_and_rows_wait_for_it(store: Store) -> None:
+    """The files of forgotten photos stay as long as a table names them; then they go too."""
+    run = run_all(open_ledger(store, make_inputs(3)))
+    publish_delta(store, run.run_id)
+    orphan = f"_data/images/run={run.run_id}/00000000-{'0' * 16}.parquet"
+    store.write(orphan, b"lost a race")
+    forget(store, [IDS[1]])
+    log = "_data/crops/_delta_log/00000000000000000000.json"
+    whole = store.read(log)
+    store.write(log, b"{")
+    own = {one.info.key for one in look_for_garbage(store, 0).garbage if one.erase is not None}
+    with pytest.raises(LedgerError, match="_data/crops cannot be read"):
+        remove_garbage(store, look_for_garbage(store, 0).garbage)
+    assert not store.exists(orphan)
+    assert own
+    assert all(map(store.exists, own))
+    store.write(log, whole)
+    remove_garbage(store, look_for_garbage(store, 0).garbage)
+    assert not any(map(store.exists, own))
     assert sorted(runs_of_pictures(crops_of(store))) == [0, 2]
