@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from math import hypot
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import schema
 from pipeline.export.focal import SharesXY, focal_overlap, focal_point, object_position
 from pipeline.ledger.reader import WHITE, Run
+from pipeline.ledger.run_parts import RunPart
 from pipeline.shapes import parse_shape
 
-PHOTO_COLUMNS = ("image_id", "uri", "status", "skipped")
 SIZE_COLUMNS = ("image_id", "width_px", "height_px", "orientation")
+PHOTO_COLUMNS = (*SIZE_COLUMNS, "uri", "status", "skipped")
 CROP_COLUMNS = (
     "image_id", "uri", "ratio", "rank", *schema.EDGES, "width", "height", "fit",
     "verdict", "reason", "confidence",
@@ -127,17 +129,18 @@ class NotCropped:
 def export_decisions(run: Run, background: str = WHITE) -> Iterator[ExportedCrop | NotCropped]:
     """Yield the crops of a run, then the photos and shapes that have none.
 
-    Of several channels these are the photos and shapes that the one in front has no crop of. Memory
-    holds one file of crops at a time, and the sizes of all photos.
+    Of several channels these are the photos and shapes that any of them lacks, unless the crop is
+    from another channel. Memory holds one file of crops, and a line for each photo of a run.
     """
-    for batch, sizes in run.crops_with_photos(list(CROP_COLUMNS), list(SIZE_COLUMNS)):
-        about = sizes.take(pc.index_in(batch["image_id"], sizes["image_id"]))
-        for crop, photo in zip(batch.to_pylist(), about.to_pylist(), strict=True):
-            yield exported_crop(crop, photo, background)
-    photos = run.images(list(PHOTO_COLUMNS))
-    unlike = pc.or_(pc.not_equal(photos["status"], schema.OK), pc.is_valid(photos["skipped"]))
-    for photo in photos.filter(unlike).to_pylist():
-        yield from _missing(photo)
+    missing: dict[NotCropped, None] = {}  # a photo that fails in two channels is one line
+    for photos, files, part in run.runs_with_photos(list(CROP_COLUMNS), list(PHOTO_COLUMNS)):
+        sizes = photos.select(list(SIZE_COLUMNS))
+        for batch in files:
+            about = sizes.take(pc.index_in(batch["image_id"], sizes["image_id"]))
+            for crop, photo in zip(batch.to_pylist(), about.to_pylist(), strict=True):
+                yield exported_crop(crop, photo, background)
+        missing |= dict.fromkeys(_missing(photos, part))
+    yield from missing
 
 
 def exported_crop(
@@ -164,10 +167,21 @@ def exported_crop(
     )
 
 
-def _missing(photo: Mapping[str, Any]) -> Iterator[NotCropped]:
-    about = photo["uri"], photo["image_id"], photo["status"]
-    if photo["status"] != schema.OK:
-        yield NotCropped(*about)
-        return
-    for shape in photo["skipped"] or ():
-        yield NotCropped(*about, shape["ratio"], shape["reason"])
+def _missing(photos: pa.Table, part: RunPart) -> Iterator[NotCropped]:
+    """Yield the photos and shapes of one run that have no crop in it, nor in an earlier channel."""
+    unlike = pc.or_(pc.not_equal(photos["status"], schema.OK), pc.is_valid(photos["skipped"]))
+    rows = photos.filter(unlike)
+    asked = _as_in_rows(part.shapes)
+    for photo, taken in zip(rows.to_pylist(), part.taken_of(rows["image_id"]), strict=True):
+        about = photo["uri"], photo["image_id"], photo["status"]
+        if photo["status"] == schema.OK:
+            for shape in photo["skipped"] or ():
+                if shape["ratio"] not in taken:
+                    yield NotCropped(*about, shape["ratio"], shape["reason"])
+        elif not asked <= _as_in_rows(taken):
+            yield NotCropped(*about)
+
+
+def _as_in_rows(shapes: frozenset[str]) -> frozenset[str]:
+    """Write shapes as rows do: in lower case without spaces."""
+    return frozenset(shape.replace(" ", "").lower() for shape in shapes)

@@ -1,7 +1,7 @@
 """Read the rows that runs have committed: only files that a manifest names."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -10,12 +10,12 @@ import pyarrow.compute as pc
 from pipeline.errors import UsageError
 from pipeline.ledger.channels.live import live_layers
 from pipeline.ledger.columns import Columns, columns_of, select_columns
-from pipeline.ledger.coverage.covered import latest_by_run
 from pipeline.ledger.forgetting import read_forgotten, without
 from pipeline.ledger.known_runs import repair_chain
-from pipeline.ledger.manifest import data_files, shapes_asked
+from pipeline.ledger.manifest import data_files
 from pipeline.ledger.pictures import as_bytes
 from pipeline.ledger.records import Manifest
+from pipeline.ledger.run_parts import RunPart, parts_of_runs
 from pipeline.ledger.tables import TABLES, read_table
 from pipeline.storage.store import Store, check_reachable, open_store
 
@@ -47,20 +47,6 @@ def open_run(output_uri: str, run_id: str | None = None, channel: str | None = N
     return Run(store, layers, read_forgotten(store).hidden)
 
 
-@dataclass(frozen=True)
-class _Part:
-    """The rows that come from one run.
-
-    photos: ids of the photos whose rows come from it; None for all
-    first:  ids of those whose row of `images` comes from it; None for all
-    taken:  (shapes, ids): crops of these shapes and photos come from an earlier channel instead
-    """
-
-    photos: pa.Array | None
-    first: pa.Array | None
-    taken: tuple[tuple[pa.Array, pa.Array], ...] = ()
-
-
 class Run:
     """Committed rows of one or more runs; each photo of a channel from one run only."""
 
@@ -79,7 +65,7 @@ class Run:
         self._layers = layers
         self._manifests = [manifest for layer in layers for manifest in layer]
         self._hidden, self._photos = hidden, photos
-        self._known_parts: list[_Part] | None = None
+        self._known_parts: list[RunPart] | None = None
         self._known_columns: Columns | None = None
 
     @property
@@ -138,10 +124,10 @@ class Run:
         for manifest, part in zip(self._manifests, self._parts(), strict=True):
             yield from self._batches_of(manifest, part, table, columns)
 
-    def crops_with_photos(
+    def runs_with_photos(
         self, crops: list[str], photos: list[str]
-    ) -> Iterator[tuple[pa.Table, pa.Table]]:
-        """Yield crops, one file at a time, each with the rows of `images` of the same run.
+    ) -> Iterator[tuple[pa.Table, Iterator[pa.Table], RunPart]]:
+        """Yield each run's own rows of `images`, its crops file by file, and its part.
 
         `images` has a photo's row of the channel promoted last, where the photo may have failed or
         been another file, while its crops come from all channels. The columns are lists of names.
@@ -150,11 +136,10 @@ class Run:
             own = replace(part, first=part.photos)
             if of_run := list(self._batches_of(manifest, own, "images", photos)):
                 joined = pa.concat_tables(of_run).combine_chunks()
-                for rows in self._batches_of(manifest, part, "crops", crops):
-                    yield rows, joined
+                yield joined, self._batches_of(manifest, part, "crops", crops), part
 
     def _batches_of(
-        self, manifest: Manifest, part: _Part, table: str, columns: list[str] | None
+        self, manifest: Manifest, part: RunPart, table: str, columns: list[str] | None
     ) -> Iterator[pa.Table]:
         """Yield the rows that come from one run, one file at a time, as `batches` does."""
         by_shape = "ratio" in TABLES[table].names
@@ -205,40 +190,11 @@ class Run:
             self._known_columns = columns_of(self._store, several)
         return self._known_columns
 
-    def _parts(self) -> list[_Part]:
+    def _parts(self) -> list[RunPart]:
         """Return, for each run, the rows that come from it."""
-        if len(self._manifests) == 1:
-            return [_Part(None, None)]
         if self._known_parts is None:
-            self._known_parts = []
-            anywhere: set[str] = set()
-            # Shapes and photos of earlier channels.
-            above: list[tuple[frozenset[str], pa.Array]] = []
-            for layer in self._layers:
-                seen: set[str] = set()
-                known = latest_by_run(self._store, layer)
-                own: list[tuple[frozenset[str], pa.Array]] = []
-                for manifest in layer:
-                    latest = known.get(manifest.run_id)
-                    ids = (self._image_ids(manifest) if latest is None else latest) - seen
-                    seen |= ids
-                    photos = pa.array(sorted(ids), pa.string())
-                    shapes = shapes_asked(manifest)
-                    common = ((shapes & theirs, others) for theirs, others in above)
-                    taken = tuple((pa.array(sorted(c)), others) for c, others in common if c)
-                    first = pa.array(sorted(ids - anywhere), pa.string())
-                    self._known_parts.append(_Part(photos, first, taken))
-                    own.append((shapes, photos))
-                anywhere |= seen
-                above += own
+            self._known_parts = parts_of_runs(self._store, self._layers)
         return self._known_parts
-
-    def _image_ids(self, manifest: Manifest) -> set[str]:
-        ids: set[str] = set()
-        for file in data_files(self._store, manifest, "images"):
-            table = read_table(self._store, file.key, ["image_id"])
-            ids.update(table["image_id"].to_pylist())
-        return ids
 
 
 def _check_list(columns: object) -> None:

@@ -14,6 +14,7 @@ from pipeline.errors import DecodeError, UsageError
 from pipeline.photo.decode_errors import as_decode_errors
 from pipeline.photo.decoded import Photo, described
 from pipeline.photo.files.damaged import (
+    RECOVERED,
     check_whole,
     decoded_box,
     equal_rows,
@@ -112,7 +113,8 @@ def render(data: bytes, limits: DecodeLimits, view_side: int, colour: Colour = "
         with as_decode_errors(data, name):
             return _render(data, name, limits, view_side, colour)
     except DecodeError as error:
-        if limits.least_complete >= 1 or error.status not in _DAMAGED:
+        is_tried_again = error.status in _DAMAGED and name in RECOVERED
+        if limits.least_complete >= 1 or not is_tried_again:
             raise
         status, message = error.status, error.message
     # Not in the handler, which would still reference what the first attempt has decoded.

@@ -22,6 +22,7 @@ from pipeline.photo.files.recovered import RecoveredFile
 from pipeline.photo.files.segments import FRAMES, PROGRESSIVE, START_OF_SCAN, jpeg_segments
 from pipeline.photo.limits import DecodeLimits
 
+RECOVERED = ("jpeg", "png", "gif")  # formats of which a damaged file is tried again
 _END = b"\xff\xd9"
 _END_OF_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # any marker but those inside a scan
 _PADDING = 64  # zero bytes at the end of a JPEG that count as space that was never written

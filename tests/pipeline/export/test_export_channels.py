@@ -45,3 +45,38 @@ def test_a_crop_has_the_sizes_that_its_own_run_found(tmp_path: Path) -> None:
     }
     (missing,) = (one for one in found if isinstance(one, NotCropped))
     assert (missing.uri, missing.status) == (FAILED, "too_large")
+
+
+def test_what_lacks_a_crop_in_any_channel_is_told_once(tmp_path: Path) -> None:
+    """In front: 1:1 and 16:9. Behind: 1:1, which always comes from the front, and 3:4."""
+    broken = {"status": "corrupt", "error_stage": "decode", "error_kind": "permanent"}
+    skipped = {"skipped": [{"ratio": ratio, "reason": "heads"} for ratio in ("1:1", "3:4")]}
+    twice, once = "s3://ugc/twice.jpg", "s3://ugc/once.jpg"
+    square = commit_rows(
+        str(tmp_path),
+        [image_row(SAME, (400, 300), **broken)],
+        [],
+        settings={"ratios": "1:1", "top_k": 1},
+    )
+    behind = commit_rows(
+        str(tmp_path),
+        [
+            image_row(twice, None, **broken),
+            image_row(once, None, **broken),
+            image_row(SAME, (400, 300), **skipped),
+        ],
+        [],
+        settings={"ratios": "1:1,3:4", "top_k": 1},
+    )
+    front = commit_rows(
+        str(tmp_path),
+        [image_row(twice, None, **broken), *(image_row(uri, (400, 300)) for uri in (once, SAME))],
+        [crop_row(uri, "1:1", (0, 0, 300, 300)) for uri in (once, SAME)],
+        settings={"ratios": "1:1,16:9", "top_k": 1},
+    )
+    store = open_store(str(tmp_path))
+    for name, run in (("square", square), ("tall", behind), ("wide", front)):
+        put(store, run.manifest["run_id"], name=name)
+    found = list(export_decisions(open_run(str(tmp_path))))
+    missing = [(one.uri, one.status, one.ratio) for one in found if isinstance(one, NotCropped)]
+    assert missing == [(twice, "corrupt", None), (once, "corrupt", None), (SAME, "ok", "3:4")]

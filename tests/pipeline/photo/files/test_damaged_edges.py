@@ -287,3 +287,12 @@ def test_without_a_marker_there_is_no_next_one() -> None:
     assert _next_marker(b"\xd9\x00\xd8", 0) is None
     assert _next_marker(b"\xd9\x00\xff\xd8", 0) == 2
     assert _next_marker(b"\xd9\x00\xff", 0) is None  # the data end before its name
+
+
+@pytest.mark.parametrize("name", ["WEBP", "AVIF"])
+def test_no_share_is_told_of_a_format_that_is_not_measured(name: str) -> None:
+    data = saved(Image.fromarray(scene(64, 48)), name)
+    with pytest.raises(DecodeError) as told:
+        decode(data[:-1])
+    assert told.value.status == "truncated"
+    assert "rows" not in told.value.message
