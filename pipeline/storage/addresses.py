@@ -52,7 +52,9 @@ def local_path(uri: str) -> str:
     """Return the local path that a plain path or a file:// address names. Raises UsageError."""
     if not uri:
         raise UsageError("an empty path names no folder")
-    return unquote(uri[len("file://") :]) if uri.lower().startswith("file://") else uri
+    if not uri.lower().startswith("file://"):
+        return uri
+    return unquote(uri[len("file://") :], errors="surrogateescape")  # as Python names such files
 
 
 def absolute_path(path: str) -> Path:

@@ -50,6 +50,18 @@ def test_what_is_listed_lies_within(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert all(map(found.within, found.table["uri"].to_pylist())), given
 
 
+def test_a_folder_whose_name_is_not_utf_8(tmp_path: Path) -> None:
+    folder = tmp_path / "caf\udce9"
+    folder.mkdir()
+    (folder / "1.png").write_bytes(b"x")
+    address = f"file://{tmp_path}/caf%E9"
+    for given in (str(folder), address):
+        found = list_all(given)
+        assert found.table["uri"].to_pylist() == [f"{address}/1.png"]
+        assert found.within(f"{address}/gone.png")
+        assert not found.within(f"file://{tmp_path}/caf%E8/gone.png")
+
+
 def test_an_address_lies_where_the_listing_would_find_it(s3: str) -> None:
     """A prefix may have the characters of a glob in its name; it is read as one of the two."""
     client = boto3.client("s3")
