@@ -6,6 +6,7 @@ written again.
 """
 
 import re
+from hashlib import sha256
 from typing import Any
 
 import pyarrow as pa
@@ -22,6 +23,7 @@ FILE = re.compile(r"crops/train-(\d{5,})\.parquet")
 CARD = """---
 configs:
 - config_name: crops
+  version: 1.0.{version}
   data_files: crops/*.parquet
 tags:
 - image
@@ -39,22 +41,30 @@ def write_dataset(run: Run, into: Store) -> dict[str, int]:
 
     Files of an earlier data set in the same place are overwritten, and surplus ones are removed:
     the card reads all files of the folder. Other files stay.
+
+    The version in the card is a number of the rows' content: `datasets` looks for what it has
+    cached by the folder's name and the card alone, and would show earlier rows.
     """
     files = rows = 0
     photos: set[str] = set()
+    content = sha256()
     for part in run.batches("crops", _columns(run)):
         if not part.num_rows:
             continue
-        into.write(f"crops/train-{files:05d}.parquet", _file(part))
+        data = _file(part)
+        content.update(data)
+        into.write(f"crops/train-{files:05d}.parquet", data)
         photos.update(part["image_id"].to_pylist())
         files, rows = files + 1, rows + part.num_rows
     for info in list(into.list("crops/train-")):
         if (found := FILE.fullmatch(info.key)) and int(found[1]) >= files:
             into.delete(info.key)
-    into.write(
-        "README.md",
-        CARD.format(crops=counted(rows, "crop"), photos=counted(len(photos), "photo")).encode(),
+    card = CARD.format(
+        version=int(content.hexdigest()[:8], 16),
+        crops=counted(rows, "crop"),
+        photos=counted(len(photos), "photo"),
     )
+    into.write("README.md", card.encode())
     return {"files": files, "rows": rows, "photos": len(photos)}
 
 

@@ -84,6 +84,8 @@ def test_a_data_set_written_again_holds_nothing_of_the_earlier_one(
     publish = ["publish", store.uri, "--as", "huggingface", "--into", str(into)]
     assert main(publish) == 0
     assert len(list(into.glob("crops/*"))) == 3  # tasks of three photos
+    rows = datasets.load_dataset(str(into), split="train")  # type: ignore[attr-defined]
+    assert len(rows) == 7  # and these are in the cache of `datasets` from now on
     others = [into / "crops" / name for name in ("train-0001.parquet", "train-00002.parquet.md5")]
     for other in others:
         other.write_bytes(b"of a person")
