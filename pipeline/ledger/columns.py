@@ -8,9 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.errors import did_you_mean
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.records import Manifest
-from pipeline.ledger.tables import columns_of_files, read_table
+from pipeline.ledger.tables import TABLES, columns_of_files, read_table
 from pipeline.ledger.unify import TEXT, cast_column, common_type, fits
 from pipeline.schema import CROPS, IMAGES, INPUTS, pass_through
 from pipeline.storage.store import Store
@@ -70,6 +71,17 @@ class Columns:
 
     types: Mapping[str, pa.DataType]
     unified: Mapping[str, Unified]
+
+    def declared(self, table: str) -> dict[str, pa.DataType]:
+        """Return the type of each column that files of a table can have: ours and the lists'.
+
+        Those of `images` alone are not of `crops`, where they would be null.
+        """
+        lists = self.types.keys() - set(IMAGES.names) if table in ("images", "crops") else ()
+        return {
+            **{name: self.types[name] for name in sorted(lists)},
+            **{field.name: field.type for field in TABLES[table]},
+        }
 
     def cast(self, rows: pa.Table) -> pa.Table:
         """Cast rows to the types that their columns have in all runs."""
@@ -149,7 +161,10 @@ def _column(store: Store, manifest: Manifest, name: str) -> Iterable[pa.ChunkedA
 def select_columns(
     rows: pa.Table, declared: Mapping[str, pa.DataType], columns: list[str]
 ) -> pa.Table:
-    """Select columns of a file, in this order; those that only other files have are null."""
+    """Select columns of a file, in this order; those that only other files have are null.
+
+    Raises KeyError for a column that there is nowhere.
+    """
     for name in columns:
         place = rows.schema.get_field_index(name)
         if place >= 0 and name in declared and rows.schema.field(place).type != declared[name]:
@@ -157,4 +172,7 @@ def select_columns(
         if place < 0 and name in declared:
             empty = pa.nulls(len(rows), declared[name])
             rows = rows.append_column(pa.field(name, empty.type), empty)
+        elif place < 0:
+            wrong = f"this table has no column {name!r} in any run; docs/TABLES.md lists them"
+            raise KeyError(wrong + did_you_mean(name, declared))
     return rows.select(columns)

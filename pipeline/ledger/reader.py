@@ -159,8 +159,7 @@ class Run:
                 both = pc.and_(pc.is_in(rows["ratio"], shapes), pc.is_in(rows["image_id"], photos))
                 rows = rows.filter(pc.invert(both))
             rows = known.cast(rows.replace_schema_metadata(None))
-            declared = {**known.types, **{f.name: f.type for f in TABLES[table]}}
-            yield rows if columns is None else select_columns(rows, declared, columns)
+            yield rows if columns is None else select_columns(rows, known.declared(table), columns)
 
     def _table(self, table: str, columns: list[str] | None) -> pa.Table:
         _check_list(columns)
@@ -168,8 +167,9 @@ class Run:
         more = [] if columns is None or in_order or "uri" in columns else ["uri"]
         parts = list(self.batches(table, columns and [*columns, *more]))
         if not parts:
-            schema = TABLES[table]
-            return schema.empty_table() if columns is None else schema.empty_table().select(columns)
+            none = TABLES[table].empty_table()
+            known = self._columns().declared(table)
+            return none if columns is None else select_columns(none, known, columns)
         rows = pa.concat_tables(parts, promote_options="default")
         if not in_order:
             order = pc.sort_indices(rows["uri"])  # stable: a photo's crops keep their order

@@ -177,5 +177,9 @@ def test_a_column_that_one_night_lacks_is_null_there(tmp_path: Path) -> None:
     run = open_run(str(tmp_path))
     assert run.images(["uri", "album"]).sort_by("uri")["album"].to_pylist() == ["007", None]
     assert run.unified == {}
-    with pytest.raises(KeyError):
-        run.images(["nobody"])
+    assert run.crops(["album"]).num_rows == 2
+    for read, name in ((run.images, "nobody"), (run.crops, "width_px"), (run.previews, "album")):
+        with pytest.raises(KeyError, match=f"no column '{name}' in any run"):
+            read([name])
+    with pytest.raises(KeyError, match=r"did you mean uri\?"):
+        run.images(["url"])
