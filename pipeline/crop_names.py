@@ -22,6 +22,7 @@ COLUMN = "column:"
 LONGEST_PART, LONGEST_NAME = 200, 900  # bytes; stores take 255 and 1,024
 _PIECE = re.compile(r"\{([^{}]*)\}|([^{}]+)|([{}])")
 _LITERAL = re.compile(r"[A-Za-z0-9._=/-]*")
+ENDINGS = {"jpg": "jpeg", **{one: one for one in ("jpeg", "webp", "png", "avif")}}  # -> format
 _EXAMPLE = 'write for instance "{folder}/{stem}/{ratio}.{format}"'
 
 
@@ -42,6 +43,11 @@ class CropNames:
     @property
     def columns(self) -> list[str]:
         return columns_named(self.text)
+
+    @property
+    def told_format(self) -> str | None:
+        """The format that a fixed ending of the names tells, such as jpeg for `{stem}.jpg`."""
+        return ENDINGS.get(self.text.rpartition(".")[2].lower())
 
     def name(
         self,

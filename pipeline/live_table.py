@@ -22,7 +22,7 @@ from pipeline.report.progress import Log
 from pipeline.settings import Settings
 from pipeline.storage.spool import pieces
 from pipeline.storage.store import Store
-from pipeline.words import counted
+from pipeline.words import counted, runs_command
 
 LEAST_CLOCK_SKEW_S = 60.0  # smaller differences between clocks are not reported
 Ending = Literal["done", "over_error_rate", "not_promoted"]
@@ -57,14 +57,15 @@ def job_entry(settings: Settings) -> dict[str, object]:
     return {**settings.flat(), **resolved}
 
 
-def report_plan_conditions(todo: Todo, log: Log) -> None:
+def report_plan_conditions(todo: Todo, output: str, log: Log) -> None:
     """Report what affects a plan: waiting and unfinished runs, forgotten photos, clock skew."""
     for run_id, photos in todo.waiting.items():
         covered = counted(photos, "photo is", "photos are")
         log.say(
             "waiting",
             f"WARNING: {covered} covered by run {run_id}, which is not live: "
-            f"`runs.py promote` makes it live, `--mode full` does them again",
+            f"{runs_command('promote', output, run_id)} makes it live, "
+            "`--mode full` does them again",
             run_id=run_id, photos=photos,
         )  # fmt: skip
     for run in todo.unfinished:
@@ -172,7 +173,9 @@ def go_live(settings: Settings, store: Store, log: Log, committed: Manifest | No
         return True
     channel = channel_for(settings)
     if running.promote == "manual":
-        log.say("manual", f"not live yet: `runs.py promote` makes it live in channel {channel}")
+        run = "RUN" if committed is None else committed.run_id
+        how = runs_command("promote", store.uri, run)
+        log.say("manual", f"not live yet: {how} makes it live in channel {channel}")
         return True
     strict = running.gate != DEFAULT_GATE
     gate = parse_gate(running.gate)
@@ -181,7 +184,7 @@ def go_live(settings: Settings, store: Store, log: Log, committed: Manifest | No
     request = Request(gate=gate, strict=strict, behind=True, who=whoami(), why="its commit")
     outcomes = promote_waiting(store, channel, request)
     for outcome in outcomes:
-        _report(outcome, log)
+        _report(outcome, store.uri, log)
     if committed is not None and committed.only_failed_again:
         text = f"run {committed.run_id} is not made live: every photo failed again"
         log.say("failed_again", f"{text}, so nothing changes in what is live")
@@ -205,7 +208,7 @@ def _has_names(store: Store, channel: str) -> bool:
     return any(store.list(index_key(channel)))
 
 
-def _report(outcome: Outcome, log: Log) -> None:
+def _report(outcome: Outcome, output: str, log: Log) -> None:
     run, facts = outcome.run_id, {"run_id": outcome.run_id, "channel": outcome.channel}
     figures = dict(outcome.measured.values)
     for live, problem in outcome.measured.damaged.items():
@@ -219,7 +222,8 @@ def _report(outcome: Outcome, log: Log) -> None:
         "rolled back": "a run of the same settings, weights and code was rolled back",
     }.get(outcome.decision, outcome.problem)
     text = (
-        f"WARNING: run {run} is committed and not live: {why}. Look at it; "
-        "`runs.py promote` makes it live"
+        f"WARNING: run {run} is committed and not live: {why}. Look at it: "
+        f"{runs_command('gallery', output, run)}; {runs_command('promote', output, run)} "
+        "makes it live"
     )
     log.say("not_promoted", text, **facts, figures=figures)

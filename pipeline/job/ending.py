@@ -23,13 +23,13 @@ from pipeline.stages.worker import Job
 from pipeline.storage.addresses import local_path, scheme_of
 from pipeline.storage.store import Store
 from pipeline.storage.traffic import requests_so_far
-from pipeline.words import counted
+from pipeline.words import counted, runs_command
 
 # When failed photos are done again, by kind of failure.
 AGAIN = {
-    "transient": "the next night does them again",
-    "circumstances": "nights 1, 2, 4, 8, … do, `runs.py retry RUN --kind circumstances` now",
-    "permanent": "never, unless changed",
+    "transient": "done again in the next night",
+    "circumstances": "done again in nights 1, 2, 4, 8, …, or now by {retry}",
+    "permanent": "done again only if the file changes",
 }
 
 
@@ -68,12 +68,18 @@ def commit(
 
 
 def _log_failures(store: Store, manifest: Manifest, log: Log) -> None:
-    """Log how many photos failed for each kind of reason, and when each kind is retried."""
+    """Log how many photos failed by kind of reason, when each is retried, where to read why."""
     if manifest.failures is None or not manifest.failures.rows:
         return
     kinds = Counter(failed_photos(store, manifest.failures)["kind"].to_pylist())
-    parts = [f"{count:,} {kind} ({AGAIN[kind]})" for kind, count in kinds.items() if kind in AGAIN]
-    log.say("failures", f"failed   {', '.join(sorted(parts))}", **kinds)
+    retry = runs_command("retry", store.uri, manifest.run_id, "--kind", "circumstances")
+    parts = [
+        f"{count:,} {kind} ({AGAIN[kind].format(retry=retry)})"
+        for kind, count in kinds.items()
+        if kind in AGAIN
+    ]
+    why = "the gallery and the column error_message of `images` say why"
+    log.say("failures", f"failed   {', '.join(sorted(parts))}; {why}", **kinds)
 
 
 def _write_extras(store: Store, manifest: Manifest, log: Log) -> None:

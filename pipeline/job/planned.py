@@ -14,7 +14,7 @@ from pipeline.schema import INPUT_SEEN
 from pipeline.settings import Settings, Verdict
 from pipeline.stages.worker import Job
 from pipeline.storage.store import Store
-from pipeline.words import counted
+from pipeline.words import counted, runs_command
 
 
 @dataclass(frozen=True)
@@ -50,18 +50,23 @@ class PlannedRun:
     @property
     def _done_before(self) -> str:
         """How many photos need no work, and how many of them have failed, in words."""
+        if not self.todo.covered:
+            return "the input has no photos to crop"
         said = [f"earlier runs have done {counted(self.todo.covered, 'photo')}"]
         if self.todo.postponed:
             said.append(
                 f"{self.todo.postponed:,} of these failed by circumstances and wait for a later "
-                "night: `runs.py retry RUN --kind circumstances` does them now"
+                f"night: {self._retry('circumstances')} does them now"
             )
         if self.todo.given_up:
             said.append(
                 f"{self.todo.given_up:,} of these failed for good under another version of the "
-                "code: `runs.py retry RUN --kind permanent` does them again"
+                f"code: {self._retry('permanent')} does them again"
             )
         return "; ".join(said)
+
+    def _retry(self, kind: str) -> str:
+        return runs_command("retry", self.store.uri, "RUN", "--kind", kind)
 
     @property
     def _override_notes(self) -> list[str]:

@@ -29,8 +29,10 @@ from pipeline.live_table import (
     report_plan_conditions,
 )
 from pipeline.report.progress import Log
+from pipeline.schema import INPUT_BOXES
 from pipeline.settings import Settings
 from pipeline.settings.crop_name_checks import check_distinct, check_photos
+from pipeline.settings.formats import in_words
 from pipeline.storage.addresses import scheme_of
 from pipeline.storage.spool import pieces
 from pipeline.storage.store import Store, check_reachable, open_store
@@ -72,10 +74,11 @@ def plan(settings: Settings, log: Log, cores: Callable[[], int] | None = None) -
     todo, applied, listed = _todo(settings, overrides, store, spec, log)
     for run_id, error in todo.damaged.items():
         log.say("damaged_run", f"WARNING: run {run_id} covers nothing: {error}", run_id=run_id)
-    report_plan_conditions(todo, log)
+    report_plan_conditions(todo, store.uri, log)
     if of_format and todo.inputs.num_rows and not settings.thumbnails.boxes_only:
         log.say("format", of_format, format=settings.thumbnails.format)
     check_crop_names(settings, todo.inputs if listed is None else listed.table)
+    report_misleading_names(settings, log)
     todo = dataclasses.replace(todo, inputs=same_bytes_together(todo.inputs))
     tasks = cut_for(todo.inputs, settings.running, cores)
     forgotten = {*applied.forgotten, *live_and_forgotten(overrides, store)}
@@ -109,6 +112,17 @@ def check_crop_names(settings: Settings, inputs: pa.Table) -> None:
             names, _Photos(inputs), ratios, *settings.thumbnails.formats,
             top_k=settings.cropping.top_k, as_files=as_files,
         )  # fmt: skip
+
+
+def report_misleading_names(settings: Settings, log: Log) -> None:
+    """Warn if the ending of the crops' names tells another format than theirs."""
+    names, made = settings.thumbnails.crop_names, settings.thumbnails.format
+    if names is not None and names.told_format not in (None, made):
+        log.say(
+            "crop_names",
+            f"WARNING: the names {names.text!r} do not end as the crops' format, {in_words(made)}: "
+            f"write .{{format}} at their end, or choose --format {names.told_format}",
+        )
 
 
 def report_unused_overrides(
@@ -166,8 +180,11 @@ def _todo(
     if found.left_out:
         log.say("left_out", found.left_out.message, rows=sum(found.left_out.rows.values()))
     listed = found.table
+    if about.detector == "boxes" and INPUT_BOXES.name not in listed.column_names:
+        problem = "it takes them from the input list's column `boxes`, and there is none: add it, "
+        raise SettingError("detector", f"boxes: {problem}or name a folder of them, boxes:FOLDER")
     if not listed.num_rows:
-        log.say("empty", f"WARNING: {about.input} holds no photos")
+        log.say("empty", f"WARNING: {about.input} holds no photos; check the address")
     applied = overrides.apply(listed)
     report_unused_overrides(overrides, applied, settings, listed, log)
     whole = found if about.limit is None else None

@@ -155,6 +155,11 @@ def test_names_that_do_not_tell_formats_apart_are_of_one(photos: Path, absent: A
     run, told = planned(photos, crop_files="{stem}/{ratio}.webp")
     assert run.settings.thumbnails.format == "webp"
     assert "since '{stem}/{ratio}.webp' does not tell formats apart" in told
+    assert "do not end" not in told
+    told = planned(photos, crop_files="{stem}/{ratio}.jpg")[1]
+    assert "do not end as the crops' format, WebP: " in told
+    assert "or choose --format jpeg" in told
+    assert "do not end" not in planned(photos, crop_files="{stem}-{ratio}.JPG", format="jpeg")[1]
     assert planned(photos, crop_files=NAMES)[0].settings.thumbnails.format == "auto"
     assert planned(photos, crop_files=True)[0].settings.thumbnails.format == "auto"
 

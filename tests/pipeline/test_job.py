@@ -79,6 +79,11 @@ def test_a_list_is_compared_with_what_was_done_whatever_its_order(
     assert [uri[-5:] for uri in left.inputs["uri"].to_pylist()] == done_again
 
 
+def test_boxes_that_no_photo_can_have_are_told_before_the_work(photos: Path, log: Log) -> None:
+    with pytest.raises(UsageError, match="list's column `boxes`, and there is none"):
+        plan(settings(photos, detector="boxes"), log)
+
+
 @pytest.mark.parametrize("is_input", [True, False])
 def test_a_bucket_that_is_not_there_is_told_before_a_cluster_is_joined(
     photos: Path, log: Log, s3: str, is_input: bool
@@ -208,7 +213,7 @@ def test_a_trial_is_not_live_and_the_real_run_does_its_photos(
 
 def test_a_job_whose_gate_does_not_hold_ends_with_a_word_of_its_own(photos: Path, log: Log) -> None:
     assert carry_out(settings(photos, promote="manual"), log) == "done"
-    assert "not live yet" in told(log)
+    assert f"not live yet: `runs.py promote {photos.parent}/out " in told(log)
     for number in range(4, 8):
         Image.new("RGB", (32, 24), (number, 0, 0)).save(photos / f"{number}.png")
     failed = {0: "transient", 1: "transient"}
@@ -220,6 +225,7 @@ def test_a_job_whose_gate_does_not_hold_ends_with_a_word_of_its_own(photos: Path
     assert carry_out(settings(photos, **gate), log) == "done"  # repaired
     assert shown(photos) == ["4.png", "5.png", "6.png", "7.png"]
     assert "4 photos are covered by run" in told(log)  # those that wait for a person
+    assert f"not live: `runs.py promote {photos.parent}/out " in told(log)
 
 
 def test_more_failures_than_allowed_are_not_made_live_over_good_crops(
@@ -236,7 +242,7 @@ def test_more_failures_than_allowed_are_not_made_live_over_good_crops(
 def test_circumstances_are_told_and_a_try_in_vain_is_no_bad_night(photos: Path, log: Log) -> None:
     forbidden = {0: "circumstances"}
     assert carry_out(settings(photos, task_images=9), log, forbidden) == "done"
-    assert "failed   1 circumstances (nights 1, 2, 4, 8, …" in told(log)
+    assert f"4, 8, …, or now by `runs.py retry {photos.parent}/out " in told(log)
     assert (
         "(1 circumstances); earlier runs have done 3 photos" in plan(settings(photos), log).message
     )

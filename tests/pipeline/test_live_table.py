@@ -59,7 +59,7 @@ def test_one_photo_is_no_photos(
     inputs = make_inputs(4)
     run_all(open_ledger(store, inputs), **MANUAL)
     plan = uncovered(store, SPEC, make_inputs(photos), channel="web")
-    (line,) = said(lambda log: report_plan_conditions(plan, log))
+    (line,) = said(lambda log: report_plan_conditions(plan, "out", log))
     assert line.startswith(f"WARNING: {covered} by run ")
     removal = Removal(tuple(inputs["uri"].to_pylist()[:photos]))
 
@@ -70,4 +70,4 @@ def test_one_photo_is_no_photos(
     assert taken_out() == [f"{are} forgotten; `runs.py gc --delete` removes the bytes"]
     assert taken_out() == []
     plan = uncovered(store, SPEC, inputs, channel="web")
-    assert left_out in said(lambda log: report_plan_conditions(plan, log))
+    assert left_out in said(lambda log: report_plan_conditions(plan, "out", log))

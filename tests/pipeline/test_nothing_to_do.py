@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from pipeline.job import plan
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
 from tests.pipeline.test_job import carry_out, log, photos, settings
@@ -27,3 +28,10 @@ def test_a_finished_job_ends_as_its_own_photos_did(trial: bool, photos: Path, lo
     assert carry_out(settings(photos, **most), log) == "done"
     if not trial:
         assert carry_out(bad, log) == "over_error_rate"
+
+
+def test_an_input_without_photos_is_told_as_such(photos: Path, log: Log) -> None:
+    for photo in photos.iterdir():
+        photo.unlink()
+    said = plan(settings(photos), log).message
+    assert said == "nothing to do: the input has no photos to crop"

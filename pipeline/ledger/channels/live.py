@@ -25,6 +25,7 @@ from pipeline.ledger.manifest import manifest_of, read_manifest
 from pipeline.ledger.records import Abandoned, Manifest
 from pipeline.ledger.replaced import RESTORE
 from pipeline.storage.store import Store
+from pipeline.words import runs_command
 
 READERS = 32  # manifests fetched at a time
 PUBLISH_ROUNDS = 10  # attempts to publish what is live, if it changes during each
@@ -201,7 +202,8 @@ def _nothing_live(store: Store, candidates: list[Manifest]) -> str:
         return f"no run is committed in {store.uri}"
     return (
         f"no run is live in {store.uri}; {len(candidates)} are committed, the latest is "
-        f"{candidates[0].run_id}: `runs.py promote` makes one live, and a run id opens it"
+        f"{candidates[0].run_id}: {runs_command('promote', store.uri, candidates[0].run_id)} "
+        "makes it live, and a run id opens it"
     )
 
 

@@ -38,7 +38,7 @@ def start_run(store: Store, inputs: pa.Table, **changes: Any) -> Ledger:
 def reported(todo: Todo) -> list[dict[str, Any]]:
     """Return the log lines about a plan."""
     output = io.StringIO()
-    report_plan_conditions(todo, Log("json", output))
+    report_plan_conditions(todo, "out", Log("json", output))
     return [json.loads(line) for line in output.getvalue().splitlines()]
 
 
