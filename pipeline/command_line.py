@@ -23,6 +23,7 @@ from pipeline.shown_options import flag, is_group, shown_options, title_of
 from pipeline.standard_output import READER_GONE, discard_output, output_problem
 
 T = TypeVar("T")
+COMMAND = "COMMAND"  # placeholder of a subcommand
 CommandOptions = type[T] | Mapping[str, type[T]]
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 SHOWN_WORDS = 3  # surplus words that a message repeats
@@ -107,7 +108,7 @@ def parser_of(kind: CommandOptions[T], about: str | None) -> argparse.ArgumentPa
     if isinstance(kind, type):
         _add_options(parser, kind)
         return parser
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", required=True, metavar=COMMAND)
     for name, options in kind.items():
         does = title_of(options)
         _add_options(commands.add_parser(name, help=does, description=does), options)
@@ -140,6 +141,8 @@ class _Parser(argparse.ArgumentParser):
         if found:
             choices = [name.strip("' ") for name in found[2].split(",")]
             message += did_you_mean(found[1], choices)
+        if message.endswith(f"required: {COMMAND}"):
+            message += "; --help lists them"
         super().error(message)
 
 

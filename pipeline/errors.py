@@ -28,8 +28,13 @@ FailureKind = Literal["permanent", "transient", "circumstances"]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Suggest the nearest known name, as the end of a message; "" if no name is near."""
-    near = difflib.get_close_matches(name, known, n=1)
+    """Suggest the nearest known name, as the end of a message; "" if no name is near.
+
+    That is the only name that begins like this, such as a run's whole id, else a similar one.
+    """
+    names = list(known)
+    begun = [one for one in names if name and one.startswith(name)]
+    near = begun if len(begun) == 1 else difflib.get_close_matches(name, names, n=1)
     return f"; did you mean {near[0]}?" if near else ""
 
 

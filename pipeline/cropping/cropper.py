@@ -179,7 +179,8 @@ class Cropper:
         photo, OSError for a path that can't be read (FileNotFoundError if there is no file).
         """
         if isinstance(ratios, str):
-            raise UsageError(f"ratios is a list of shapes, for instance [{ratios!r}]")
+            meant = [ratio.strip() for ratio in ratios.split(",")]
+            raise UsageError(f"ratios is a list of shapes, for instance {meant}")
         if not isinstance(top_k, int | np.integer) or isinstance(top_k, bool) or top_k < 1:
             raise UsageError(f"top_k must be a whole number, at least 1, not {top_k!r}")
         if not isinstance(ratios, Iterable):

@@ -129,7 +129,7 @@ class Progress:
         left = duration((self.images - self.done) / rate) if self.done else "?"
         failed = f", {self.failed:,} failed" if self.failed else ""
         counts = f"{self.done:,} of {counted(self.images, 'photo')} ({share} %){failed}"
-        return f"{counts}, {rate:.1f} photos/s, {left} left"
+        return f"{counts}, {rate_text(rate)}, {left} left"
 
 
 @contextmanager
@@ -170,6 +170,11 @@ def duration(seconds: float) -> str:
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def rate_text(images_per_s: float) -> str:
+    """Format as `41.3 photos/s`, and slow rates as `0.037 photos/s`."""
+    return f"{images_per_s:.1f} photos/s" if images_per_s >= 0.1 else f"{images_per_s:.2g} photos/s"
 
 
 def verdict_text(verdicts: Mapping[str, int], reasons: Mapping[str, int]) -> str:
@@ -217,7 +222,7 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
         lines.append(f"verdicts {verdict_text(summary['verdicts'], summary.get('reasons', {}))}")
     if summary.get("images_per_s"):
         lines.append(
-            f"speed    {summary['images_per_s']:.1f} photos/s over {duration(summary['wall_s'])}"
+            f"speed    {rate_text(summary['images_per_s'])} over {duration(summary['wall_s'])}"
         )
     lines.append("time     seconds that photos spent in each stage, waiting included")
     lines += [f"  {name:<8}{s:>9.1f}  {100 * s / total:3.0f} %" for name, s in seconds.items()]

@@ -182,7 +182,9 @@ class Store:
     def _refused(self, asked: str, error: PermissionError) -> OSError:
         reason = error.reason if isinstance(error, WithheldError) else "forbidden"
         if reason in REFUSALS:
-            refused = StoreRefusedError(f"{self.uri} refuses a {asked}: {error}")
+            # Only a folder's error names a file.
+            advice = "; get the right to use it, or choose another" if error.filename else ""
+            refused = StoreRefusedError(f"{self.uri} refuses a {asked}: {error}{advice}")
             refused.reason = reason
             return refused
         failed = StoreFailedError(f"{self.uri}: {error}")

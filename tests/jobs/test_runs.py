@@ -358,3 +358,6 @@ def test_a_misspelt_command_is_named(tmp_path: Path, capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit, match="2"):
         main(["exporrt", str(tmp_path)])
     assert "; did you mean export?" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main([])
+    assert "required: COMMAND; --help lists them\n" in capsys.readouterr().err

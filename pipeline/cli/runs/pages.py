@@ -57,12 +57,14 @@ class Diff(Command):
     """Show what differs between two committed runs, or between one and what was live before it."""
 
     old_id: str = option(
-        help="run id, see `list`; if it is the only one, that run is compared with what was live "
-        "before it, or, if it is not live, with what is",
-        placeholder="OLD_ID",
+        help="run id, see `list`; without NEW_ID, this run is compared with what was live before "
+        "it, or, if it is not live, with what is",
+        placeholder="RUN_ID",
         positional=True,
     )
-    new_id: str = option("", "run id", placeholder="NEW_ID", positional=True)
+    new_id: str = option(
+        "", "a later run, to compare RUN_ID with it", placeholder="NEW_ID", positional=True
+    )
     html: str = option(
         "",
         "also write pages that show before and after into this folder or address",

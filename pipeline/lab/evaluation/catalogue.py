@@ -65,7 +65,7 @@ MEASURES = {
     "copies_apart": Measure("copies cropped apart", "IoU below .6", lower=True, per_shape=True),
     "copies_iou": Measure("IoU of copies", "their crops against the photo's", per_shape=True),
     **{
-        kind: Measure(kind, "violations", lower=True, unit="per 100 photos", digits=1)
+        kind: Measure(kind, "violations", lower=True, unit="per 100 crops", digits=1)
         for kind in KINDS
     },
     "any violation": Measure(
@@ -73,7 +73,7 @@ MEASURES = {
         "photos with a violation",
         lower=True,
         per_shape=True,
-        unit="per 100 photos",
+        unit="per 100 crops",
         digits=1,
     ),
 }

@@ -159,7 +159,7 @@ def prepare(job: EvaluationJob, log: Log) -> tuple[Dataset, EvaluationSetup]:
         try:
             prior = fit_prior(load_dataset(job.dataset, job.data, "train"))
         except UsageError as error:
-            notes.append(f"left out: no anchor prior: {error}")
+            notes.append(f"left out: anchor_prior is fitted on the split train: {error}")
     followed, unknown = people_of(job.groups, dataset) if job.groups else ({}, [])
     notes += unknown
     log_notes([*dataset.notes, *notes], log)
@@ -232,7 +232,8 @@ def log_measures(report: dict[str, Any], log: Log) -> None:
             for name, cell in figures.items()
         )
         values = {name: cell.text for name, cell in figures.items()}
-        log.say("measure", f"{line.full_name:<22} {shown}", measure=line.full_name, values=values)
+        text = f"{line.full_name:<22} {shown}" + (f" ({line.below})" if line.below else "")
+        log.say("measure", text, measure=line.full_name, values=values)
 
 
 def log_failures(rows: Sequence[Row], log: Log) -> None:

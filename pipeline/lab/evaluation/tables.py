@@ -150,7 +150,7 @@ def tables(report: Report) -> list[Table]:
     if "any violation" in keys:
         columns = {key: key for key in (*KINDS, "any violation")}
         note = violations_note(report)
-        made.append(_table("Violations per 100 photos", note, columns, report))
+        made.append(_table("Violations per 100 crops", note, columns, report))
     if (calibrated := confidence_table(report)).lines:
         made.append(calibrated)
     return made

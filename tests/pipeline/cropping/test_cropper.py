@@ -124,8 +124,8 @@ def test_a_detector_may_hand_out_boxes(tmp_path: Path) -> None:
 
 def test_wrong_arguments_are_named(cropper: Cropper) -> None:
     data = png(scene(60, 40))
-    with pytest.raises(UsageError, match="list of shapes"):
-        cropper.crop(data, "16:9")
+    with pytest.raises(UsageError, match=r"list of shapes, for instance \['1:1', '16:9'\]$"):
+        cropper.crop(data, "1:1, 16:9")
     for count in (0, 2.5, float("nan"), "3", True):
         with pytest.raises(UsageError, match="top_k"):
             cropper.crop(data, top_k=count)

@@ -45,6 +45,8 @@ def test_a_run_that_is_not_there_is_wrong_usage(memory: Store, of: object) -> No
         f"mean {run_id}?"
     )
     assert isinstance(error.value, LedgerError), "whoever goes on without a run catches that"
+    with pytest.raises(UsageError, match=f"did you mean {run_id}"):
+        of(memory, run_id[:8])  # as a page shows it
     with pytest.raises(
         UsageError, match=r"no run - in memory://\w+, see `runs.py list memory://\w+`$"
     ):

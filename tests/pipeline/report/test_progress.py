@@ -11,6 +11,7 @@ from pipeline.report.progress import (
     Progress,
     duration,
     log_stalls,
+    rate_text,
     summary_lines,
     verdict_text,
 )
@@ -43,6 +44,13 @@ def test_plain_lines_come_every_ten_seconds_and_at_the_end() -> None:
         "30 of 40 photos (75 %), 3 failed, 2.5 photos/s, 0:04 left",
         "40 of 40 photos (100 %), 4 failed, 2.5 photos/s, 0:00 left",
     ]
+
+
+@pytest.mark.parametrize(
+    ("images_per_s", "text"), [(41.26, "41.3"), (0.1, "0.1"), (0.0372, "0.037"), (0.004, "0.004")]
+)
+def test_slow_rates_are_no_zeros(images_per_s: float, text: str) -> None:
+    assert rate_text(images_per_s) == f"{text} photos/s"
 
 
 def test_a_terminal_sees_one_line_that_rewrites_itself() -> None:

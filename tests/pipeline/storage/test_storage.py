@@ -346,10 +346,11 @@ def test_a_folder_that_is_a_file_or_not_ours(tmp_path: Path) -> None:
 
 def test_a_folder_that_may_not_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def refuse(*arguments: object, **options: object) -> None:
-        raise PermissionError("not yours")
+        raise PermissionError(13, "not yours", "/out")
 
     monkeypatch.setattr(Path, "mkdir", refuse)  # root may write everywhere
-    with pytest.raises(UsageError, match="refuses a put of 'k': not yours"):
+    told = r"refuses a put of 'k': .* not yours: '/out'; get the right to use it, or choose another"
+    with pytest.raises(UsageError, match=told):
         open_store(str(tmp_path / "out")).write("k", b"")
 
 

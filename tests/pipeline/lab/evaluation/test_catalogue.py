@@ -59,7 +59,7 @@ def test_measures_of_papers_have_their_names() -> None:
 
 
 def test_faults_are_counted_per_100_photos_and_shares_to_a_thousandth() -> None:
-    per_100 = {key for key, one in MEASURES.items() if one.unit == "per 100 photos"}
+    per_100 = {key for key, one in MEASURES.items() if one.unit == "per 100 crops"}
     kinds = {"head cut", "face lost", "subject halved", "text cut", "wrong subject"}
     assert per_100 == kinds | {"any violation"}
     assert {one.unit for key, one in MEASURES.items() if key not in per_100} == {""}

@@ -136,6 +136,7 @@ def test_a_line_of_the_terminal_names_measure_and_shape(report: dict[str, Any]) 
     assert not any(name.startswith("1:1") for name in values)
     log_measures(made, Log(stream=said))
     assert "\ngaze kept 1:1 " in said.getvalue()
+    assert re.search(r"\nheads cut or lost  .* \(lower is better\)\n", said.getvalue())
     (method,) = made["verdicts"]
     made["verdicts"] = {method: {"iou": "better"}}
     log_measures(made, Log(stream=said))

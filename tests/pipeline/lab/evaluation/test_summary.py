@@ -147,7 +147,7 @@ def test_one_photo_decides_nothing() -> None:
 def test_measures_of_loss_are_better_where_they_are_lower() -> None:
     lower = {name for name, measure in MEASURES.items() if measure.lower}
     assert {name for name in MEASURES if name.endswith(("bde", "out", "cut", "lost"))} <= lower
-    assert {name for name, one in MEASURES.items() if one.unit == "per 100 photos"} <= lower
+    assert {name for name, one in MEASURES.items() if one.unit == "per 100 crops"} <= lower
     gains = ("iou", "free_iou", "srcc", "pcc", "acc5", "accw10", "mos_of_best", "gaze_kept")
     assert not lower & {*gains}
 

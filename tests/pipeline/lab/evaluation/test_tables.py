@@ -68,7 +68,7 @@ def test_the_glance_has_a_line_for_each_measure_and_a_column_for_each_method() -
         ("heads cut or lost", "heads cut or lost", "", "lower is better", [Cell("0.125"), none]),
         ("1:1", "heads cut or lost 1:1", "shape", "", [Cell("0.375"), none]),
         ("heads cut", "heads cut", "", "lower is better", [Cell("0.062"), none]),
-        ("any violation", "any violation", "", "per 100 photos; lower is better",
+        ("any violation", "any violation", "", "per 100 crops; lower is better",
          [Cell("12.2"), none]),
         ("16:9", "any violation 16:9", "shape", "", [Cell("7.0"), none]),
     ]  # fmt: skip
@@ -126,7 +126,7 @@ def test_violations_are_told_with_the_evidence_for_them() -> None:
         {"status": "corrupt"},
     ]
     (table,) = tables(report(measures, rows=rows, run={"judge": "boxes"}))
-    assert table.title == "Violations per 100 photos"
+    assert table.title == "Violations per 100 crops"
     kinds = ["head cut", "face lost", "subject halved", "text cut", "wrong subject"]
     assert table.header == [*kinds, "any violation"]
     (line,) = table.lines
