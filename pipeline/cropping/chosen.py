@@ -24,8 +24,8 @@ class Chosen(NamedTuple):
         of a lower level are ranked first, and by `choice` within a level.
     rivals: for each, the highest value of a clearly different candidate, whatever guards that
         breaks; -inf if none is different. None: not known.
-    deciding: the value of the box that has decided each crop's place, before the crop was framed;
-        None: `choice`.
+    deciding, deciding_levels: value and level of the box that has decided each crop's place, before
+        the crop was framed; None: `choice` and `levels`.
     """
 
     boxes: Boxes  # [K, 4]
@@ -33,6 +33,7 @@ class Chosen(NamedTuple):
     levels: NDArray[np.int64] | None = None  # [K]
     rivals: FloatArray | None = None  # [K]
     deciding: FloatArray | None = None  # [K]
+    deciding_levels: NDArray[np.int64] | None = None  # [K]
 
     @property
     def levels_or_zero(self) -> NDArray[np.int64]:
@@ -46,10 +47,13 @@ class Chosen(NamedTuple):
     def lead(self, rank: int) -> float | None:
         """Return the lead of this rank's crop over the box that has decided the next one's place.
 
-        None if there is no next one, or it has another level.
+        None if there is no next one, or that box has another level: values are only compared
+        within a level, and framing may have led the next crop to a lower one.
         """
-        is_last = rank + 1 == len(self.boxes)
-        if is_last or (self.levels is not None and self.levels[rank] != self.levels[rank + 1]):
+        if rank + 1 == len(self.boxes):
+            return None
+        next_levels = self.levels if self.deciding_levels is None else self.deciding_levels
+        if next_levels is not None and self.levels_or_zero[rank] != next_levels[rank + 1]:
             return None
         others = self.choice if self.deciding is None else self.deciding
         return float(self.choice[rank]) - float(others[rank + 1])

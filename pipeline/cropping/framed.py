@@ -133,8 +133,8 @@ class _Ranked:
         boxes, choice, levels, places = zip(*self._crops, strict=True)
         values = self._shape.values
         rivals = np.array([np.where(one.far, values, -np.inf).max() for one in places])
-        deciding = np.array([one.value for one in places])
-        return Chosen(np.stack(boxes), np.array(choice), np.array(levels), rivals, deciding)
+        deciding = np.array([one.value for one in places]), np.array([one.level for one in places])
+        return Chosen(np.stack(boxes), np.array(choice), np.array(levels), rivals, *deciding)
 
 
 def _framed(

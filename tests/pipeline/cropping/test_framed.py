@@ -218,6 +218,26 @@ def test_what_is_ranked_second(
     assert found.deciding.tolist() == [3, 2]
 
 
+def test_a_lead_is_not_over_a_place_of_another_level() -> None:
+    """The next box breaks a guard, and has a higher value; its framed crop breaks none.
+
+    One asked for alone has the same lead: there the next crop is not framed.
+    """
+    boxes = np.array([[0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10]], np.float32)
+    values, levels = np.array([2.0, 3.0, 1.0]), np.array([0, 1, 1])
+    for crop_level in (0, 1):
+        ranked = _Ranked(ValuedBoxes(boxes, values, values, NO_VALUE, NO_VALUE, None), levels)
+        first = ranked.next_place()
+        ranked.add(first, first.box, first.value, first.level)
+        ranked.add(ranked.next_place(), np.array([21, 0, 31, 10], np.float32), 3.0, crop_level)
+        last = ranked.next_place()
+        ranked.add(last, last.box, last.value, last.level)
+        found = ranked.chosen()
+        assert found.levels_or_zero.tolist() == [0, crop_level, 1]
+        assert found.lead(0) is None
+        assert found.lead(1) == (2.0 if crop_level else None)
+
+
 def test_a_crop_that_has_moved_to_one_before_is_not_ranked_twice() -> None:
     """And the boxes near where it has been moved to are left out too."""
     boxes = np.array([[0, 0, 10, 10], [20, 0, 30, 10], [4, 0, 14, 10]], np.float32)
