@@ -14,7 +14,7 @@ from fsspec.implementations.local import LocalFileSystem
 from numpy.typing import NDArray
 
 from pipeline.detectors.detection import Detections, Pixels
-from pipeline.errors import DetectError, ReadError
+from pipeline.errors import DetectError, ReadError, SettingError
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,10 @@ class GivenBoxes:
 
     @cached_property
     def identity(self) -> str:
-        """`column`, or a hash of the box files: reading it lists the folder."""
+        """`column`, or a hash of the box files: reading it lists the folder.
+
+        Raises SettingError for a folder without box files, or one that cannot be listed.
+        """
         return "column" if self.folder is None else f"files:{_sha256(self.folder)}"
 
     def objects_px(self, listed: ListedPhoto) -> Detections:
@@ -81,7 +84,7 @@ def read_box_file(uri: str) -> Detections:
     if the file cannot be read, which says nothing about the photo, the statuses of ReadError.
     """
     try:
-        text = _read(uri).decode("utf-8")
+        text = _read(uri).decode("utf-8-sig")  # Windows' editors begin a file with a mark
     except ReadError as error:
         if error.status == "not_found":
             raise DetectError("boxes_missing", f"there is no box file {uri}") from error
@@ -135,10 +138,22 @@ def _detections(boxes: NDArray[np.float64], where: str) -> Detections:
 
 def _sha256(folder: str) -> str:
     """Hash a folder's box files (ETags if the store has them): other boxes give another run."""
-    filesystem, path = fsspec.core.url_to_fs(folder)
-    digest = hashlib.sha256()
-    for name, info in sorted(filesystem.find(path, detail=True).items()):
-        if name.endswith(".txt"):
-            mark = info.get("ETag") or hashlib.sha256(filesystem.cat_file(name)).hexdigest()
-            digest.update(f"{name[len(path) :]} {mark}\n".encode())
+    from s2cnet.checkpoints.files import address_errors  # slow to import
+
+    digest, has_boxes = hashlib.sha256(), False
+    try:
+        filesystem, path = fsspec.core.url_to_fs(folder)
+        for name, info in sorted(filesystem.find(path, detail=True).items()):
+            if name.endswith(".txt"):
+                mark = info.get("ETag") or hashlib.sha256(filesystem.cat_file(name)).hexdigest()
+                digest.update(f"{name[len(path) :]} {mark}\n".encode())
+                has_boxes |= posixpath.dirname(name) == path.rstrip("/")
+    except address_errors() as error:
+        raise SettingError("detector", f"cannot read the box files of {folder}: {error}") from error
+    if not has_boxes:  # every photo without boxes in the list would fail
+        raise SettingError(
+            "detector",
+            f"finds no box file <photo's name>.txt in {folder}: check the address, or write boxes, "
+            "which takes those of the list only",
+        )
     return digest.hexdigest()

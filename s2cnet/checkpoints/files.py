@@ -64,23 +64,26 @@ def read_weights(source: str, most_bytes: int | None = None) -> bytes:
         if cause := error.__cause__:  # fsspec raises it for every response without a file
             raise WeightsError(f"cannot read the weights file {source}: {cause}") from error
         raise WeightsError(f"there is no weights file {source}") from error
-    except ImportError as error:  # fsspec needs a package for this kind of address
+    except ImportError as error:
         raise WeightsError(
             f"cannot read the weights file {source}: {error}; for s3:// that is "
             "pip install 's2cnet-thumbnails[s3]'"
         ) from error
-    except _address_errors() as error:
+    except address_errors() as error:
         raise WeightsError(f"cannot read the weights file {source}: {error}") from error
     if len(data) > most_bytes:
         raise WeightsError(f"{source} is larger than {most_bytes >> 20} MiB, more than is expected")
     return data
 
 
-def _address_errors() -> tuple[type[Exception], ...]:
-    """Return the errors of reading an address, including those of fsspec's loaded packages."""
+def address_errors() -> tuple[type[Exception], ...]:
+    """Return the errors of reading an address, including those of fsspec's loaded packages.
+
+    An ImportError is one: fsspec needs a package for some kinds of addresses.
+    """
     names = {"botocore.exceptions": "BotoCoreError", "aiohttp": "ClientError"}
     foreign = [getattr(sys.modules[at], name) for at, name in names.items() if at in sys.modules]
-    return (OSError, ValueError, zipfile.BadZipFile, *foreign)
+    return (OSError, ValueError, ImportError, zipfile.BadZipFile, *foreign)
 
 
 def parse_weights(data: bytes) -> dict[str, Tensor]:

@@ -8,9 +8,10 @@ import boto3
 import numpy as np
 import pytest
 
+from pipeline.cropping.build import source_identity
 from pipeline.detectors import make_detector
 from pipeline.detectors.given_boxes import GivenBoxes, ListedPhoto
-from pipeline.errors import DetectError
+from pipeline.errors import DetectError, SettingError
 from pipeline.inputs import local_files
 from pipeline.storage import backoff, store
 from pipeline.storage.store import open_store
@@ -82,6 +83,31 @@ def test_identity_follows_the_files(tmp_path: Path) -> None:
     assert GivenBoxes(str(tmp_path)).identity == before
     (tmp_path / "a.txt").write_text("1 2 3 5\n")
     assert GivenBoxes(str(tmp_path)).identity != before
+
+
+@pytest.mark.parametrize(
+    ("folder", "problem"),
+    [
+        ("missing", "finds no box file"),
+        ("only/nested", "finds no box file"),
+        ("foo://bucket/boxes", "cannot read the box files of foo://bucket/boxes: .*not known: foo"),
+    ],
+)
+def test_a_folder_without_box_files_is_refused_before_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, problem: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    below = tmp_path / "only" / "nested" / "train"
+    below.mkdir(parents=True)
+    (below / "a.txt").write_text("1 2 3 4\n")
+    with pytest.raises(SettingError, match=problem):
+        source_identity(f"boxes:{folder}")
+
+
+def test_the_mark_at_a_files_start_is_no_number(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbf10 20 30 40\r\n")
+    found = GivenBoxes(str(tmp_path)).objects_px(ListedPhoto("a.jpg"))
+    assert found.boxes.tolist() == [[20, 10, 40, 30]]
 
 
 def failure(folder: str, photo: str = "a.jpg") -> tuple[str, str]:

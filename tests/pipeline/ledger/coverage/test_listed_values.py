@@ -71,6 +71,7 @@ def numbers(todo: Todo) -> list[int]:
 def test_a_photo_is_done_again_where_its_boxes_changed(
     store: Store, indexed: bool, detector: str, tmp_path: Path
 ) -> None:
+    (tmp_path / "another.txt").write_text("1 2 3 4\n")
     spec = replace(SPEC, detector=source_identity(detector.replace("FOLDER", str(tmp_path))))
     before = boxed(ONE, ONE, None, [], ONE * 2, None, [])
     assert night(store, spec, before).reasons == {"new": 7}
