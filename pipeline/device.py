@@ -28,7 +28,7 @@ def choose_device(asked: str | torch.device | None = None) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(asked)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise UsageError(f"there is no device {str(asked)!r}: use {_FORMS}") from error
     if device.type == "cpu":
         return torch.device("cpu")

@@ -152,7 +152,7 @@ class Cropper:
         if isinstance(weights, Mapping):
             network = load_model(weights, device=chosen)
         else:
-            pinned = choose_weights(str(weights or DEFAULT))
+            pinned = choose_weights(DEFAULT if weights is None else str(weights))
             network = pinned.load(chosen)
             sha256 = pinned.sha256
         spec = named if isinstance(named, str) else ""

@@ -4,6 +4,7 @@ Every source has the same members (`ObjectSource`); `pipeline.cropping.build` bu
 name asks for. Objects are in source pixels, clipped to the photo, best first.
 """
 
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -14,6 +15,7 @@ from pipeline.cropping.parts import objects_of_whole, shifted
 from pipeline.cropping.transfer import SentPhoto
 from pipeline.detectors import Detections, Detector, Pixels, SmallInputDetector
 from pipeline.detectors.given_boxes import GivenBoxes, ListedPhoto
+from pipeline.errors import UsageError
 from pipeline.photo.decode import Photo
 
 # A box much thinner than a pixel is no object, and shares of an area near 0 are not finite.
@@ -90,8 +92,17 @@ class DetectorSource:
     def objects(
         self, photos: Sequence[SentPhoto], given: Sequence[ListedPhoto]
     ) -> list[Detections]:
-        """See `ObjectSource.objects`. The list's entries are not used."""
+        """See `ObjectSource.objects`. The list's entries are not used.
+
+        Raises UsageError for a result of another type, from a detector that a program gives.
+        """
         found = self.detector.detect([one.photo.pixels for one in photos])
+        fits = isinstance(found, Sequence) and len(found) == len(photos)
+        if not fits or not all(isinstance(one, Detections) for one in found):
+            raise UsageError(
+                "`detect` of a detector returns a list with one pipeline.detectors.Detections for "
+                f"each of the {len(photos)} photos, not {reprlib.repr(found)}"
+            )
         return [to_source(seen, one.photo) for seen, one in zip(found, photos, strict=True)]
 
 

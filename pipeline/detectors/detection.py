@@ -43,10 +43,11 @@ class Detections:
 
     def __post_init__(self) -> None:
         count = len(self.labels)
-        if self.boxes.shape != (count, 4) or self.scores.shape != (count,):
+        shapes = [getattr(one, "shape", type(one)) for one in (self.boxes, self.scores)]
+        if shapes != [(count, 4), (count,)]:
             raise ValueError(
-                f"give boxes [D, 4], scores [D] and D labels, not boxes {self.boxes.shape}, "
-                f"scores {self.scores.shape} and {count} labels"
+                f"give arrays boxes [D, 4], scores [D] and D labels, not boxes {shapes[0]}, "
+                f"scores {shapes[1]} and {count} labels"
             )
 
     def __len__(self) -> int:

@@ -1,5 +1,7 @@
 """The rule for devices, on simulated machines."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -42,8 +44,8 @@ def test_a_named_device_is_never_replaced_by_the_cpu(asked: str) -> None:
         choose_device(asked)
 
 
-@pytest.mark.parametrize("asked", ["", "gpu", "cuda:x", "xpu", "meta", "cpu "])
-def test_other_names_list_the_known_ones(asked: str) -> None:
+@pytest.mark.parametrize("asked", ["", "gpu", "cuda:x", "xpu", "meta", "cpu ", 1.5, ["cpu"]])
+def test_other_names_list_the_known_ones(asked: Any) -> None:
     with pytest.raises(UsageError, match="use auto, cpu, cuda, cuda:N or mps"):
         choose_device(asked)
 

@@ -15,7 +15,7 @@ from pipeline.detectors import Detections
 from pipeline.detectors.given_boxes import GivenBoxes
 from pipeline.errors import DecodeError
 from pipeline.photo.given import photo_of
-from s2cnet import S2CNet, to_published_state_dict
+from s2cnet import S2CNet, WeightsError, to_published_state_dict
 from tests.support.odd_photos import exif, scene
 
 torch.set_num_threads(1)
@@ -120,6 +120,26 @@ def test_a_detector_may_hand_out_boxes(tmp_path: Path) -> None:
     (crop,) = Cropper("untrained", detector=Own(), device="cpu").crop(png(scene(320, 100)))
     assert crop.box_px[0] <= 200
     assert crop.box_px[2] >= 260
+
+
+@pytest.mark.parametrize("returned", [[], [Detections()] * 2, Detections(), None, [[[0, 0, 9, 9]]]])
+def test_what_a_detector_returns_is_checked(returned: Any) -> None:
+    class Wrong:
+        name = identity = "wrong"
+
+        def detect(self, _: Sequence[np.ndarray]) -> list[Detections]:
+            return returned  # type: ignore[no-any-return]
+
+    cropper = Cropper("untrained", detector=Wrong(), device="cpu")
+    with pytest.raises(UsageError, match=r"one pipeline\.detectors\.Detections for each of the 1"):
+        cropper.crop(png(scene(60, 40)))
+
+
+def test_only_weights_that_are_left_out_are_the_packaged_ones() -> None:
+    nothing: Any
+    for nothing in ("", [], 0):
+        with pytest.raises(WeightsError, match="weights file"):
+            Cropper(nothing, device="cpu")
 
 
 def test_wrong_arguments_are_named(cropper: Cropper) -> None:

@@ -38,6 +38,8 @@ def test_detections_hold_their_shapes_together() -> None:
         Detections(boxes, np.ones(2, np.float32), ["a"])
     with pytest.raises(ValueError, match="D labels"):
         Detections(boxes[:, :3], np.ones(2, np.float32), ["a", "b"])
+    with pytest.raises(ValueError, match=r"give arrays .* not boxes <class 'list'>"):
+        Detections(boxes.tolist(), np.ones(2, np.float32), ["a", "b"])
     both = Detections(boxes, np.array([0.9, 0.1], np.float32), ["a", "b"])
     assert len(both) == 2
     assert both.top(1).labels == ["a"]
