@@ -11,6 +11,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pipeline.errors import SettingError
 
+LONGEST_S = 86_400  # the longest time limit, a day: far longer ones overflow the system's timers
+MOST_SIDE = 1_000_000  # the longest side of a picture, pixels: the decoder is told it in 32 bits
+
 
 def option(
     default: Any = MISSING,
@@ -74,6 +77,10 @@ def _before(item: Field[Any]) -> Any:
     return item.metadata.get("before", MISSING)
 
 
+LARGEST = (1 << 63) - 1
+"""The largest number that a user may give. What reads it, such as numpy, takes 64 bits; infinite
+numbers are no JSON."""
+
 # The class that a value of a plain type must have, and its description.
 _KINDS: dict[Any, tuple[type, str]] = {
     bool: (bool, "True or False"),
@@ -118,3 +125,6 @@ def _check_one(item: Field[Any], value: Any, annotation: Any) -> None:
     bounds[f"below {below}"] = below is None or value < below
     if broken := [bound for bound, kept in bounds.items() if not kept]:
         raise SettingError(item.name, f"must be {broken[0]}, not {value}")
+    is_number = isinstance(value, Real)  # a condition with this call would narrow the type
+    if is_number and abs(value) > LARGEST:
+        raise SettingError(item.name, f"must be at most {LARGEST}, not {value}")

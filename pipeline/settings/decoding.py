@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.options import check, option
+from pipeline.options import LONGEST_S, MOST_SIDE, check, option
 from pipeline.photo.limits import VIEW_SIDE, DecodeLimits
 
 _LIMITS = DecodeLimits()
@@ -57,7 +57,7 @@ class DecodingSettings:
         before=1.0,
     )
     decode_timeout_s: float = option(
-        _LIMITS.timeout_s, "time limit for decoding one photo", "s", least=1
+        _LIMITS.timeout_s, "time limit for decoding one photo", "s", least=1, most=LONGEST_S
     )
     decode_memory_bytes: int = option(
         _LIMITS.memory_bytes, "memory limit for decoding one photo", "bytes", least=1
@@ -68,6 +68,7 @@ class DecodingSettings:
         "is larger",
         "px",
         least=1,
+        most=MOST_SIDE,
     )
     borders: Literal["trim", "keep"] = option(
         "trim",

@@ -5,9 +5,10 @@ from typing import Literal
 
 from pipeline.errors import SettingError
 from pipeline.gate import DEFAULT_GATE, check_channel, parse_gate
-from pipeline.options import check, option
+from pipeline.options import LONGEST_S, check, option
 
 _MIB = 1 << 20
+LEAST_SHARE = 0.0001  # of a GPU: Ray counts them to four digits
 # They depend on the terminal and machine of a call, so a run that repeats another's work does not
 # take them over from it.
 CALL_ONLY = ("log_format", "metrics_port", "metrics_host", "metrics_file")
@@ -102,9 +103,14 @@ class RunningSettings:
         "time limit for detecting and scoring one photo, or for encoding it; decoding has its own",
         "s",
         least=1,
+        most=LONGEST_S,
     )
     drain_s: float = option(
-        2.0, "after SIGTERM or Ctrl-C, time for tasks in flight to commit", "s", least=0
+        2.0,
+        "after SIGTERM or Ctrl-C, time for tasks in flight to commit",
+        "s",
+        least=0,
+        most=LONGEST_S,
     )
     log_format: Literal["text", "json"] = option("text", "format of the job's log")
     metrics_port: int = option(
@@ -134,6 +140,8 @@ class RunningSettings:
         share = self.gpus_per_actor or 0
         if share > 1 and share != int(share):
             raise SettingError("gpus_per_actor", "must be a fraction below 1 or a whole number")
+        if 0 < share < LEAST_SHARE:
+            raise SettingError("gpus_per_actor", f"must be 0 or at least {LEAST_SHARE}")
         parse_gate(self.gate)
         if self.channel:
             check_channel(self.channel)

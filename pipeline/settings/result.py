@@ -12,7 +12,7 @@ from typing import Literal
 
 from pipeline.crop_names import CropNames, parse_crop_names
 from pipeline.errors import SettingError, UsageError
-from pipeline.options import check, option
+from pipeline.options import MOST_SIDE, check, option
 from pipeline.photo.encoding.automatic import AUTO, OPAQUE, OTHER
 from pipeline.photo.encoding.jpegli import check_jpegli
 from pipeline.settings.guards import (
@@ -142,7 +142,11 @@ class ThumbnailSettings:
     """How crops are encoded."""
 
     thumbnail_size: int = option(
-        512, "longest side of an encoded crop; smaller crops keep their size", "px", least=1
+        512,
+        "longest side of an encoded crop; smaller crops keep their size",
+        "px",
+        least=1,
+        most=MOST_SIDE,
     )
     format: Literal["auto", "webp", "jpeg", "png", "avif"] = option(
         AUTO,
