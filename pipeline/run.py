@@ -4,7 +4,6 @@ Whichever workers do the tasks, only the ledger in the output store decides whet
 task that is done twice counts once, and a run that dies resumes where its records end.
 """
 
-import os
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -36,8 +35,6 @@ from pipeline.words import counted
 
 PHOTOS_PER_ACTOR = 40  # an actor takes as long to start as to score this many
 _CLUSTER_PACKAGES = ("ray", "prometheus_client")
-# One of these is set if there is a cluster to join.
-_CLUSTER_VARIABLES = {"RAY_ADDRESS", "RAY_JOB_CONFIG_JSON_ENV_VAR"}
 
 
 class TaskWorkers(Protocol):
@@ -185,8 +182,11 @@ def start(
 
 def available_cores(settings: RunningSettings, log: Log, stop: Stop) -> int:
     """Count the cores of the cluster to join, else of this machine. Raises as `start`."""
-    if not settings.local and _CLUSTER_VARIABLES & os.environ.keys():
-        return int(start(settings, 1, 1, log, stop).machines.cores)
+    if not settings.local:
+        from pipeline.cluster.joining import is_cluster_named
+
+        if is_cluster_named():
+            return int(start(settings, 1, 1, log, stop).machines.cores)
     from pipeline.local import usable_cores
 
     return usable_cores()

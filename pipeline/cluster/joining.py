@@ -28,6 +28,8 @@ They are the autoscaler, since there are no other nodes; the server of usage sta
 starts even without a dashboard and for which everything else waits; and the one that sends the
 workers' output to the driver."""
 LOOPBACK = ("127.0.0.1", "localhost")
+AUTO = "auto"  # as RAY_ADDRESS: the cluster that `ray start` began on this machine
+SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # is set in a job that `ray job submit` has started
 
 
 def join_or_start(shows_workers: bool = False) -> bool:
@@ -48,7 +50,7 @@ def join_or_start(shows_workers: bool = False) -> bool:
     }
     try:
         joins = True
-        if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:  # `ray job submit` ships the packages
+        if SUBMITTED in os.environ:  # `ray job submit` ships the packages
             ray.init(**quiet)
         elif address := cluster_address():
             _join(address, quiet)
@@ -71,22 +73,46 @@ def join_or_start(shows_workers: bool = False) -> bool:
             signal.signal(number, handler)
 
 
+def is_cluster_named() -> bool:
+    """Return whether `join_or_start` joins a cluster, or fails because none answers."""
+    try:
+        return SUBMITTED in os.environ or bool(cluster_address())
+    except OSError:
+        return True
+
+
 def cluster_address() -> str:
     """Return the address of the cluster to join; "" if there is none.
 
-    Raises OSError if RAY_ADDRESS names one and nothing listens there.
+    Ray's own search for `auto` also finds Rays that other jobs have started for themselves, and
+    then waits for minutes for one that listens only on loopback.
+
+    Raises OSError if RAY_ADDRESS names a cluster and nothing listens there.
     """
-    if named := os.environ.get("RAY_ADDRESS", ""):
+    named = os.environ.get("RAY_ADDRESS", "")
+    if named == "local":
+        return ""
+    if named.startswith(("http://", "https://")):
+        raise OSError(
+            f"RAY_ADDRESS {named} is where `ray job submit` sends jobs: submit this job with it, "
+            "or unset RAY_ADDRESS"
+        )
+    if named and named != AUTO:
         try:
             _check_listening(named)
         except OSError as error:
             raise OSError(f"nothing answers at RAY_ADDRESS {named} ({error})") from error
-        return "" if named == "local" else named
+        return named
     begun = find_bootstrap_address(None) or ""
     try:
         _check_listening(begun)
     except OSError:  # the cluster is gone and has left its address behind
-        return ""
+        begun = ""
+    if named and not begun:
+        raise OSError(
+            f"RAY_ADDRESS is {AUTO}, and no cluster that `ray start` began answers on this "
+            "machine: name its host:port, or unset RAY_ADDRESS"
+        )
     return begun
 
 

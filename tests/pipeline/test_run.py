@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline import run
+from pipeline.cluster import joining
 from pipeline.errors import SettingError
 from pipeline.local import usable_cores
 from pipeline.report.costs import Machines
@@ -37,16 +38,20 @@ def test_a_file_of_figures_that_cannot_be_is_told_before_the_work(
     crop_bucket(settings_for(tmp_path, metrics_file=str(tmp_path / "x.prom")), Log())
 
 
-@pytest.mark.parametrize("name", ["RAY_ADDRESS", "RAY_JOB_CONFIG_JSON_ENV_VAR"])
-def test_cores_are_those_of_the_cluster_that_the_environment_names(
+@pytest.mark.parametrize("name", ["RAY_ADDRESS", "RAY_JOB_CONFIG_JSON_ENV_VAR", "ray start"])
+def test_cores_are_those_of_the_cluster_that_the_job_joins(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is joined, and its machines may have any number of cores."""
+    """Its machines may have any number of cores."""
     for one in ("RAY_ADDRESS", "RAY_JOB_CONFIG_JSON_ENV_VAR"):
         monkeypatch.delenv(one, raising=False)
     joined = SimpleNamespace(machines=Machines(cores=1234, gpus=0, actors=1, device="cpu"))
     monkeypatch.setattr(run, "start", lambda *_: joined)
+    monkeypatch.setattr(joining, "find_bootstrap_address", lambda _: None)
     assert available_cores(RunningSettings(), Log(), Stop()) == usable_cores()
-    monkeypatch.setenv(name, "there")
+    if name == "ray start":
+        monkeypatch.setattr(joining, "find_bootstrap_address", lambda _: "there")
+    else:
+        monkeypatch.setenv(name, "there")
     assert available_cores(RunningSettings(), Log(), Stop()) == 1234
     assert available_cores(RunningSettings(local=True), Log(), Stop()) == usable_cores()

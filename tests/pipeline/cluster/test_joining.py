@@ -68,6 +68,31 @@ def test_the_address_of_the_environment_goes_first(
         assert cluster_address() == joined
 
 
+def test_auto_is_what_ray_start_has_begun(
+    listening: str, asked: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not what Ray itself takes for it: the Ray of another job, or an outward address."""
+    os.environ["RAY_ADDRESS"] = "auto"
+    with pytest.raises(LedgerError, match="RAY_ADDRESS is auto, and no cluster that `ray start`"):
+        join_or_start()
+    (nobody,) = free_ports(1)
+    monkeypatch.setattr(joining, "find_bootstrap_address", lambda _: f"127.0.0.1:{nobody}")
+    with pytest.raises(LedgerError, match=r"name its host:port, or unset RAY_ADDRESS$"):
+        join_or_start()
+    monkeypatch.setattr(joining, "find_bootstrap_address", lambda _: listening)
+    join_or_start()
+    assert asked == [listening]
+    assert os.environ[LOOPBACK_SWITCH] == "0"
+
+
+def test_the_address_for_ray_job_submit_is_no_cluster_to_join(asked: list[Any]) -> None:
+    os.environ["RAY_ADDRESS"] = "http://127.0.0.1:8265"
+    message = "8265 is where `ray job submit` sends jobs: submit this job with it, or unset RAY_"
+    with pytest.raises(LedgerError, match=message):
+        join_or_start()
+    assert not asked
+
+
 @pytest.mark.parametrize("cluster", [None, "127.0.0.1", "outside"])
 def test_loopback_is_kept_to_unless_the_cluster_is_elsewhere(
     cluster: str | None, asked: list[Any], monkeypatch: pytest.MonkeyPatch
