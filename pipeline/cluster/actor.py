@@ -14,7 +14,7 @@ class Actor:
     cpus: float  # that it requests from Ray
     is_ready: bool = False
     leaves: bool = False  # its node is draining
-    scoring: int = 0  # tasks that it has been given and not yet scored
+    scoring: set[int] = field(default_factory=set)  # tasks that it has been given, not scored yet
     made: set[int] = field(default_factory=set)  # tasks that it has scored, not recorded yet
 
     @property
@@ -24,5 +24,14 @@ class Actor:
     @property
     def node(self) -> str:
         """The id of the node that it is on; "" if it is on none."""
-        about: dict[str, Any] = actor_table(self.handle._actor_id.hex()) or {}
-        return str((about.get("Address") or {}).get("NodeID", ""))
+        return str((self._about.get("Address") or {}).get("NodeID", ""))
+
+    @property
+    def is_restarting(self) -> bool:
+        """Whether Ray is looking for room for it, since its process or node was lost."""
+        return self._about.get("State") == "RESTARTING"
+
+    @property
+    def _about(self) -> dict[str, Any]:
+        """What Ray's control service knows of it, which is one call."""
+        return actor_table(self.handle._actor_id.hex()) or {}

@@ -14,7 +14,8 @@ MIN_CPUS = 0.01  # of an actor that released its CPUs
 class ActorPool:
     """Starts scoring actors, and replaces those that have to leave their node or their cores.
 
-    orphans: scored tasks whose actor was replaced. Ray can't compute their results again.
+    orphans: tasks whose actor was replaced before they were recorded. Ray can't compute what it
+        scored again, and never computes what it had not scored.
     """
 
     def __init__(
@@ -52,8 +53,8 @@ class ActorPool:
     def idlest(self) -> Actor | None:
         """Return the least busy actor that can take another task."""
         able = [one for one in self.actors if one.is_ready and not one.leaves]
-        best = min(able, key=lambda one: one.scoring, default=None)
-        return best if best is not None and best.scoring < PER_ACTOR else None
+        best = min(able, key=lambda one: len(one.scoring), default=None)
+        return best if best is not None and len(best.scoring) < PER_ACTOR else None
 
     def leave(self, nodes: Mapping[str, int]) -> None:
         """Remove idle actors from draining nodes, and start others elsewhere.
@@ -67,6 +68,19 @@ class ActorPool:
             actor.leaves = bool(nodes) and actor.node in nodes
             if actor.leaves and actor.is_idle:
                 self._replace(actor)
+
+    def replace_lost(self) -> bool:
+        """Replace actors that find no room again, so that others do their tasks; whether any did.
+
+        If a node is lost for good, its actors may wait for a GPU for the rest of the run.
+        """
+        ready = [one for one in self.actors if one.is_ready]
+        lost = [one for one in ready if one.scoring and one.is_restarting]
+        if len(lost) == len(ready):
+            return False  # no other can do their tasks
+        for actor in lost:
+            self._replace(actor)
+        return bool(lost)
 
     def release_cpus(self) -> None:
         """Restart actors that score nothing with almost no CPU, and start later ones so too.
@@ -87,6 +101,6 @@ class ActorPool:
 
     def _replace(self, actor: Actor) -> None:
         self.actors.remove(actor)
-        self.orphans |= actor.made
+        self.orphans |= actor.made | actor.scoring
         ray.kill(actor.handle)
         self._add()

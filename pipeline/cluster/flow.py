@@ -145,7 +145,7 @@ class Flow:
         while self.decoded and (actor := self.pool.idlest()):
             task, decoded = self.decoded.popleft()
             ref = actor.handle.do.remote(decoded)
-            actor.scoring += 1
+            actor.scoring.add(task)
             self.awaited[ref] = partial(self._scored, actor, task, decoded)
         while (
             self.waiting
@@ -177,7 +177,7 @@ class Flow:
             self.awaited[self.encode.remote(ref, self.job)] = lambda _: task
 
     def _scored(self, actor: Actor, task: int, decoded: Ref, ref: Ref) -> int | None:
-        actor.scoring -= 1
+        actor.scoring.discard(task)
         if self.encode is None:
             return task
         actor.made.add(task)
@@ -214,10 +214,10 @@ class Flow:
             self.pool.grow_to(capacity.actors)
 
     def _release_cpus(self, is_moving: bool) -> None:
-        """Restart actors with almost no CPU if nothing makes progress.
+        """If nothing makes progress, replace actors that hold tasks or cores others wait for.
 
-        The actors of several jobs can hold all cores while the other stages of each job wait for
-        one.
+        The actors of a lost node may find no room elsewhere, and those of several jobs can hold all
+        cores while the other stages of each job wait for one.
         """
         now = time.monotonic()
         if is_moving:
@@ -225,4 +225,5 @@ class Flow:
         if now < self.last_result_s + STALL_S:
             return
         self.last_result_s = now
-        self.pool.release_cpus()
+        if not self.pool.replace_lost():
+            self.pool.release_cpus()

@@ -45,7 +45,7 @@ def _nothing_waits_for_a_worker_that_has_room(monkeypatch: pytest.MonkeyPatch) -
     def held(self: Flow) -> None:
         feed(self)
         ready = [actor for actor in self.pool.actors if actor.is_ready]
-        assert not self.decoded or all(actor.scoring == PER_ACTOR for actor in ready)
+        assert not self.decoded or all(len(actor.scoring) == PER_ACTOR for actor in ready)
         assert all(actor.is_ready or not actor.scoring for actor in self.pool.actors)
         assert self.reading <= self.capacity.task_slots
         assert self.in_flight <= self.capacity.tasks

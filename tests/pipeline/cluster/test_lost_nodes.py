@@ -1,9 +1,11 @@
 """A job goes on after a node is lost while its actors release their cores."""
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 from pipeline.cluster import flow as flow_module
+from pipeline.cluster.actor_pool import MIN_CPUS
 from pipeline.cluster.flow import ALWAYS, Flow, Stages
 from pipeline.errors import LedgerError
 from tests.support import slow_stages
@@ -77,6 +80,36 @@ def test_an_actor_that_somebody_ends_is_not_waited_for(cluster: Cluster, job: Sl
 
     with pytest.raises(LedgerError, match="a worker could not continue: "):
         done(running, end_one)
+
+
+@pytest.mark.parametrize("finishes", [False, True])
+def test_tasks_of_actors_that_find_no_room_after_a_loss_go_to_others(
+    cluster: Cluster,
+    head_taken: Any,
+    job: SlowJob,
+    monkeypatch: pytest.MonkeyPatch,
+    finishes: bool,
+) -> None:
+    """One of two GPUs is lost for good, with an actor that has two tasks.
+
+    Its actors have released their cores before, so that nothing else frees the other GPU.
+    """
+    job = replace(job, score_s=1.0)
+    nodes = [cluster.add_node(**NODE, num_gpus=1) for _ in range(2)]
+    stages = Stages(slow_stages.read, LargeScorer, None if finishes else slow_stages.encode)
+    running = flow(MOST, job, stages, actor_options={"num_cpus": MIN_CPUS, "num_gpus": 1})
+    found: list[int] = []
+    thread = threading.Thread(target=lambda: found.extend(done(running)), daemon=True)
+    thread.start()
+    try:
+        wait_until(lambda: len({one.node for one in notes_of(job) if one.what == "score"}) == 2)
+        cluster.remove_node(nodes.pop(), allow_graceful=False)
+        monkeypatch.setattr(flow_module, "STALL_S", 2.0)
+        thread.join(WAIT_S)
+        assert sorted(found) == list(range(MOST))
+        assert not running.pool.orphans
+    finally:
+        cluster.remove_node(nodes.pop(), allow_graceful=False)
 
 
 def counts(job: SlowJob) -> Counter[str]:
