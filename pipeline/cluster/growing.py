@@ -111,7 +111,8 @@ def start_ray(
 ) -> ClusterWorkers:
     """Join the cluster, or start one on this machine, and divide it among the stages.
 
-    If no machine with cores has joined it yet, the first is waited for; `log` then says so.
+    If no machine with cores has joined it yet, the first is waited for; `log` then says so. A dry
+    run does not wait, nor have an autoscaler start a machine: it counts one core.
 
     tasks: how many there are; scores: False where the run takes stored decisions
 
@@ -120,7 +121,7 @@ def start_ray(
     """
     if not ray.is_initialized():
         join_or_start()
-    if not cluster_resources()["CPU"]:
+    if not cluster_resources()["CPU"] and not settings.dry_run:
         log.say("waiting", "no machine with cores has joined the cluster yet: waiting for one")
         await_machine(stop)
 

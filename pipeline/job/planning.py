@@ -87,10 +87,14 @@ def plan(settings: Settings, log: Log, cores: Callable[[], int] | None = None) -
 
 
 def refuse_partial_prune(settings: Settings) -> None:
-    """Raise SettingError if photos are to be pruned by an input that is not listed as a whole."""
+    """Raise SettingError if a trial is to prune photos, or a job that lists only some of them."""
     about = settings.input
     if not settings.running.prune:
         return
+    if settings.running.trial:
+        raise SettingError(
+            "prune", "changes what is live, which a trial does not: give it without --trial"
+        )
     if about.include or about.exclude:
         raise SettingError(
             "prune", "would take what --include and --exclude leave out for gone; give it alone"

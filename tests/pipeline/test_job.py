@@ -392,6 +392,11 @@ def test_what_is_not_listed_in_full_is_not_pruned(
         plan(settings(photos, prune=True, **option), log)
 
 
+def test_a_trial_prunes_nothing(photos: Path, log: Log) -> None:
+    with pytest.raises(UsageError, match="give it without --trial"):
+        plan(settings(photos, prune=True, trial=True), log)
+
+
 @pytest.mark.parametrize("option", ["include", "exclude"])
 def test_what_is_left_out_by_name_is_not_pruned(option: str, photos: Path, log: Log) -> None:
     with pytest.raises(UsageError, match="leave out for gone"):

@@ -191,6 +191,17 @@ def test_the_first_machine_is_waited_for(
     assert line["message"] == "no machine with cores has joined the cluster yet: waiting for one"
 
 
+def test_a_dry_run_waits_for_no_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    def waited(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(growing, "await_machine", waited)
+    monkeypatch.setattr(growing, "cluster_resources", lambda: {"CPU": 0.0, "GPU": 0.0})
+    monkeypatch.setattr(growing, "join_or_start", lambda: True)
+    found = start_ray(RunningSettings(dry_run=True), TASKS, Log(stream=io.StringIO()), Stop())
+    assert found.machines.cores == 1
+
+
 def test_a_stop_ends_the_wait_for_a_machine(
     head_taken: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
