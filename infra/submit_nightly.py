@@ -79,11 +79,12 @@ def reason(error: urllib.error.HTTPError) -> str:
 def day_to_run(job_name: str, chosen: str = "") -> datetime.date:
     """Return the day to run: `chosen` (2026/11/21), else the day before the Job's scheduled time.
 
-    A CronJob names its Jobs <name>-<minutes since 1970 of the scheduled time>. Raises ValueError.
+    A CronJob names its Jobs <name>-<minutes since 1970 of the scheduled time>, which have eight
+    digits; a Job that is named by the second, which have ten, needs `chosen`. Raises ValueError.
     """
     if chosen:
         return datetime.datetime.strptime(chosen, "%Y/%m/%d").date()
-    minutes = re.search(r"-(\d{8,})$", job_name)
+    minutes = re.search(r"-(\d{8})$", job_name)
     if not minutes:
         raise ValueError(f"the Job {job_name!r} has no scheduled time in its name: set DAY")
     scheduled = datetime.datetime.fromtimestamp(int(minutes[1]) * 60, datetime.UTC)

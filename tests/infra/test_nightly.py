@@ -124,7 +124,10 @@ def test_the_day_is_the_one_before_the_scheduled_time() -> None:
     assert submit_nightly.day_to_run("by-hand", "2026/03/01") == datetime.date(2026, 3, 1)
 
 
-@pytest.mark.parametrize(("name", "chosen"), [("by-hand", ""), ("crop-29921910", "21.11.2026")])
+@pytest.mark.parametrize(
+    ("name", "chosen"),
+    [("by-hand", ""), ("crop-29921910", "21.11.2026"), ("crop-by-hand-1795314600", "")],
+)
 def test_a_day_that_is_not_said_is_refused(name: str, chosen: str) -> None:
     with pytest.raises(ValueError, match=r"DAY|21\.11\.2026"):
         submit_nightly.day_to_run(name, chosen)

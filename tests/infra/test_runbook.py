@@ -66,7 +66,7 @@ def test_names_of_kubernetes_objects_are_those_of_the_manifests() -> None:
     assert set(re.findall(r"-n (\w+)\b", text)) == {"thumbnails"}
     for key, value in re.findall(r"-l ([\w./-]+)=([\w-]+)", text):
         assert key in {"app.kubernetes.io/component", "ray.io/node-type"}
-        assert value in {"nightly", "head"}
+        assert value in {"nightly", "submitter", "head"}
 
 
 def test_links_lead_somewhere() -> None:
