@@ -384,21 +384,6 @@ def test_a_list_that_cannot_be_read_in_full_prunes_nothing(photos: Path, log: Lo
     assert shown(photos) == ["0.png", "1.png", "2.png"]
 
 
-@pytest.mark.parametrize("option", [{"limit": 1}, {"resume": "0" * 16}, {"retry": "0" * 16}])
-def test_what_is_not_listed_in_full_is_not_pruned(
-    option: dict[str, object], photos: Path, log: Log
-) -> None:
-    with pytest.raises(UsageError, match="needs the whole input; leave out"):
-        plan(settings(photos, prune=True, **option), log)
-
-
-def test_a_trial_prunes_nothing(photos: Path, log: Log) -> None:
-    with pytest.raises(UsageError, match="give it without --trial"):
-        plan(settings(photos, prune=True, trial=True), log)
-
-
 @pytest.mark.parametrize("option", ["include", "exclude"])
-def test_what_is_left_out_by_name_is_not_pruned(option: str, photos: Path, log: Log) -> None:
-    with pytest.raises(UsageError, match="leave out for gone"):
-        plan(settings(photos, prune=True, **{option: "0.*"}), log)
+def test_what_is_left_out_by_name_is_not_planned(option: str, photos: Path, log: Log) -> None:
     assert plan(settings(photos, **{option: "0.*"}), log).todo.inputs.num_rows in (1, 3)
