@@ -15,6 +15,7 @@ from pipeline.report.gallery.contents import (
     FAILED,
     FALLBACK,
     LOW,
+    LOW_CONFIDENCE,
     OVERRIDDEN,
     REVIEW,
     SKIPPED,
@@ -103,6 +104,8 @@ def dictionary_encode(values: Sequence[str | None]) -> tuple[list[str | None], l
 def groups(contents: Contents) -> list[dict[str, Any]]:
     """Group what needs attention by reason, the most urgent kind first, then by size.
 
+    Low confidence comes after the broken guards, as in the list of photos.
+
     Reasons are those of first crops. Each group has its kind, its reason or status, the number of
     its photos and the places of the first ones.
     """
@@ -122,7 +125,14 @@ def groups(contents: Contents) -> list[dict[str, Any]]:
     if len(close := np.flatnonzero(contents.needs & CLOSE)):
         found.append(_group("close", "", close))
     order = {"review": 0, "fallback": 1, "close": 2, "error": 3}
-    return sorted(found, key=lambda group: (order[group["kind"]], -group["count"]))
+    return sorted(
+        found,
+        key=lambda group: (
+            order[group["kind"]],
+            group["reason"] == LOW_CONFIDENCE,
+            -group["count"],
+        ),
+    )
 
 
 MARK_NAMES = {

@@ -319,3 +319,17 @@ def test_counts_groups_and_filters_are_of_the_best_crops(tmp_path: Path) -> None
     groups = [(g["kind"], g["reason"], g["count"], g["first"]) for g in about["groups"]]
     assert groups == [("review", "head_cut", 1, [0]), ("close", "", 1, [1])]
     assert (index["uris"], index["needs"]) == (["b", "a"], [1, 8])
+
+
+def test_broken_guards_come_before_low_confidence_however_many(tmp_path: Path) -> None:
+    reasons = {"a": LOW, "b": LOW, "c": "text_cut", "d": "head_cut", "e": "head_cut"}
+    crops = [
+        crop_row(name, "1:1", (0, 0, 30, 30), verdict="review", reason=reason, confidence=0.2)
+        for name, reason in reasons.items()
+    ]
+    run = commit_rows(tmp_path / "out", [image_row(name) for name in reasons], crops)
+    write_gallery(run, open_store(str(tmp_path / "page")))
+    groups = value_in(tmp_path / "page", "run")["groups"]
+    assert [(group["reason"], group["count"]) for group in groups] == [
+        ("head_cut", 2), ("text_cut", 1), (LOW, 2),
+    ]  # fmt: skip
