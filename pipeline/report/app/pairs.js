@@ -109,7 +109,7 @@
       isSure ? S2.el("span", { className: "dim" }, `${S2.percent(before)} → ${S2.percent(after)}`) : null,
       was,
       pair.old && pair.new && (was || now) ? "→" : null,
-      now || (pair.new && was ? S2.chip("ok") : null),
+      now || (pair.new && was ? S2.chip(S2.words(pair.new.verdict || "unjudged")) : null),
     );
   }
 })();

@@ -227,6 +227,25 @@ def test_further_crops_of_a_shape_are_numbered(tmp_path: Path) -> None:
     browse(look)
 
 
+def test_a_crop_that_nobody_judged_is_not_called_ok(tmp_path: Path) -> None:
+    """As in a run rendered for another ratio, whose crops have no verdict."""
+    uris, bad = ("u/a.jpg", "u/b.jpg"), {"verdict": "review", "reason": "head_cut"}
+    rows, previews = [photo(uri, "one") for uri in uris], [preview_row(uri, GREEN) for uri in uris]
+    old = commit_rows(tmp_path / "out", rows, [crop(uri, 0, **bad) for uri in uris], previews)
+    crops = [crop(uris[0], 50), crop(uris[1], 60, verdict="ok")]
+    new = commit_rows(tmp_path / "out", rows, crops, previews, settings={"top_k": 2})
+    page, ids = tmp_path / "page", [run.manifest["run_id"] for run in (old, new)]
+    assert main(["diff", str(tmp_path / "out"), *ids, "--html", str(page)]) == 0
+
+    async def look(tab: Tab) -> None:
+        await tab.open((page / "index.html").as_uri(), "document.querySelector('.pair')")
+        rows = "[...document.querySelectorAll('article.row')].map((row) => row.textContent)"
+        ends = {row[0]: row.rpartition("head cut→")[2] for row in await tab.run(rows)}
+        assert ends == {"a": "not judged", "b": "ok"}
+
+    browse(look)
+
+
 def test_runs_without_crops_are_compared(tmp_path: Path, capsys: Any) -> None:
     uris, failed = ("u/a.jpg", "u/b.jpg"), {"status": "corrupt", "error_kind": "permanent"}
     rows, out = [image_row(uri, None, **failed) for uri in uris], tmp_path / "out"
