@@ -37,6 +37,8 @@
       isStored = false;
       S2.notify("This browser stores nothing: download the table before you close the page");
     }
+    // The browser then asks whether to leave.
+    window.onbeforeunload = isStored || !decisions.size ? null : (event) => event.preventDefault();
     tell();
   }
   const tell = () => listeners.forEach((notify) => notify());
@@ -132,10 +134,14 @@
     const lines = csv().trim().split("\r\n").length - 1;
     return [
       S2.el("h2", {}, "Decisions"),
+      isStored
+        ? S2.el("p", { className: "dim" }, "Stored in this browser for this run.")
+        : S2.el("p", { className: "warning" }, "This browser stores nothing: download the table before you close the page."),
       S2.el(
         "p",
         { className: "dim" },
-        "Stored in this browser for this run. Append the table to an earlier one, if there is one, and pass it to the next run: ",
+        `The table has ${S2.plural(lines, "row")}; photos that are only accepted, or wrong without a correction, have none. `,
+        "Append it to an earlier one, if there is one, and pass it to the next run: ",
         S2.el("code", {}, "--overrides overrides.csv"),
         ".",
       ),

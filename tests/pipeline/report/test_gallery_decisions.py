@@ -78,6 +78,25 @@ def test_a_browser_that_stores_nothing_keeps_decisions_while_the_page_is_open(se
         await tab.until(f"S2.photoView().record?.uri === {json.dumps(NAMES[1])}")
         await tab.press("x")
         assert await rows(tab) == [f"{NAMES[0]},never_crop", f"{NAMES[1]},forget"]
+        await tab.run("location.hash = '#/decisions'")
+        await tab.until("document.querySelector('.warning')?.innerText.includes('stores nothing')")
+        asks = "!window.dispatchEvent(new Event('beforeunload', {cancelable: true}))"
+        assert await tab.run(asks)  # the browser asks before it closes the page
+        await tab.run("S2.review.clear()")
+        assert not await tab.run(asks)
+
+    browse(decide)
+
+
+def test_the_page_of_decisions_tells_which_have_no_row(served: str) -> None:
+    async def decide(tab: Tab) -> None:
+        for place, key in ((0, "a"), (1, "n")):
+            await tab.open(served + f"#/photo/{place}", PHOTO_READY)
+            await tab.press(key)
+            await tab.open(served + "#/decisions", "document.querySelector('.plainlist')")
+            text = await tab.run("document.body.innerText")
+            assert "Stored in this browser" in text
+            assert f"The table has {('0 rows', '1 row')[place]}; photos that are only acc" in text
 
     browse(decide)
 
