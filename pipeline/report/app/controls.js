@@ -13,9 +13,11 @@
         id: "search",
         placeholder: "Search addresses  ( / )",
         value: text || "",
+        onkeydown: (event) => event.key === "Enter" && event.target.blur(), // so that the page's keys work again
         oninput: (event) => {
           clearTimeout(typing);
-          typing = setTimeout(() => go(event.target.value), 250);
+          // Unless another page is shown by then.
+          typing = setTimeout(() => event.target.isConnected && go(event.target.value), 250);
         },
       }),
     );
@@ -43,8 +45,9 @@
     location.hash = S2.route(name, state);
   };
 
-  // The address of one photo; if a crop is given, with only that crop shown.
-  S2.photoRoute = (place, crop) => `#/photo/${place}${crop ? `/${encodeURIComponent(crop.ratio)}` : ""}`;
+  // The address of one photo; if a crop is given, with only that crop shown. state: of the list that it is one of.
+  S2.photoRoute = (place, crop, state = {}) =>
+    S2.route(`photo/${place}${crop ? `/${encodeURIComponent(crop.ratio)}` : ""}`, { ...state, page: undefined });
 
   // The page number in a state, from 1, clamped to the pages of a list of `photos` photos.
   S2.pageOf = (state, photos, size) => {

@@ -6,7 +6,7 @@
     ["Enter", "open the photo"],
     ["← →", "previous, next photo"],
     ["Esc", "back"],
-    ["/", "search"],
+    ["/", "search; Enter leaves the field"],
     ["[ ]", "previous, next page"],
     ["1 … 9", "show only one crop; 0: all"],
     ["g o c", "gaze, objects, candidates"],
@@ -23,15 +23,24 @@
   let waiting = null; // where the focus goes once the loaded data is drawn
   S2.skipLink(main);
 
-  S2.back = () => (S2.shown ? S2.go("photos", S2.shown.state) : S2.go(""));
-  S2.step = (by) => {
-    const found = S2.shown ? S2.shown.found : { length: S2.run.overview.photos, at: (n) => n };
-    const here = route.place;
-    let n = 0;
-    while (n < found.length && found.at(n) !== here) n++;
-    const place = n === found.length ? here + by : found.at(n + by);
-    if (place !== undefined && place >= 0 && place < S2.run.overview.photos)
-      location.hash = S2.photoRoute(place);
+  // The list that a photo's address names, at the page with the photo; the list reports what it cannot load.
+  S2.back = async () => {
+    const { place, state } = route;
+    const page = await S2.pageWith(place, state).catch(() => undefined);
+    S2.go("photos", { ...state, page });
+  };
+  // Show the next (by = 1) or the previous photo (-1) of the list.
+  S2.step = async (by) => {
+    const { place, state } = route;
+    try {
+      const found = await S2.listed(state);
+      const n = S2.indexOf(found, place);
+      const next = by > 0 && found.at(n) !== place ? n : n + by; // `place` may have left the list
+      if (next >= 0 && next < found.length) location.hash = S2.photoRoute(found.at(next), null, state);
+      else S2.notify(`This is the ${by > 0 ? "last" : "first"} photo of the list`);
+    } catch (error) {
+      S2.notify(error.message);
+    }
   };
 
   function read() {
@@ -48,6 +57,7 @@
     const before = route;
     const held = S2.heldFocus(main);
     route = read();
+    if (route.name !== "photos" && route.name !== "photo") S2.forgetList();
     const pages = {
       photos: () => S2.photosPage(route.state),
       photo: () => S2.photoPage(route.place, route.parts[1] && decodeURIComponent(route.parts[1])),
@@ -131,11 +141,12 @@
     const one = uri();
     if (route.name === "photo") S2.stopAiming();
     if (one) work(one);
+    else if (route.name === "photos") S2.notify("Choose a photo first: j or k");
   };
   const ANYWHERE = {
     "?": help,
     "/": () => {
-      if (route.name !== "photos") S2.go("photos");
+      if (route.name !== "photos") S2.go("photos", route.name === "photo" ? route.state : {});
       setTimeout(() => document.getElementById("search").focus(), 50);
     },
     a: decide((one) => S2.review.accept(one)),
@@ -152,7 +163,7 @@
     "]": () => turn(1),
     Enter: () => {
       const row = document.activeElement.closest("article[data-place]");
-      if (row) location.hash = S2.photoRoute(row.dataset.place);
+      if (row) location.hash = S2.photoRoute(row.dataset.place, null, route.state);
     },
   };
   const PHOTO = {
@@ -190,17 +201,18 @@
       if (route.name === "decisions") S2.redraw(main, S2.redrawDecisions);
       if (route.name === "photo") S2.redrawPhoto();
       if (route.name === "photos")
-        for (const row of document.querySelectorAll("article[data-uri]")) mark(row);
+        for (const shown of document.querySelectorAll("[data-uri]")) mark(shown);
     });
     window.addEventListener("hashchange", show);
     show();
     (window.requestIdleCallback || setTimeout)(() => S2.loadIndex().catch(() => {})); // filters report it
   }
-  function mark(row) {
-    const old = row.querySelector(".chip.decided"),
-      one = S2.review.of(row.dataset.uri);
+  // Show the decision about a photo at its row or cell.
+  function mark(shown) {
+    const old = shown.querySelector(".chip.decided");
+    const chip = S2.decidedChip(shown.dataset.uri);
     if (old) old.remove();
-    if (one) row.querySelector("header").append(S2.chip(S2.review.words(one), "decided"));
+    if (chip) (shown.querySelector("header") || shown).append(chip);
   }
   start().catch((error) => main.replaceChildren(S2.note(error.message)));
 })();

@@ -90,16 +90,16 @@
       records.map((record, n) => (ofPhotos ? wholeFigure : cropFigure)(record, group.first[n], group)),
     );
   }
-  function wholeFigure(record, place) {
+  function wholeFigure(record, place, group) {
     const picture = record.preview ? S2.whole(record) : S2.noPhoto(record);
-    return S2.el("figure", { className: "hero" }, linked(record, picture, place, S2.fileName(record.uri)));
+    return S2.el("figure", { className: "hero" }, linked(record, picture, place, group, S2.fileName(record.uri)));
   }
   function cropFigure(record, place, group) {
     const crop = exampleCrop(record, group);
     const shown = record.preview && (crop ? S2.tile(record, crop, S2.TALL) : S2.whole(record));
     const picture = shown || S2.noPicture(S2.fileName(record.uri));
     const caption = shown && crop ? crop.ratio : record.error_message || "";
-    return S2.el("figure", {}, linked(record, picture, place, caption, crop));
+    return S2.el("figure", {}, linked(record, picture, place, group, caption, crop));
   }
   function exampleCrop(record, { kind, reason }) {
     const sure = (crop) => crop.confidence ?? crop.margin ?? 9;
@@ -109,9 +109,9 @@
       best.sort((a, b) => sure(a) - sure(b))[0]
     );
   }
-  function linked(record, picture, place, caption, crop) {
+  function linked(record, picture, place, group, caption, crop) {
     return [
-      S2.link(picture, S2.photoRoute(place, crop), { title: record.uri }),
+      S2.link(picture, S2.photoRoute(place, crop, describe(group).filter), { title: record.uri }),
       S2.el("figcaption", {}, S2.el("span", { className: "dim" }, caption)),
     ];
   }

@@ -5,7 +5,12 @@
   const FOCUSABLE = "a[href], button, input, select, [tabindex='0']";
   const focusables = (root) => [...root.querySelectorAll(FOCUSABLE)];
   const nameOf = (node) =>
-    node.id || node.name || node.getAttribute("aria-label") || node.title || node.textContent;
+    node.id ||
+    node.name ||
+    node.dataset.uri ||
+    node.getAttribute("aria-label") ||
+    node.title ||
+    node.textContent;
   S2.heldFocus = (root) => {
     const node = document.activeElement;
     if (node === root || !root.contains(node)) return null;
@@ -15,16 +20,19 @@
       name,
       place: all.filter((one) => nameOf(one) === name).indexOf(node),
       index: all.indexOf(node),
+      isRow: Boolean(node.closest("article, .cell")),
       caret: node.type === "search" ? node.selectionStart : null,
     };
   };
-  // near: if no element of that name is left, focus the element now at its position.
+  // near: if no element of that name is left, focus the element now at its position; not for a photo of a list,
+  // because the one at its position on another page is out of sight.
   S2.holdFocus = (root, held, near) => {
     if (!held) return true;
     const all = focusables(root).filter((node) => !node.disabled);
     const like = all.filter((node) => nameOf(node) === held.name);
     const node =
-      like[Math.min(held.place, like.length - 1)] || (near && all[Math.min(held.index, all.length - 1)]);
+      like[Math.min(held.place, like.length - 1)] ||
+      (near && !held.isRow && all[Math.min(held.index, all.length - 1)]);
     if (!node) return false;
     if (node !== document.activeElement) node.focus({ preventScroll: true });
     if (held.caret !== null) node.setSelectionRange(held.caret, held.caret);
@@ -42,12 +50,13 @@
       main.focus();
     });
 
-  // Whether a key press belongs to the browser or to a field.
-  S2.ignoresKey = (event) =>
-    event.ctrlKey ||
-    event.metaKey ||
-    event.altKey ||
-    /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
+  // Whether a key press belongs to the browser or to a field. A filter keeps the focus after a choice, as does the
+  // page number; from there j and k lead to the list.
+  S2.ignoresKey = (event) => {
+    const isField = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
+    const leaves = event.target.type !== "search" && /^[jk]$/.test(event.key);
+    return event.ctrlKey || event.metaKey || event.altKey || (isField && !leaves);
+  };
   // Move the focus by `by` elements among those that match a selector.
   S2.moveFocus = (selector, by) => {
     const all = [...document.querySelectorAll(selector)];

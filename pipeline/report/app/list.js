@@ -6,6 +6,7 @@
   const ROWS = 24,
     GRID = 60; // photos on a page
   let whole; // promise of the whole index
+  let listed = null; // {key, found}: the filters of the list that is shown, and a promise of its places
 
   S2.loadIndex = () => {
     whole ||= readIndex().catch((error) => {
@@ -25,8 +26,33 @@
     return index;
   }
 
-  // The places of the photos that match the filters in a state, in the gallery's order.
-  S2.matching = async (state) => {
+  // The places of the photos that match the filters in a state, in the gallery's order. They stay the same while
+  // their pages and photos are looked at: on page 2 of "not yet" decided, what was decided on page 1 still counts.
+  S2.listed = (state) => {
+    const key = S2.route("", { ...state, page: undefined, mode: undefined });
+    if (!listed || listed.key !== key) {
+      const found = matching(state);
+      found.catch(S2.forgetList); // so that the next one tries again
+      listed = { key, found };
+    }
+    return listed.found;
+  };
+  S2.forgetList = () => {
+    listed = null;
+  };
+  // The index of a photo in a list, or of the photo after it if the list does not have it.
+  S2.indexOf = (found, place) => {
+    let n = 0;
+    while (n < found.length && found.at(n) < place) n++;
+    return n;
+  };
+  const sizeOf = (state) => (state.mode === "grid" ? GRID : ROWS);
+  S2.pageWith = async (place, state) => {
+    const found = await S2.listed(state);
+    const page = 1 + Math.floor(S2.indexOf(found, place) / sizeOf(state));
+    return page > 1 ? page : undefined;
+  };
+  async function matching(state) {
     const total = S2.run.overview.photos;
     if (
       !["q", "status", "kind", "ratio", "verdict", "reason", "need", "mark", "decided"].some(
@@ -51,7 +77,7 @@
     const found = [];
     for (let n = 0; n < uris.length; n++) if (tests.every((test) => test(n))) found.push(n);
     return { length: found.length, at: (n) => found[n] };
-  };
+  }
   function equal(tests, column, code) {
     tests.push((n) => column[n] === code);
   }
@@ -144,15 +170,14 @@
 
   async function fill(results, state) {
     results.replaceChildren(S2.note("Loading…"));
-    const found = await S2.matching(state);
+    const found = await S2.listed(state);
     if (!results.isConnected) return; // another page is shown by now
     const isGrid = state.mode === "grid";
-    const size = isGrid ? GRID : ROWS;
+    const size = sizeOf(state);
     const at = S2.pageOf(state, found.length, size);
     const first = (at.page - 1) * size;
     const places = [];
     for (let n = first; n < Math.min(found.length, first + size); n++) places.push(found.at(n));
-    S2.shown = { found, state, first };
     const records = await Promise.all(places.map(S2.photo));
     if (!results.isConnected) return;
     const draw = isGrid ? S2.photoCell : S2.photoRow;

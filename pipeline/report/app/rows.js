@@ -1,8 +1,11 @@
 "use strict";
 // Show a photo in a list: a row with all crops, or a cell with one picture.
 (() => {
+  S2.decidedChip = (uri) => {
+    const decided = S2.review.of(uri);
+    return decided ? S2.chip(S2.review.words(decided), "decided") : null;
+  };
   function head(record) {
-    const decided = S2.review.of(record.uri);
     return S2.el(
       "header",
       {},
@@ -10,12 +13,12 @@
       S2.el("span", { className: "dim folder" }, S2.folder(record.uri)),
       record.kind && record.kind !== "photo" ? S2.chip(record.kind) : null,
       record.override ? S2.chip("override", "override") : null,
-      decided ? S2.chip(S2.review.words(decided), "decided") : null,
+      S2.decidedChip(record.uri),
     );
   }
 
   // A photo's row: the whole photo, then every crop, cut from the preview.
-  S2.photoRow = (record, place) => {
+  S2.photoRow = (record, place, state) => {
     const name = `Open ${S2.fileName(record.uri)}`;
     const article = S2.el("article", {
       className: "row",
@@ -32,7 +35,7 @@
       const strip = S2.el(
         "div",
         { className: "strip" },
-        S2.link(whole, S2.photoRoute(place), { className: "hero", tabIndex: -1, "aria-label": name }),
+        S2.link(whole, S2.photoRoute(place, null, state), { className: "hero", tabIndex: -1, "aria-label": name }),
         S2.bestCrops(record).map((crop) =>
           S2.el(
             "figure",
@@ -41,7 +44,7 @@
               onmouseenter: () => S2.showOnly(whole, record, crop),
               onmouseleave: () => S2.showOnly(whole, record, null),
             },
-            S2.link(S2.tile(record, crop, S2.TALL), S2.photoRoute(place, crop), {
+            S2.link(S2.tile(record, crop, S2.TALL), S2.photoRoute(place, crop, state), {
               tabIndex: -1,
             }),
             caption(crop),
@@ -51,7 +54,7 @@
       article.append(head(record), record.status === "ok" ? "" : trouble(record), strip);
     }
     article.addEventListener("click", (event) => {
-      if (!event.target.closest("a, button")) location.hash = S2.photoRoute(place);
+      if (!event.target.closest("a, button")) location.hash = S2.photoRoute(place, null, state);
     });
     return article;
   };
@@ -101,13 +104,14 @@
       "a",
       {
         className: `cell ${(crop || worst || {}).verdict || ""}`,
-        href: S2.photoRoute(place),
+        href: S2.photoRoute(place, null, state),
         "data-place": place,
         "data-uri": record.uri,
       },
       picture,
       S2.el("span", { className: "name" }, S2.fileName(record.uri)),
       chip || null,
+      S2.decidedChip(record.uri),
     );
   };
 })();
