@@ -206,7 +206,7 @@ async def use(tab: Tab, address: str) -> Row:
         ("search ms", "{q: '4242'}"),
         ("filter ms", "{ratio: '16:9', verdict: 'review'}"),
     ):
-        seen[words] = await tab.run(timed.format(f"await S2.matching({state});"))
+        seen[words] = await tab.run(timed.format(f"await S2.listed({state});"))
     turn = "S2.go('photos', {{page: {}}}); await new Promise((done) => {{"
     turn += " const look = () => document.querySelector('article[data-place=\"{}\"]')"
     turn += " ? done() : setTimeout(look, 2); look(); }});"
