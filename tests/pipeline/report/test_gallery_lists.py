@@ -132,6 +132,12 @@ def test_the_grid_shows_decisions(page: str) -> None:
         await tab.press("a")
         chips = "[...document.querySelectorAll('.cell .decided')].map((chip) => chip.textContent)"
         assert await tab.run(chips) == ["accepted"]
+        await tab.run(f"S2.review.focus('{REVIEW[0]}', 0.25, 0.5)")
+        await tab.run(f"S2.review.lock('{REVIEW[0]}', '16:9', [0, 0, 1, 1])")
+        right = "getBoundingClientRect().right"
+        parts = f"[...document.querySelector('.cell').children].map((part) => part.{right})"
+        edge = await tab.run(f"document.querySelector('.cell').{right}")
+        assert max(await tab.run(parts)) <= edge  # however much there is to say
         await tab.press("n")
         assert await tab.run(chips) == ["never crop"]
         await tab.open(page + "#/photos?mode=grid", "document.querySelector('.cell')")
