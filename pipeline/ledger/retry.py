@@ -56,7 +56,7 @@ def _without_done(store: Store, known: Standing, run: Manifest, ids: pa.Array) -
         if len(ids) and manifest.committed_at > run.committed_at:
             for images in Run(store, [[manifest]]).batches("images", FAILURE_COLUMNS):
                 done = images["image_id"].filter(pc.is_null(kinds_of(images)))
-                ids = ids.filter(pc.invert(pc.is_in(ids, pa.array(done))))
+                ids = ids.filter(pc.invert(pc.is_in(ids, done)))
     return ids
 
 

@@ -9,7 +9,7 @@ from pipeline.ledger.channels.channel import channel_name
 from pipeline.ledger.promotion.promotion import Request, promote, rollback
 from pipeline.ledger.retry import failed_inputs
 from pipeline.storage.store import open_store
-from tests.support.tasks import SPEC, make_inputs, open_ledger, run_all
+from tests.support.tasks import SPEC, done, make_inputs, open_ledger, run_all
 
 MANUAL = {"promote": "manual", "trial": False}
 
@@ -81,3 +81,15 @@ def test_a_retry_that_is_a_trial_or_was_rolled_back_repairs_nothing(tmp_path: Pa
         failed_inputs(store, first)
     rollback(store, channel_name(SPEC.settings))
     assert failed_inputs(store, first).equals(left)
+
+
+def test_a_later_live_run_in_which_every_photo_failed_has_done_none(tmp_path: Path) -> None:
+    """Of its two tasks, one has failures only; the other has done photo 3, which had failed."""
+    store = open_store(str(tmp_path))
+    inputs = make_inputs(6)
+    first = run_all(open_ledger(store, inputs), {0: "transient"}).run_id  # photos 0 and 3
+    ledger = open_ledger(store, inputs, settings={**SPEC.settings, "webp_method": 4})
+    for task, failed in enumerate([dict.fromkeys(range(3), "permanent"), {}]):
+        ledger.commit_task(task, done(ledger.task_inputs(task), failed))
+    ledger.finish({})
+    assert failed_inputs(store, first).equals(inputs.take([0]))
