@@ -17,7 +17,7 @@ from pipeline.ledger.layout import run_key
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.pinned import read_spec, task_rows
 from pipeline.ledger.records import Manifest
-from pipeline.ledger.replaced import current_file, replaced_files
+from pipeline.ledger.replaced import current_key, replaced_files
 from pipeline.storage.store import Store
 from pipeline.words import counted
 
@@ -51,7 +51,7 @@ def write_card(store: Store, manifest: Manifest) -> bool:
     spec, replaced = read_spec(store, manifest.run_id), replaced_files(store, manifest.run_id)
     keys: dict[str, list[str]] = {}
     for file in data_files(store, manifest):
-        keys.setdefault(file.table, []).append(current_file(file, replaced).key)
+        keys.setdefault(file.table, []).append(current_key(file.key, replaced))
     if not keys.get("crops") or len(keys["crops"]) > MAX_FILES:
         return False
     extra = schema.pass_through(task_rows(store, spec, 0).schema)

@@ -3,8 +3,8 @@
 Jobs delete nothing but published names of crops that are no longer live (`crop_files`).
 
 What may be removed:
-    orphans    data files of a committed run that its manifest does not name: the losers of races,
-               the work of killed attempts
+    orphans    data files of a committed run that its manifest does not name, and input lists that
+               its plan does not name: the losers of races, the work of killed attempts
     runs       not committed and untouched for a given time. A run is abandoned first: an
                "abandoned" manifest is created where its commit would go, so that a job that wakes
                up later cannot commit what is about to be removed
@@ -38,14 +38,15 @@ from pipeline.ledger.forgotten_garbage import (
     forgotten_rows,
     with_crop_files,
 )
-from pipeline.ledger.layout import RUN_ID, data_prefix, manifest_key, run_key
+from pipeline.ledger.layout import RUN_ID, data_prefix, manifest_key, replaced_key, run_key
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import data_files, read_manifest
+from pipeline.ledger.pinned import input_key, read_spec
 from pipeline.ledger.promotion.crop_files import PUBLISHED_FILE, old_files, run_prefix
 from pipeline.ledger.promotion.publishing import unpublish
 from pipeline.ledger.records import ABANDONED, FORMAT, Abandoned, Manifest, to_bytes
 from pipeline.ledger.removable import AT_ANY_AGE, OLD_INDEX, Garbage
-from pipeline.ledger.replaced import current_file, replaced_files
+from pipeline.ledger.replaced import current_key, replaced_files
 from pipeline.ledger.table_formats.delta import forget_in_delta
 from pipeline.ledger.table_formats.iceberg import forget_in_iceberg
 from pipeline.ledger.tables import TABLES
@@ -164,18 +165,36 @@ def _of_run(
     if not isinstance(manifest, Manifest):
         data += store.list(run_prefix(run_id))
     if isinstance(manifest, Manifest):
-        replaced = replaced_files(store, run_id)
-        named = {current_file(file, replaced).key for file in data_files(store, manifest)}
-        for info in data:
-            if info.key not in named:
-                why = "replaced file" if info.key in replaced else "orphan"
-                yield Garbage(info, run_id, why)
-        yield from (Garbage(o, run_id, "replaced file") for o in own if o.key in replaced)
+        lists = [o for o in own if o.key.startswith(run_key(run_id, "input/"))]
+        yield from _unnamed(store, manifest, [*data, *lists])
         return
     records = [o for o in own if not o.key.endswith(KEPT)]
     touched = max((o.modified_s for o in [*data, *own]), default=0)
     if manifest is not None or touched < before:
         yield from (Garbage(info, run_id, "abandoned run") for info in [*data, *records])
+
+
+def _unnamed(store: Store, manifest: Manifest, objects: list[ObjectInfo]) -> Iterator[Garbage]:
+    """Yield those data files and input lists of a committed run that its records do not name.
+
+    A replaced file stays until its replacement is in the store: it may be the only copy left.
+    Raises RecordError at the end if that is gone.
+    """
+    spec, replaced = read_spec(store, manifest.run_id), replaced_files(store, manifest.run_id)
+    committed = [file.key for file in data_files(store, manifest)]
+    committed += [input_key(spec.run_id, entry.sha256) for entry in spec.plan.files]
+    named = {current_key(key, replaced) for key in committed}
+    there = {info.key for info in objects}
+    gone = None
+    for info in objects:
+        if info.key in replaced and (now := current_key(info.key, replaced)) not in there:
+            advice = f"Delete {replaced_key(info.key)}: the next collection writes it again."
+            gone = RecordError(now, f"it is gone; {info.key} still has its rows", advice)
+        elif info.key not in named:
+            why = "replaced file" if info.key in replaced else "orphan"
+            yield Garbage(info, manifest.run_id, why)
+    if gone is not None:
+        raise gone
 
 
 def _abandon(store: Store, run_id: str) -> bool:

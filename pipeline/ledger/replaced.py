@@ -78,6 +78,13 @@ def current_file(file: DataFile, replaced: Mapping[str, Replacement]) -> DataFil
     return file
 
 
+def current_key(key: str, replaced: Mapping[str, Replacement]) -> str:
+    """Return the key that an object has now, after any replacements."""
+    while key in replaced:
+        key = replaced[key].key
+    return key
+
+
 def read_object(store: Store, key: str, sha256: str | None = None, when: str = "") -> bytes:
     """Read an object that a record names, or its replacement.
 

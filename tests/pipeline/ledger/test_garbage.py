@@ -2,16 +2,25 @@
 
 import os
 import time
+from io import BytesIO
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import LedgerError
 from pipeline.ledger.audit import list_runs, verify_run
+from pipeline.ledger.erasing import erase
+from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
+from pipeline.ledger.identity import RunSpec
+from pipeline.ledger.layout import replaced_key
 from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.pinned import pin
+from pipeline.ledger.plan import cut_tasks
 from pipeline.ledger.reader import open_run
 from pipeline.storage.store import open_store
+from tests.support.forgotten import with_one_forgotten
 from tests.support.tasks import done, make_inputs, open_ledger, run_all
 
 
@@ -28,6 +37,56 @@ def test_orphans_of_a_committed_run(store_uri: str) -> None:
     assert remove_garbage(store, garbage) == sum(g.info.bytes for g in garbage)
     assert look_for_garbage(store, older_than_s=-60).garbage == []
     assert verify_run(store, ledger.run_id).problems == []
+
+
+def test_lists_of_a_plan_that_lost_the_race_are_orphans(store_uri: str) -> None:
+    """Another job has planned the same run with other tasks; only the plan's own list counts."""
+    store = open_store(store_uri)
+    inputs = make_inputs(4)
+    ledger = open_ledger(store, inputs)
+    pin(store, RunSpec.of(ledger.spec), inputs, cut_tasks(inputs, 2))
+    run_all(ledger)
+    forget(store, [inputs["image_id"][1].as_py()])
+    assert [g.why for g in look_for_garbage(store, 3600).garbage] == ["forgotten photos"] * 3
+    garbage = look_for_garbage(store, -60).garbage
+    assert [g.why for g in garbage if not g.erase] == ["orphan"]
+    remove_garbage(store, garbage)
+    (left,) = store.list(f"runs/{ledger.run_id}/input/")
+    rows = pq.read_table(BytesIO(store.read(left.key)))
+    assert rows["uri"].to_pylist() == [inputs["uri"][0].as_py(), "", *inputs["uri"].to_pylist()[2:]]
+    assert look_for_garbage(store, -60).garbage == []
+    assert verify_run(store, ledger.run_id).problems == []
+
+
+def test_a_replaced_file_stays_while_its_replacement_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another collection took the new file for an orphan, before a record named it."""
+    store = open_store(str(tmp_path))
+    run, erasures = with_one_forgotten(store)
+    (own,) = (one for one in erasures if one.key.startswith("_data/images/"))
+    create = store.create_once
+
+    def create_late(key: str, data: bytes) -> bool:
+        if "/replaced/" in key:
+            found = look_for_garbage(store, -60).garbage
+            remove_garbage(store, [one for one in found if one.why == "orphan"])
+        return create(key, data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "create_once", create_late)
+        with pytest.raises(FileNotFoundError):
+            erase(store, own)
+    found = look_for_garbage(store, -60)
+    record = replaced_key(own.key)
+    assert f"Delete {record}" in str(found.damaged[run.run_id])
+    remove_garbage(store, found.garbage)
+    assert open_run(str(tmp_path), run.run_id).images().num_rows == 2
+    store.delete(record or "")
+    remove_garbage(store, look_for_garbage(store, -60).garbage)
+    assert open_run(str(tmp_path), run.run_id).images().num_rows == 2
+    assert not store.exists(own.key)
+    assert verify_run(store, run.run_id).problems == []
 
 
 def test_young_things_stay(tmp_path: Path) -> None:
