@@ -35,7 +35,11 @@ EntryKind = Literal["forgotten", "pruned", "back"]
 
 
 class Entry(Struct, frozen=True):
-    """The latest decision about one photo. at: Unix time, seconds."""
+    """The latest decision about one photo.
+
+    at: Unix time, seconds; of "back", that of the latest commit before it. Earlier releases gave
+        the time of the decision itself there, if that was later.
+    """
 
     image_id: str
     kind: EntryKind
@@ -76,7 +80,7 @@ class Forgotten:
 
     @property
     def returned(self) -> dict[str, float]:
-        """When photos were taken back, by id: only runs committed later cover them."""
+        """After which commit photos were taken back, by id: only later runs cover them."""
         return {i: entry.at for i, entry in self.entries.items() if entry.kind == "back"}
 
 
@@ -130,27 +134,19 @@ def _add_entries(
         new = [image_id for image_id in wanted if _changes(now, image_id, kind)]
         if not new:
             return 0
-        at = _when(store, kind)
+        now_s = time.time()
+        # A committed run may have lost the bytes of a photo that is taken back, and only the next
+        # one is to cover it. Whose clock is ahead does not matter if commits alone are compared.
+        at = latest_commit_s(stored_runs(store).committed) if kind == "back" else now_s
         fresh = {image_id: Entry(image_id, kind, at) for image_id in new}
         recent, earlier = _folded(versions, now, fresh)
         version = ForgottenVersion(
             number=now.number + 1, kind=kind, photos=len(new), recent=recent, earlier=earlier,
-            who=who or whoami(), why=why, at=at, nonce=secrets.token_hex(8),
+            who=who or whoami(), why=why, at=now_s, nonce=secrets.token_hex(8),
         )  # fmt: skip
         if versions.create(version.number, version):
             return len(new)
     raise LedgerError("the list of forgotten photos is being changed by others; try again later")
-
-
-def _when(store: Store, kind: EntryKind) -> float:
-    """Return the time of an entry: now, but for "back" not before the latest commit.
-
-    A committed run may have lost the photo's bytes, and its clock may have been ahead. The next
-    commit is dated after all of them, so it covers the photo again.
-    """
-    if kind != "back":
-        return time.time()
-    return max(time.time(), latest_commit_s(stored_runs(store).committed))
 
 
 def _changes(now: Forgotten, image_id: str, kind: EntryKind) -> bool:

@@ -197,18 +197,21 @@ def test_a_photo_that_is_taken_back_is_done_again(store: Store) -> None:
 
 
 @pytest.mark.parametrize("take_out", [forget, prune])
-def test_a_photo_taken_back_is_done_again_whatever_clock_its_run_had(
-    store: Store, monkeypatch: pytest.MonkeyPatch, take_out: Callable[..., int]
+@pytest.mark.parametrize("ahead", ["commit", "taking back"])
+def test_a_photo_taken_back_is_done_again_once_whatever_clocks_there_are(
+    store: Store, monkeypatch: pytest.MonkeyPatch, take_out: Callable[..., int], ahead: str
 ) -> None:
-    """The run was committed by a machine whose clock is an hour ahead."""
+    """The clock of the machine that committed, or that takes the photo back, is an hour ahead."""
     now = time.time()
+    ahead_s = {ahead: 3600}
     with monkeypatch.context() as patch:
-        patch.setattr(time, "time", lambda: now + 3600)
+        patch.setattr(time, "time", lambda: now + ahead_s.get("commit", 0))
         first = run_all(open_ledger(store, make_inputs(3)))
-    assert first.committed_at == now + 3600
-    take_out(store, [IDS[1]])
-    collect(store)
-    take_back(store, [IDS[1]])
+        assert first.committed_at == now + ahead_s.get("commit", 0)
+        take_out(store, [IDS[1]])
+        collect(store)
+        patch.setattr(time, "time", lambda: now + ahead_s.get("taking back", 0))
+        take_back(store, [IDS[1]])
     _input_file.cache_clear()
     todo = uncovered(store, SPEC, make_inputs(3))
     assert (todo.inputs["uri"].to_pylist(), todo.reasons) == ([URIS[1]], {"returned": 1})

@@ -117,10 +117,10 @@ def test_the_stored_part_of_the_forgotten_is_kept_beside_256_new_ones(
         assert last.earlier is not None
         assert (last.recent, last.earlier.rows) == ((), 556)
     now = read_forgotten(store)
-    assert (len(now.hidden), sorted(now.returned)) == (298 + count, ["a0", "b0"])
-    assert now.entries["a0"].at > 1.7e9
+    assert len(now.hidden) == 298 + count
+    assert now.returned == {"a0": 0.0, "b0": 0.0}, "no run has been committed"
     assert (last.kind, last.photos, len(last.nonce)) == ("back", 2, 16)
-    assert last.at == now.entries["b0"].at
+    assert last.at >= now.entries["b1"].at > 1.7e9
     assert "@" in last.who
 
 
