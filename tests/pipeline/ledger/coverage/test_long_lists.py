@@ -237,7 +237,7 @@ def test_a_job_pins_the_same_run_in_pieces(tmp_path: Path, monkeypatch: pytest.M
 
     def pinned(output: str) -> tuple[str, tuple[int, ...], list[str]]:
         settings = Settings.of(
-            input=str(folder), output=str(tmp_path / output), detector="boxes", task_images=3,
+            input=str(folder), output=str(tmp_path / output), task_images=3,
             crop_files="{stem}", ratios="1:1", overrides=str(tmp_path / "o.csv"),
         )  # fmt: skip
         planned = plan(settings, Log(stream=StringIO()))
