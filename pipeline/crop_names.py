@@ -22,7 +22,7 @@ COLUMN = "column:"
 LONGEST_PART, LONGEST_NAME = 200, 900  # bytes; stores take 255 and 1,024
 _PIECE = re.compile(r"\{([^{}]*)\}|([^{}]+)|([{}])")
 _LITERAL = re.compile(r"[A-Za-z0-9._=/-]*")
-ENDINGS = {"jpg": "jpeg", **{one: one for one in ("jpeg", "webp", "png", "avif")}}  # -> format
+ENDINGS = {"jpg": "jpeg", "jpeg": "jpeg", "webp": "webp", "png": "png", "avif": "avif"}  # -> format
 _EXAMPLE = 'write for instance "{folder}/{stem}/{ratio}.{format}"'
 
 

@@ -13,6 +13,9 @@ from pipeline.errors import SettingError
 
 LONGEST_S = 86_400  # the longest time limit, a day: far longer ones overflow the system's timers
 MOST_SIDE = 1_000_000  # the longest side of a picture, pixels: the decoder is told it in 32 bits
+LARGEST = (1 << 63) - 1
+"""The largest number that a user may give. What reads it, such as numpy, takes 64 bits; infinite
+numbers are no JSON."""
 
 
 def option(
@@ -77,10 +80,6 @@ def _before(item: Field[Any]) -> Any:
     return item.metadata.get("before", MISSING)
 
 
-LARGEST = (1 << 63) - 1
-"""The largest number that a user may give. What reads it, such as numpy, takes 64 bits; infinite
-numbers are no JSON."""
-
 # The class that a value of a plain type must have, and its description.
 _KINDS: dict[Any, tuple[type, str]] = {
     bool: (bool, "True or False"),
@@ -123,8 +122,6 @@ def _check_one(item: Field[Any], value: Any, annotation: Any) -> None:
     bounds = {f"at least {least}": least is None or value >= least}
     bounds[f"at most {most}"] = most is None or value <= most
     bounds[f"below {below}"] = below is None or value < below
+    bounds[f"at most {LARGEST}"] = not _is_a(value, float) or abs(value) <= LARGEST
     if broken := [bound for bound, kept in bounds.items() if not kept]:
         raise SettingError(item.name, f"must be {broken[0]}, not {value}")
-    is_number = isinstance(value, Real)  # a condition with this call would narrow the type
-    if is_number and abs(value) > LARGEST:
-        raise SettingError(item.name, f"must be at most {LARGEST}, not {value}")

@@ -70,7 +70,7 @@ MEASURES = {
     },
     "any violation": Measure(
         "any violation",
-        "photos with a violation",
+        "crops with a violation",
         lower=True,
         per_shape=True,
         unit="per 100 crops",
