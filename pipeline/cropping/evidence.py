@@ -36,7 +36,7 @@ LARGE_HEAD, LARGE_COUNT = 0.04, 3.0
 # a large head is one of few, as in a portrait. Heads in crowds are mostly smaller.
 WHOLE_SIZE = (0.005, 0.02)
 # An object counts as a main one from the first share of all gaze in its box on, and fully from the
-# second on. Set by eye, with the penalty's weight (docs/CHOICE.md).
+# second on. Set by eye, with the penalty's weight (docs/EFFECTS.md).
 MAIN_GAZE = (0.4, 0.7)
 # Heads if the source finds none: a face grown by this share of its sides, or the upper quarter of a
 # person taller than wide without a face.

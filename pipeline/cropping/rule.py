@@ -67,7 +67,7 @@ class PenaltyWeights:
 
 
 # Distance of ratios from which on placement counts no more than there. With .4, more crops at 9:16
-# (.86 from 4:3) are acceptable and three times as much gaze is lost (docs/CHOICE.md).
+# (.86 from 4:3) are acceptable and three times as much gaze is lost (docs/EFFECTS.md).
 PLACEMENT_REACH = 0.25
 
 
