@@ -43,11 +43,13 @@ def join_or_start(shows_workers: bool = False) -> bool:
     Raises LedgerError, and Drained if a signal interrupted it.
     """
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    quiet = {
+    quiet: dict[str, Any] = {
         "include_dashboard": False,
         "log_to_driver": shows_workers,
         "logging_level": logging.ERROR,
     }
+    if shows_workers:  # without a dashboard, Ray Train warns every second that it is missing
+        quiet["logging_config"] = ray.LoggingConfig(log_level="ERROR")
     try:
         joins = True
         if SUBMITTED in os.environ:  # `ray job submit` ships the packages

@@ -14,7 +14,7 @@ from pipeline.lab.atomic_files import make_parent_folder
 from pipeline.lab.datasets import Dataset, Example, load_dataset, log_notes
 from pipeline.lab.datasets.layout import missing_note
 from pipeline.lab.evaluation import baselines
-from pipeline.lab.evaluation.baselines.prior import fit_prior
+from pipeline.lab.evaluation.baselines.prior import read_prior
 from pipeline.lab.evaluation.frame import FollowedBoxes
 from pipeline.lab.evaluation.groups import read_groups
 from pipeline.lab.evaluation.photo import Row
@@ -72,8 +72,7 @@ def evaluate_dataset(job: EvaluationJob, log: Log) -> float:
     log_measures(report, log)
     log_failures(rows, log)
     log.say("report", f"report   {page}\nfigures  {figures}", report=str(page))
-    failed = [row for row in rows if row["status"] != "ok"]
-    return len(failed) / max(1, len(rows))
+    return float(sum(row["status"] != "ok" for row in rows)) / max(1, len(rows))
 
 
 def describe(weights: Weights) -> str:
@@ -134,7 +133,9 @@ def parse_baselines(text: str) -> list[str]:
     names = [name for part in text.split(",") if (name := part.strip())]
     if not names:
         raise SettingError("baselines", f"names none: write some of {', '.join(baselines.NAMES)}")
-    return list(baselines.NAMES) if ALL in names else names
+    if ALL in names:  # a wrong name beside it is refused where baselines are made
+        names = [*baselines.NAMES, *names]
+    return [name for name in dict.fromkeys(names) if name != ALL]
 
 
 def check_given_boxes(job: EvaluationJob, examples: Sequence[Example]) -> None:
@@ -157,7 +158,7 @@ def prepare(job: EvaluationJob, log: Log) -> tuple[Dataset, EvaluationSetup]:
     prior = None
     if "anchor_prior" in names:
         try:
-            prior = fit_prior(load_dataset(job.dataset, job.data, "train"))
+            prior = read_prior(job.dataset, job.data, job.split)
         except UsageError as error:
             notes.append(f"left out: anchor_prior is fitted on the split train: {error}")
     followed, unknown = people_of(job.groups, dataset) if job.groups else ({}, [])

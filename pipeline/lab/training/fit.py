@@ -88,9 +88,9 @@ def fit(
 
     watch: receives the progress, and may request an early end.
 
-    Raises UsageError where the checkpoint is of another run, a photo cannot be read or the training
-    diverges, WeightsError for unusable weights, a detector's own errors, and Drained when `watch`
-    requests an end; the checkpoint then has all steps so far.
+    Raises UsageError where the checkpoint is of another run, a photo cannot be used or the training
+    diverges, WeightsError for unusable weights, and Drained when `watch` requests an end; the
+    checkpoint then has all steps so far.
     """
     workers, watch = workers or Workers(), watch or Watch()
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,19 +1,35 @@
 """Train on a folder of scored photos: read its splits, train here or on Ray, log every epoch."""
 
+from functools import partial
 from pathlib import Path
 
+from pipeline.cropping.build import GIVEN
 from pipeline.detectors import make_detector
 from pipeline.device import choose_device
+from pipeline.errors import SettingError
 from pipeline.lab.atomic_files import make_folder
 from pipeline.lab.training.fit import fit
-from pipeline.lab.training.history import Epoch
 from pipeline.lab.training.loop import Workers
 from pipeline.lab.training.resume import is_of_earlier_version
 from pipeline.lab.training.settings import TrainJob
-from pipeline.lab.training.split import read_split
-from pipeline.lab.training.watch import Ticker, Watch
+from pipeline.lab.training.split import Split, read_split
+from pipeline.lab.training.watch import Ticker, Watch, log_epoch
 from pipeline.report.progress import Log
 from pipeline.stop import Stop
+from pipeline.words import counted
+
+
+def check_given_boxes(detector: str, split: Split) -> None:
+    """Raise SettingError where a photo needs the detector, and it takes only given boxes."""
+    examples = [*split.train, *split.validation, *split.test]
+    without = [example for example in examples if example.objects_px is None]
+    if without and detector.partition(":")[0] == GIVEN:
+        raise SettingError(
+            "detector",
+            f"{GIVEN} takes those that come with the data, and "
+            f"{counted(len(without), 'photo has', 'photos have')} none, such as "
+            f"{without[0].image}: name another one",
+        )
 
 
 def train_folder(job: TrainJob, log: Log, stop: Stop | None = None) -> None:
@@ -26,6 +42,7 @@ def train_folder(job: TrainJob, log: Log, stop: Stop | None = None) -> None:
     """
     by_position = is_of_earlier_version(job.output)
     split = read_split(job.data, job.layout, job.limit, job.settings, by_position, log)
+    check_given_boxes(job.detector, split)
     counts = ", ".join(f"{len(part)} {name}" for name, part in vars(split).items())
     make_folder(job.output, "output")
     log.say("start", f"photos: {counts}")
@@ -38,15 +55,7 @@ def train_folder(job: TrainJob, log: Log, stop: Stop | None = None) -> None:
         return
     device = choose_device()
     detector = make_detector(job.detector, device)
-
-    def report(epoch: Epoch) -> None:
-        log.say(
-            "epoch",
-            f"epoch {epoch.epoch + 1}/{job.settings.epochs}: loss {epoch.loss:.4f}, validation "
-            f"loss {epoch.validation_loss:.4f}, SRCC {epoch.validation_srcc:.4f}",
-            **vars(epoch),
-        )
-
+    report = partial(log_epoch, log, job.settings.epochs)
     workers = Workers(device=str(device))
     watch = Watch(Ticker(log), stop or Stop())
     fit(split, job.settings, job.output, detector, job.start, workers, report, watch)

@@ -43,6 +43,8 @@ class Workers:
     device: str = "cpu"
     # Averages over processes the gradients of the parameters that require them when it is called.
     wrap: Callable[[nn.Module], nn.Module] = lambda network: network
+    # Averages a number over processes, all of which call it.
+    mean: Callable[[float], float] = lambda value: value
 
 
 class Trainer:
@@ -129,7 +131,7 @@ class Trainer:
             watch.on_progress(f"epoch {epoch + 1} of {settings.epochs}, steps", step + 1, steps)
             self.epoch_state = EpochState.at(epoch, step + 1, total, random, device)
             watch.check()
-        return total / steps
+        return workers.mean(total / steps)
 
     def _step(self, samples: list[Sample]) -> float:
         total = 0.0

@@ -4,23 +4,25 @@ import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ray
 import ray.train
 import ray.train.torch
+import torch
 from ray.train import RunConfig, ScalingConfig
+from torch import distributed
 
 from pipeline.cluster.joining import join_or_start
 from pipeline.detectors import make_detector
 from pipeline.errors import LedgerError, SettingError
 from pipeline.lab.training.fit import fit
-from pipeline.lab.training.history import Epoch
 from pipeline.lab.training.loop import Workers
 from pipeline.lab.training.settings import TrainSettings
 from pipeline.lab.training.split import Split
-from pipeline.lab.training.watch import Ticker, Watch
+from pipeline.lab.training.watch import Ticker, Watch, log_epoch
 from pipeline.report.progress import Log
 from pipeline.words import counted
 
@@ -43,10 +45,11 @@ class SharedRun:
 def train_with_ray(run: SharedRun, workers: int, use_gpu: bool) -> None:
     """Train in `workers` processes, one GPU each if `use_gpu`; gradients are averaged every step.
 
-    Results are those of `fit` in one process with photos_per_step × workers photos a step. A second
-    call resumes from the checkpoint in the folder. Raises SettingError where this machine
-    is too small, LedgerError where Ray does not start or a process fails, and Drained where a
-    signal interrupts the start.
+    A step is that of `fit` in one process with photos_per_step × workers photos, except that each
+    process draws its crops and augmentation from a random stream of its own. A second call resumes
+    from the checkpoint in the folder. Raises SettingError where this machine is too small,
+    LedgerError where Ray does not start or a process fails, and Drained where a signal interrupts
+    the start.
     """
     may_grow = ray.is_initialized() or join_or_start(shows_workers=True)
     check_room(ray.cluster_resources(), workers, use_gpu, may_grow)
@@ -101,11 +104,17 @@ def _one_process(config: dict[str, Any]) -> None:
         count=context.get_world_size(),
         device=str(device),
         wrap=ray.train.torch.prepare_model,
+        mean=partial(mean_over_processes, device),
     )
-
-    def report(epoch: Epoch) -> None:
-        print(f"epoch {epoch.epoch + 1}: {vars(epoch)}", flush=True)
-
+    log = Log()
+    report = partial(log_epoch, log, run.settings.epochs)
     detector = make_detector(run.detector, str(device)) if run.detector else None
-    watch = Watch() if rank else Watch(Ticker(Log()))
+    watch = Watch() if rank else Watch(Ticker(log))
     fit(run.split, run.settings, run.folder, detector, run.start, workers, report, watch)
+
+
+def mean_over_processes(device: torch.device, value: float) -> float:
+    """Average a number over all processes of a training; each has to call it."""
+    summed = torch.tensor(value, dtype=torch.float64, device=device)
+    distributed.all_reduce(summed)
+    return float(summed) / distributed.get_world_size()

@@ -13,6 +13,7 @@ from pipeline.lab.atomic_files import write_atomic
 
 CHECKPOINT = "last.pt"
 ORIGIN = "origin"  # entry for photos and initial weights, which earlier versions did not write
+ENTRIES = {"settings", "network", "averaged", "optimizer", "epochs"}  # all versions wrote these
 
 
 def write_state(path: Path, state: Mapping[str, Any]) -> None:
@@ -23,14 +24,21 @@ def write_state(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """Read the checkpoint, tensors on the CPU. Raises UsageError for a damaged file."""
+    """Read the checkpoint, tensors on the CPU.
+
+    Raises UsageError where it cannot be read, is damaged, or is another program's: others write
+    files of this name too.
+    """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     except (RuntimeError, EOFError, ValueError, LookupError, pickle.UnpicklingError) as error:
         raise UsageError(
-            f"{path} is damaged; delete it to start over: {str(error).split(chr(10))[0]}"
+            f"{path} is damaged, or not of a training; give another folder, or delete it to start "
+            "over"
         ) from error
-    if not isinstance(state, dict):
+    if not isinstance(state, dict) or ENTRIES - state.keys():
         raise UsageError(f"{path} is no checkpoint of a training; give another folder")
     return state
 

@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.boxes import FloatArray, mirror
+from pipeline.boxes import FloatArray, area, mirror
 from pipeline.detectors import Detector
-from pipeline.errors import UsageError
+from pipeline.errors import DetectError, UsageError
 from pipeline.lab.datasets.example import Example
 from pipeline.lab.datasets.layout import decoded_photo
 from pipeline.lab.evaluation.frame import leaving, leaving_message
@@ -48,14 +48,18 @@ class ScoredPhoto:
 def read_scored_photo(example: Example, detector: Detector | None) -> ScoredPhoto:
     """Decode a photo, scale its boxes to the decoded frame and clamp them to it.
 
-    Objects are those of the data set, else the detector's, else none. Raises UsageError where the
-    photo cannot be read or most of its scored crops leave it, and DetectError.
+    Boxes that then have no area are left out. Objects are those of the data set, else the
+    detector's, else none.
+
+    Raises UsageError where the photo cannot be read, most of its scored crops or of its objects
+    leave it, or the detector fails.
     """
     photo = decoded_photo(example.image)
     slack_px = SLIP * min(photo.width_px, photo.height_px)
-    leaves = leaving(example.scored_px, photo, slack_px)
-    if 2 * leaves.sum() > len(leaves):  # clamping is for slips, not for photos of another size
-        raise UsageError(f"{example.image}: {leaving_message('scored crops', leaves, photo)}")
+    for what, boxes in (("scored crops", example.scored_px), ("objects", example.objects_px)):
+        leaves = leaving(boxes, photo, slack_px) if boxes is not None else np.zeros(0, bool)
+        if 2 * leaves.sum() > len(leaves):  # clamping is for slips, not for photos of another size
+            raise UsageError(f"{example.image}: {leaving_message(what, leaves, photo)}")
     height, width = photo.pixels.shape[:2]
 
     def decoded(boxes: NDArray[np.float32], scale_xy: tuple[float, float]) -> FloatArray:
@@ -66,9 +70,15 @@ def read_scored_photo(example: Example, detector: Detector | None) -> ScoredPhot
     if example.objects_px is not None:
         objects = decoded(example.objects_px, photo.scale_xy)
     elif detector is not None:
-        objects = decoded(detector.detect([photo.pixels])[0].boxes, (1.0, 1.0))
+        try:
+            objects = decoded(detector.detect([photo.pixels])[0].boxes, (1.0, 1.0))
+        except DetectError as error:
+            raise UsageError(f"{example.image}: {error.message}") from error
     crops = decoded(example.scored_px, photo.scale_xy)
-    return ScoredPhoto(example.id, photo.pixels, crops, example.mos, objects)
+    kept = area(crops) > 0
+    return ScoredPhoto(
+        example.id, photo.pixels, crops[kept], example.mos[kept], objects[area(objects) > 0]
+    )
 
 
 def plain_sample(photo: ScoredPhoto) -> Sample:

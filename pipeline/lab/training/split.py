@@ -1,5 +1,6 @@
 """The photos of a data set that a training learns from, is chosen by, and is tested on."""
 
+import filecmp
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -47,7 +48,8 @@ def read_split(
 ) -> Split:
     """Read the splits train and test of a data set, and val or, without it, a part of train.
 
-    by_position: see `split_off`. log: reports what a split leaves out. Raises UsageError.
+    by_position: see `split_off`. log: reports what a split leaves out. Raises UsageError, also
+    where two splits have the same photo.
     """
 
     def examples(split: str) -> list[Example]:
@@ -61,7 +63,22 @@ def read_split(
     else:
         rest, validation = split_off(rest, settings.validation_share, settings.seed, by_position)
     has_test = (folder / "images" / "test").is_dir()
-    return Split(rest, validation, examples("test") if has_test else [])
+    split = Split(rest, validation, examples("test") if has_test else [])
+    check_apart(split)
+    return split
+
+
+def check_apart(split: Split) -> None:
+    """Raise UsageError where a photo is in two parts: a file of the same name and content.
+
+    The figures of a part would then be of photos that the network has learnt from.
+    """
+    found: dict[str, Path] = {}
+    for part in (split.train, split.validation, split.test):
+        for path in (example.image for example in part):
+            other = found.setdefault(path.name, path)
+            if other != path and filecmp.cmp(other, path, shallow=False):
+                raise UsageError(f"{path} is the same photo as {other}: leave it in one split")
 
 
 def split_off(

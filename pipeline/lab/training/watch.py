@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from pipeline.lab.training.history import Epoch
 from pipeline.report.progress import Log, duration
 from pipeline.stop import Drained, Stop
 
@@ -35,6 +36,16 @@ class Watch:
         """Raise Drained if the training is asked to stop."""
         if self.stop.asked:
             raise Drained
+
+
+def log_epoch(log: Log, epochs: int, epoch: Epoch) -> None:
+    """Write a line about a finished epoch. epochs: how many the training has."""
+    log.say(
+        "epoch",
+        f"epoch {epoch.epoch + 1}/{epochs}: loss {epoch.loss:.4f}, validation loss "
+        f"{epoch.validation_loss:.4f}, SRCC {epoch.validation_srcc:.4f}",
+        **vars(epoch),
+    )
 
 
 class Ticker:

@@ -151,6 +151,17 @@ def test_ray_is_left_without_its_wait_for_what_workers_print(
     assert at_exit == ([] if shows_workers else [gc.freeze, ray.shutdown])
 
 
+@pytest.mark.parametrize("shows_workers", [False, True])
+def test_ray_s_own_warnings_are_not_shown_among_the_workers_output(
+    shows_workers: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray Train warns every second where there is no dashboard."""
+    seen: list[Any] = []
+    monkeypatch.setattr("ray.init", lambda **about: seen.append(about.get("logging_config")))
+    join_or_start(shows_workers)
+    assert [config and config.log_level for config in seen] == ["ERROR" if shows_workers else None]
+
+
 @pytest.fixture(autouse=True)
 def _own_ray_is_forgotten() -> Iterator[None]:
     """What a job sets for its own Ray is set for its whole process."""

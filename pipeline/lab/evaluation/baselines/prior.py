@@ -3,16 +3,20 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.boxes import Box, Boxes, FloatArray
 from pipeline.cropping.candidates import GRID_BINS, largest
-from pipeline.lab.datasets import Dataset
+from pipeline.errors import UsageError
+from pipeline.lab.datasets import Dataset, load_dataset
 from pipeline.lab.datasets.layout import read_upright_size
 from pipeline.lab.evaluation.baselines.baseline import shifted_inside
 from pipeline.photo.decode import Photo
+
+TRAIN = "train"  # the split that it is fitted on
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,16 @@ class AnchorPrior:
     def score(self, photo: Photo, boxes_px: Boxes) -> FloatArray:
         keys = anchor_bins(boxes_px, photo.width_px, photo.height_px)
         return np.array([self.mos.get(tuple(key), self.overall) for key in keys.tolist()])
+
+
+def read_prior(layout: str, folder: Path, judged: str) -> AnchorPrior:
+    """Read a data set's split train and fit the prior on it.
+
+    Raises UsageError, also where the split that is judged is that one.
+    """
+    if judged == TRAIN:
+        raise UsageError("these photos are judged, whose scores it would know")
+    return fit_prior(load_dataset(layout, folder, TRAIN))
 
 
 def fit_prior(train: Dataset) -> AnchorPrior:

@@ -133,9 +133,25 @@ def test_baselines_are_names_between_commas_or_all() -> None:
     assert parse_baselines(" centre,, largest ") == ["centre", "largest"]
     for text in ("all", "centre,all"):
         assert parse_baselines(text) == [*BASELINES]
+    assert parse_baselines("largest,largest") == ["largest"]
     for text in ("", " , "):
         with pytest.raises(SettingError, match="names none: write some of centre, centre_90"):
             parse_baselines(text)
+
+
+def test_a_wrong_name_beside_all_is_refused(gaic: Path) -> None:
+    with pytest.raises(UsageError, match=r"no baseline centrr: .*; did you mean centre\?"):
+        prepare(job(gaic, dataset="gaicv1", baselines="all,centrr"), Log(stream=StringIO()))
+
+
+def test_the_prior_is_not_measured_on_the_photos_that_it_is_fitted_on(gaic: Path) -> None:
+    asked = job(gaic, dataset="gaicv1", split="train", baselines="centre,anchor_prior")
+    dataset, setup = prepare(asked, Log(stream=StringIO()))
+    assert setup.prior is None
+    assert dataset.notes == [
+        "left out: anchor_prior is fitted on the split train: these photos are judged, whose "
+        "scores it would know"
+    ]
 
 
 def test_boxes_of_a_set_may_be_taken_where_a_photo_has_some(tmp_path: Path) -> None:

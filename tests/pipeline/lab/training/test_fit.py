@@ -1,6 +1,7 @@
 """The folder of a training: what is written at the end, and how a second call uses it."""
 
 import json
+import shutil
 from hashlib import sha256
 from pathlib import Path
 
@@ -99,6 +100,19 @@ def _drawn_by_position(count: int, seed: int) -> tuple[list[str], list[str]]:
 
 def ids(part: list[Example]) -> list[str]:
     return [example.id for example in part]
+
+
+def test_given_boxes_are_asked_for_before_any_photo_is_read(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copied = tmp_path / "data"
+    shutil.copytree(data, copied)
+    (copied / "bbox" / "test000.txt").unlink()
+    assert run(copied, tmp_path / "out") == 2
+    error = capsys.readouterr().err
+    assert "--detector boxes takes those that come with the data, and 1 photo has none" in error
+    assert f"such as {copied / 'images' / 'test' / 'test000.jpg'}: name another one" in error
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_card_speaks_of_test_photos_only_where_there_are_some(tmp_path: Path) -> None:

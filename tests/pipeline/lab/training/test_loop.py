@@ -88,6 +88,20 @@ def test_a_loss_that_is_not_finite_ends_the_training_with_what_to_do() -> None:
         trainer.train([photo(0), photo(1)], [photo(2)], blow_up)
 
 
+def test_the_loss_of_an_epoch_is_the_mean_over_processes() -> None:
+    """Each process sees only its share of the photos."""
+    asked = []
+
+    def mean(value: float) -> float:
+        asked.append(value)
+        return value + 1
+
+    settings = TrainSettings(network="gaic", epochs=2)
+    trainer = Trainer(GAIC.untrained(0), settings, Workers(mean=mean))
+    history = trainer.train([photo(0)], [photo(1)], lambda *_: None)
+    assert [epoch.loss for epoch in history.epochs] == [own + 1 for own in asked]
+
+
 def test_scores_that_are_not_finite_are_not_blamed_on_annotations() -> None:
     settings = TrainSettings(network="gaic", learning_rate=0.5)
     trainer = Trainer(GAIC.untrained(0), settings, Workers())

@@ -20,23 +20,30 @@ from tests.pipeline.lab.training.scored_photos import write_data_set
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_two_processes_leave_one_set_of_weights(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Relative paths are those of the command: Ray Train's processes start in another folder."""
     monkeypatch.chdir(tmp_path)
     ray = pytest.importorskip("ray")
-    write_data_set(tmp_path / "data", train=6, test=0)
-    arguments = ["--data", "data", "--output", "out"]
-    few = ["--network", "gaic", "--epochs", "2", "--crops-per-photo", "8", "--detector", "boxes"]
+    write_data_set(tmp_path / "data", train=7, test=0)
+    few = ["--data", "data", "--network", "gaic", "--epochs", "2", "--detector", "boxes"]
+    same = ["--learning-rate", "0", "--mirror", "0", "--colour", "0", "--crops-per-photo", "200"]
     try:
-        assert main([*arguments, *few, "--workers", "2"]) == 0
+        assert main([*few, *same, "--output", "out", "--workers", "2"]) == 0
     finally:
         ray.shutdown()
+    printed = "".join(capfd.readouterr())
+    assert printed.count("epoch 2/2: loss ") == 1
+    assert "Failed to query" not in printed, "Ray's warnings, once a second"
     epochs = json.loads((tmp_path / "out" / "epochs.json").read_text())
     checkpoint = torch.load(tmp_path / "out" / "last.pt", weights_only=True)
     assert len(checkpoint["epochs"]) == 2
-    assert len(epochs) == 2
     load_gaic(load_file(tmp_path / "out" / "best.safetensors"))
+    # At a rate of 0 the loss is that of one process, which has all photos; dropout adds noise.
+    assert main([*few, *same, "--output", "alone"]) == 0
+    alone = json.loads((tmp_path / "alone" / "epochs.json").read_text())
+    for epoch, expected in zip(epochs, alone, strict=True):
+        assert epoch["loss"] == pytest.approx(expected["loss"], abs=0.003)
 
 
 @pytest.mark.slow
@@ -56,7 +63,7 @@ def test_ctrl_c_ends_the_processes_with_its_exit_code(tmp_path: Path) -> None:
         ) as job,
     ):
         deadline = time.monotonic() + 120
-        while b"epoch 1:" not in (tmp_path / "log").read_bytes():
+        while b"epoch 1/5000:" not in (tmp_path / "log").read_bytes():
             assert job.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.2)

@@ -1,5 +1,6 @@
 """The file from which training resumes: which run it belongs to, and damaged files."""
 
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,14 @@ from pipeline.lab.training.resume import (
     write_state,
 )
 
-STATE = {"settings": {"seed": 1, "epochs": 2}, "origin": {"training photos": "ab", "detector": ""}}
+STATE = {
+    "settings": {"seed": 1, "epochs": 2},
+    "origin": {"training photos": "ab", "detector": ""},
+    "network": {"w": torch.zeros(100)},
+    "averaged": {},
+    "optimizer": {},
+    "epochs": [],
+}
 
 
 def test_what_differs_is_named() -> None:
@@ -24,28 +32,40 @@ def test_what_differs_is_named() -> None:
     other = {"training photos": "cd", "detector": ""}
     with pytest.raises(UsageError, match=r"other training photos; give another .* --limit"):
         check_same_run(path, STATE, settings, other)
-    check_same_run(path, {"settings": settings}, settings, other)  # nothing is known of it
+    check_same_run(path, {**STATE, "origin": None}, settings, other)  # nothing is known of it
 
 
 def test_an_earlier_version_s_file_is_told(tmp_path: Path) -> None:
     assert not is_of_earlier_version(tmp_path)
     write_state(tmp_path / "last.pt", STATE)
     assert not is_of_earlier_version(tmp_path)
-    torch.save({"settings": STATE["settings"]}, tmp_path / "last.pt")
+    torch.save({name: STATE[name] for name in STATE if name != "origin"}, tmp_path / "last.pt")
     assert is_of_earlier_version(tmp_path)
 
 
 @pytest.mark.parametrize("length", [0, 1, 100, -100])
 def test_a_damaged_file_says_what_to_do(tmp_path: Path, length: int) -> None:
     path = tmp_path / "last.pt"
-    write_state(path, {**STATE, "network": {"w": torch.zeros(100)}})
+    write_state(path, STATE)
     assert read_state(path)["origin"] == STATE["origin"]
     path.write_bytes(path.read_bytes()[:length])
-    with pytest.raises(UsageError, match=r"last\.pt is damaged; delete it to start over"):
+    with pytest.raises(UsageError, match=r"last\.pt is damaged, .* or delete it to start over$"):
         read_state(path)
 
 
-def test_another_program_s_file_is_refused(tmp_path: Path) -> None:
-    torch.save([1, 2], tmp_path / "last.pt")
-    with pytest.raises(UsageError, match="no checkpoint of a training"):
+@pytest.mark.parametrize(
+    "content",
+    [[1, 2], {"model": {}}, {"settings": {}}, {"model": Namespace(names=["a"])}],
+    ids=["list", "other names", "only settings", "objects"],
+)
+def test_another_program_s_file_is_refused(tmp_path: Path, content: object) -> None:
+    """Others write a last.pt too, some of them with objects of their own classes."""
+    torch.save(content, tmp_path / "last.pt")
+    with pytest.raises(UsageError, match=r"last\.pt is .*(not|no checkpoint) of a training; give"):
         read_state(tmp_path / "last.pt")
+
+
+def test_a_checkpoint_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    (tmp_path / "last.pt").mkdir()
+    with pytest.raises(UsageError, match=r"last\.pt cannot be read: Is a directory"):
+        is_of_earlier_version(tmp_path)

@@ -1,5 +1,6 @@
 """Boxes of a photo that is decoded at a reduced size, as the network gets them."""
 
+from dataclasses import replace
 from fractions import Fraction
 from math import ceil, floor
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 from PIL import Image
 
 from pipeline.detectors import Detections
-from pipeline.errors import UsageError
+from pipeline.errors import DetectError, UsageError
 from pipeline.lab.datasets.example import Example
 from pipeline.lab.training.samples import plain_sample, random_sample, read_scored_photo
 from pipeline.lab.training.settings import TrainSettings
@@ -76,6 +77,33 @@ def test_a_photo_that_cannot_be_read_is_told_by_name(tmp_path: Path) -> None:
     example.image.write_bytes(example.image.read_bytes()[:40])
     with pytest.raises(UsageError, match=r"photo\.png cannot be read: "):
         read_scored_photo(example, None)
+
+
+def test_boxes_without_area_in_the_photo_are_left_out(tmp_path: Path) -> None:
+    """Their scores too: of three crops, the second is right of a photo 100 pixels wide."""
+    crops = [[0, 0, 50, 50], [100, 0, 104, 40], [20, 20, 80, 60]]
+    photo = read_scored_photo(
+        replace(example_of(tmp_path, (100, 80), crops), mos=np.array([1, 2, 3], np.float32)), None
+    )
+    assert photo.crops.tolist() == photo.objects.tolist() == [crops[0], crops[2]]
+    assert photo.mos.tolist() == [1, 3]
+
+
+def test_objects_of_a_photo_of_another_size_are_refused(tmp_path: Path) -> None:
+    example = example_of(tmp_path, (100, 80), [[0, 0, 90, 70]])
+    others = np.array([[0, 0, 90, 70], [20, 20, 200, 160], [150, 20, 200, 70]], np.float32)
+    with pytest.raises(UsageError, match=r"photo\.png: 2 of 3 objects leave .* 100 × 80: is"):
+        read_scored_photo(replace(example, objects_px=others), None)
+
+
+def test_a_detector_that_fails_is_told_with_the_photo(tmp_path: Path) -> None:
+    class Failing(OneObject):
+        def detect(self, photos: list[np.ndarray]) -> list[Detections]:
+            raise DetectError("timeout", "it took too long")
+
+    example = replace(example_of(tmp_path, (100, 80), [[0, 0, 90, 70]]), objects_px=None)
+    with pytest.raises(UsageError, match=r"photo\.png: it took too long"):
+        read_scored_photo(example, Failing())  # type: ignore[arg-type]
 
 
 def test_scores_of_a_photo_of_another_size_are_refused(tmp_path: Path) -> None:

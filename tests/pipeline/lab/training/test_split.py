@@ -1,5 +1,6 @@
 """The validation photos: selected by name, so that a data set may grow."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,3 +85,19 @@ def test_a_hash_is_of_names_order_scores_and_boxes() -> None:
     assert len({hash_of_photos(each) for each in lists}) == len(lists)
     moved = [replace(each, image=Path("elsewhere", each.image)) for each in lists[0]]
     assert hash_of_photos(moved) == hash_of_photos(lists[0]), "a data set may be moved"
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_a_photo_in_two_splits_is_refused(tmp_path: Path, split: str) -> None:
+    """Its figures would be of a photo that the network has learnt from."""
+    write_data_set(tmp_path, train=3, test=2)
+    images = tmp_path / "images"
+    learnt, again = images / "train" / "train001.jpg", images / split / "train001.jpg"
+    again.parent.mkdir(exist_ok=True)
+    shutil.copy(learnt, again)
+    settings = TrainSettings()
+    with pytest.raises(UsageError, match=rf"{again} is the same photo as {learnt}: leave it in"):
+        read_split(tmp_path, "gaicv1", None, settings)
+    (images / "test" / "test001.jpg").replace(again)  # another photo may have that name
+    parts = read_split(tmp_path, "gaicv1", None, settings)
+    assert "train001" in names(parts.validation if split == "val" else parts.test)
