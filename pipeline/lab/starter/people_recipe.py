@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,7 +11,7 @@ from pipeline.errors import UsageError
 from pipeline.lab.atomic_files import make_folder
 from pipeline.lab.datasets import log_notes, read_set
 from pipeline.lab.datasets.example import Example
-from pipeline.lab.datasets.layout import check_each_once
+from pipeline.lab.datasets.layout import check_each_once, read_upright_pixels
 from pipeline.lab.evaluation.frame import all_outside
 from pipeline.lab.fold_weights import fold_metadata
 from pipeline.lab.folds import fold_of, set_name_of
@@ -83,19 +82,8 @@ def pixels_of(example: Example) -> NDArray[np.uint8]:
 
     Raises UsageError where it cannot be read, or all labels of a kind are outside of it.
     """
-    pixels = read_pixels(example.image)
+    pixels = read_upright_pixels(example.image)
     height, width = pixels.shape[:2]
     if outside := all_outside(example, (width, height)):
         raise UsageError(f"{example.image}: {outside}")
     return pixels
-
-
-def read_pixels(path: Path) -> NDArray[np.uint8]:
-    """Read RGB pixels [h, w, 3] of a photo, in the frame of its labels. Raises UsageError.
-
-    They are upright and at full size, unlike the product's, because labels are in these pixels.
-    """
-    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if pixels is None:
-        raise UsageError(f"{path} is no photo that can be read")
-    return np.asarray(pixels[..., ::-1], np.uint8).copy()

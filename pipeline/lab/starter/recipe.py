@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pipeline.detectors.embedded import detect_with
 from pipeline.detectors.subject_network import SubjectNetwork, fold_lite0
+from pipeline.errors import UsageError
 from pipeline.lab.atomic_files import make_folder, write_atomic
 from pipeline.lab.starter.detector_training import train_detector
 from pipeline.lab.starter.graph_training import EncodedPhoto, train_graph
@@ -54,6 +55,11 @@ def make_starter(job: StarterJob, log: Log) -> None:
     layouts = read_scored_crops(job.scored_crops)["train"]
     files = TeacherFiles(job.centerface, job.isnet, job.lite0)
     outputs = run_teachers(job.photos, job.objects, files, budget.photos)
+    if len(outputs) <= budget.held_out:
+        raise UsageError(
+            f"{job.photos / 'index.json'} names {counted(len(outputs), 'photo')} with a line in "
+            f"{job.objects}, and {budget.held_out} are kept out of training: give more"
+        )
     detector = SubjectNetwork().eval()
     fold_lite0(torch.load(job.lite0, map_location="cpu", weights_only=True), detector)
     network = S2CNet.untrained("gaicv1", job.seed)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.cropping import candidates
 from pipeline.errors import SettingError, UsageError
 from pipeline.lab.cli.fine_tune_starter import main
 from pipeline.lab.fold_weights import FoldWeights
@@ -16,6 +15,7 @@ from pipeline.lab.folds import FOLDS, fold_of
 from pipeline.lab.starter.inputs import FineTuneJob
 from pipeline.lab.starter.people_recipe import read_examples
 from s2cnet import load_model
+from tests.pipeline.lab.starter.drawn_scores import write_scores
 
 torch.set_num_threads(1)
 
@@ -43,18 +43,7 @@ def people(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def scored_crops(tmp_path: Path) -> Path:
-    """Sixteen photos whose crops people like the better the more of the middle they show."""
-    crops = candidates.grid(320, 256)
-    off = np.abs(crops - [80, 64, 240, 192]).sum(axis=1)
-    row = {
-        "split": "train",
-        "crops": crops.tolist(),
-        "scores": (4 - off / off.max()).tolist(),
-        "detections": [[100, 80, 200, 180], [20, 20, 120, 120]],
-    }
-    path = tmp_path / "scores.json"
-    path.write_text(json.dumps({f"{number}.jpg": row for number in range(16)}))
-    return path
+    return write_scores(tmp_path / "scores.json")
 
 
 def test_a_trial_writes_weights_that_load(people: Path, scored_crops: Path, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """The recipe end to end on drawn photos, with a few steps: both files are written and load."""
 
-import json
 from pathlib import Path
 
 import cv2
@@ -10,10 +9,10 @@ import safetensors.torch
 import torch
 
 from pipeline.command_line import parser_of
-from pipeline.cropping import candidates
 from pipeline.detectors.embedded import detect_with
 from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.lab.cli.make_starter import main
+from pipeline.lab.starter import recipe
 from pipeline.lab.starter.crop_lists import FAR, FAR_WEIGHT, far_list, ratio_lists
 from pipeline.lab.starter.graph_training import EncodedPhoto, sampling_probabilities
 from pipeline.lab.starter.inputs import StarterJob
@@ -23,6 +22,7 @@ from pipeline.lab.starter.simulated_crops import simulate_crops
 from pipeline.lab.starter.teacher_outputs import TeacherOutputs
 from pipeline.report.progress import Log
 from s2cnet import S2CNet, boxes_to_input, load_model, prepare_image
+from tests.pipeline.lab.starter.drawn_scores import write_scores
 
 torch.set_num_threads(1)
 
@@ -57,23 +57,9 @@ def drawn_photos(folder: Path) -> list[TeacherOutputs]:
     return outputs
 
 
-def drawn_scores(path: Path) -> Path:
-    """Sixteen photos whose crops people like the better the more of the middle they show."""
-    crops = candidates.grid(320, 256)
-    off = np.abs(crops - [80, 64, 240, 192]).sum(axis=1)
-    row = {
-        "split": "train",
-        "crops": crops.tolist(),
-        "scores": (4 - off / off.max()).tolist(),
-        "detections": [[100, 80, 200, 180], [20, 20, 120, 120]],
-    }
-    path.write_text(json.dumps({f"{number}.jpg": row for number in range(16)}))
-    return path
-
-
 def test_a_little_of_everything_makes_two_files_that_load(tmp_path: Path) -> None:
     outputs = drawn_photos(tmp_path)
-    layouts = read_scored_crops(drawn_scores(tmp_path / "scores.json"))["train"]
+    layouts = read_scored_crops(write_scores(tmp_path / "scores.json"))["train"]
     torch.manual_seed(0)
     detector, network = SubjectNetwork().eval(), S2CNet.untrained("gaicv1", 0)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
@@ -180,3 +166,20 @@ def test_an_input_that_is_missing_is_told_with_its_option(
     assert not (tmp_path / "made").exists()
     words += ["--seed", "-1"]
     assert "--seed must be at least 0" in told()
+
+
+def test_photos_that_are_all_kept_out_of_training_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A trial keeps two out."""
+    outputs = drawn_photos(tmp_path)[:2]
+    monkeypatch.setattr(recipe, "run_teachers", lambda *_: outputs)
+    (tmp_path / "index.json").touch()
+    names = ("objects", "lite0", "centerface", "mobilenet")
+    words = [word for name in names for word in (f"--{name}", str(tmp_path / "index.json"))]
+    words += ["--scored-crops", str(write_scores(tmp_path / "scores.json")), "--trial"]
+    words += ["--photos", str(tmp_path), "--isnet", str(tmp_path), "--output", str(tmp_path / "o")]
+    assert main(words) == 2
+    told = capsys.readouterr().err
+    assert f"{tmp_path / 'index.json'} names 2 photos with a line in" in told
+    assert "and 2 are kept out of training: give more" in told

@@ -38,3 +38,23 @@ def test_what_is_no_number_is_told_with_its_photo(tmp_path: Path, part: str) -> 
     path.write_text(json.dumps([ROW]))
     with pytest.raises(UsageError, match="holds no scored crops"):
         read_scored_crops(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"scores": [3]}, r"a\.jpg has 2 crops, 1 score and 1 detection: expected a score"),
+        ({"detections": []}, "2 crops, 2 scores and 0 detections: expected .* and a detection"),
+        ({"crops": [], "scores": []}, "0 crops, 0 scores and 1 detection: expected"),
+        ({"crops": [[10, 5, 90, 70], [5, 5, 5, 9]]}, r"a\.jpg: crops: .* has no area"),
+        ({"split": "test"}, r"scores\.json has no photo of the split train"),
+        ({"split": "validation"}, "holds no scored crops in the form of GAICv1's"),
+    ],
+)
+def test_layouts_that_teach_nothing_are_refused(
+    tmp_path: Path, changes: dict[str, Any], problem: str
+) -> None:
+    path = tmp_path / "scores.json"
+    path.write_text(json.dumps({"a.jpg": {**ROW, **changes}}))
+    with pytest.raises(UsageError, match=problem):
+        read_scored_crops(path)
