@@ -19,7 +19,7 @@ from pipeline.stop import Stop
 from pipeline.words import counted
 
 
-def check_given_boxes(detector: str, split: Split) -> None:
+def check_objects(detector: str, split: Split) -> None:
     """Raise SettingError where a photo needs the detector, and it takes only given boxes."""
     examples = [*split.train, *split.validation, *split.test]
     without = [example for example in examples if example.objects_px is None]
@@ -42,7 +42,7 @@ def train_folder(job: TrainJob, log: Log, stop: Stop | None = None) -> None:
     """
     by_position = is_of_earlier_version(job.output)
     split = read_split(job.data, job.layout, job.limit, job.settings, by_position, log)
-    check_given_boxes(job.detector, split)
+    check_objects(job.detector, split)
     counts = ", ".join(f"{len(part)} {name}" for name, part in vars(split).items())
     make_folder(job.output, "output")
     log.say("start", f"photos: {counts}")
