@@ -35,7 +35,7 @@ from pipeline.ledger.manifest import data_files
 from pipeline.ledger.plan import cut_tasks
 from pipeline.ledger.records import to_bytes
 from pipeline.storage.store import open_store
-from tests.support.thin_records import PHOTO_BYTES, begin, thin_record, write_files
+from tests.bench.thin_records import PHOTO_BYTES, begin, thin_record, write_files
 
 Row = dict[str, Any]
 PAGE_KEYS = 1000

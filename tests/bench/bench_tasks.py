@@ -37,8 +37,8 @@ from pipeline.stages.worker import Job
 from pipeline.stop import Stop
 from pipeline.storage.store import open_store
 from tests.bench.bench_ledger import made_up_inputs, spec_of, step
-from tests.support.thin_records import begin
-from tests.support.thin_stages import ThinFinisher, read
+from tests.bench.thin_records import begin
+from tests.bench.thin_stages import ThinFinisher, read
 
 Row = dict[str, Any]
 AT = (0.01, 0.1, 0.25, 0.5, 0.75, 1.0)  # shares of the tasks at which time and memory are sampled

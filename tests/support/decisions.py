@@ -1,19 +1,17 @@
 """Decide crops for made-up heads, text and gaze, with a network that prefers no content."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.choose import OverlapChooser
-from pipeline.cropping.chooser import Chooser, ChooserFor, GuardOf, ShapeSearch
+from pipeline.cropping.chooser import Chooser, ChooserFor, ShapeSearch
 from pipeline.cropping.decide import Decider, GuardPolicy, PhotoGuards
 from pipeline.cropping.decision import CropDecision
 from pipeline.cropping.overrides import Override
 from pipeline.cropping.protected import protected_of
 from pipeline.cropping.results import ScoredCrop, scored_crops
-from pipeline.cropping.rule import packaged_rule
 from pipeline.cropping.search import exhaustive
 from pipeline.detectors import Attention, Detections
 from pipeline.shapes import parse_shape
@@ -35,15 +33,6 @@ def photo(
     boxes = np.array([*text, *persons], np.float32).reshape(-1, 4)
     labels = ["text"] * len(text) + ["person"] * len(persons)
     return Detections(boxes, np.ones(len(boxes), np.float32), labels, attention)
-
-
-def heads_as_in_crowds(
-    objects: Detections, size_wh: tuple[int, int], guard_of: GuardOf | None
-) -> Chooser:
-    """Choose as if heads counted no more than those of crowds at 9:16, so that guards keep them."""
-    rule = packaged_rule()
-    small = replace(rule.penalties, whole_heads=0.0, wide_heads=0.0)
-    return OverlapChooser(objects, size_wh, guard_of, replace(rule, penalties=small, framing=small))
 
 
 def decided(

@@ -14,7 +14,7 @@ from pipeline.cluster.capacity import PER_ACTOR
 from pipeline.cluster.flow import Flow, Stages
 from pipeline.cluster.shares import share_out
 from pipeline.stop import Stop
-from tests.support.timed_ray import TimedRay
+from tests.pipeline.cluster.timed_ray import TimedRay
 
 PHOTOS = 16  # of a task
 DECODE_S, SCORE_S, ENCODE_S = 0.0257, 0.0241, 0.0522

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.choose import OverlapChooser, ScoreChooser
-from pipeline.cropping.chooser import ShapeSearch
+from pipeline.cropping.chooser import Chooser, GuardOf, ShapeSearch
 from pipeline.cropping.chosen import Chosen
 from pipeline.cropping.decide import Decider, GuardPolicy, PhotoGuards
 from pipeline.cropping.decision import CropDecision
@@ -15,10 +15,20 @@ from pipeline.cropping.override_boxes import focal_box, locked_box
 from pipeline.cropping.overrides import Override
 from pipeline.cropping.protected import protected_of
 from pipeline.cropping.results import ScoredCrop, scored_crops
+from pipeline.cropping.rule import packaged_rule
 from pipeline.cropping.search import SearchResult, exhaustive
 from pipeline.detectors import Detections
 from pipeline.shapes import parse_shape
-from tests.support.decisions import HIGH_HEAD, SIZE, decided, heads_as_in_crowds, photo
+from tests.support.decisions import HIGH_HEAD, SIZE, decided, photo
+
+
+def heads_as_in_crowds(
+    objects: Detections, size_wh: tuple[int, int], guard_of: GuardOf | None
+) -> Chooser:
+    """Choose as if heads counted no more than those of crowds at 9:16, so that guards keep them."""
+    rule = packaged_rule()
+    small = replace(rule.penalties, whole_heads=0.0, wide_heads=0.0)
+    return OverlapChooser(objects, size_wh, guard_of, replace(rule, penalties=small, framing=small))
 
 
 def test_a_head_that_would_be_cut_is_not() -> None:

@@ -15,7 +15,7 @@ from pipeline.settings import Settings
 from pipeline.stages.worker import end_worker
 from pipeline.storage.store import open_store
 from tests.pipeline.photo.sandbox.test_decode_fuzz import STATUSES
-from tests.support.mutated_files import MUTATIONS, mutated_files
+from tests.pipeline.stages.mutated_files import MUTATIONS, mutated_files
 from tests.support.one_process import run_here
 
 FILES = int(os.environ.get("CORPUS_FILES", "5000"))

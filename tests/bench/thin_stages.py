@@ -10,7 +10,7 @@ from pipeline.stages.task import TaskSummary
 from pipeline.stages.wire import pack_summary, task_number
 from pipeline.stages.worker import Job, ledger_of
 from pipeline.storage.addresses import local_path
-from tests.support.thin_records import thin_record, write_files
+from tests.bench.thin_records import thin_record, write_files
 
 
 def read(block: pa.Table, job: Job) -> pa.Table:
