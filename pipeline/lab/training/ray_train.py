@@ -17,7 +17,7 @@ from torch import distributed
 
 from pipeline.cluster.joining import join_or_start
 from pipeline.detectors import make_detector
-from pipeline.errors import LedgerError, SettingError
+from pipeline.errors import LedgerError, SettingError, UsageError
 from pipeline.lab.training.fit import fit
 from pipeline.lab.training.loop import Workers
 from pipeline.lab.training.settings import TrainSettings
@@ -25,6 +25,7 @@ from pipeline.lab.training.split import Split
 from pipeline.lab.training.watch import Ticker, Watch, log_epoch
 from pipeline.report.progress import Log
 from pipeline.words import counted
+from s2cnet import WeightsError
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ def train_with_ray(run: SharedRun, workers: int, use_gpu: bool) -> None:
     A step is that of `fit` in one process with photos_per_step × workers photos, except that each
     process draws its crops and augmentation from a random stream of its own. A second call resumes
     from the checkpoint in the folder. Raises SettingError where this machine is too small,
-    LedgerError where Ray does not start or a process fails, and Drained where a signal interrupts
-    the start.
+    UsageError and WeightsError as `fit` does, LedgerError where Ray does not start or a process
+    fails, and Drained where a signal interrupts the start.
     """
     may_grow = ray.is_initialized() or join_or_start(shows_workers=True)
     check_room(ray.cluster_resources(), workers, use_gpu, may_grow)
@@ -64,16 +65,19 @@ def train_with_ray(run: SharedRun, workers: int, use_gpu: bool) -> None:
     except SystemExit as error:  # raised by Ray Train's own handler of Ctrl-C
         raise KeyboardInterrupt from error
     except ray.train.TrainingFailedError as error:
+        failures: Mapping[int, Exception] = getattr(error, "worker_failures", {}) or {0: error}
+        failed = failures[min(failures)]
+        if isinstance(failed, UsageError | WeightsError):  # the same command would fail again
+            raise failed from error
         saved = run.folder / "last.pt"
         begin = "goes on with the last whole epoch" if saved.exists() else "starts again"
-        why = f"a process of the training ended: {_cause(error)}"
+        why = f"a process of the training ended: {_last_line(failed)}"
         raise LedgerError(f"{why}; the same command {begin}") from error
 
 
-def _cause(error: ray.train.TrainingFailedError) -> str:
-    """Return the last line about the first process that failed, which follows its traceback."""
-    failures = getattr(error, "worker_failures", {}) or {0: error}
-    lines = str(failures[min(failures)]).strip().splitlines() or [type(error).__name__]
+def _last_line(failed: Exception) -> str:
+    """Return the last line about a process that failed, which follows its traceback."""
+    lines = str(failed).strip().splitlines() or [type(failed).__name__]
     return lines[-1].strip()[:300]
 
 

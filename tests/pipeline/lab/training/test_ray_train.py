@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pipeline.errors import SettingError
+from pipeline.errors import SettingError, UsageError
 from pipeline.lab.cli.train import main
 from s2cnet.checkpoints.published import load_gaic
 from tests.pipeline.lab.training.scored_photos import write_data_set
@@ -159,3 +159,25 @@ def test_a_process_that_fails_is_told_in_one_line(
         told = f"a process of the training ended: OSError: node lost; the same command {begin}"
         said = capsys.readouterr()
         assert told in said.out + said.err
+
+
+def test_a_photo_that_a_process_cannot_read_is_wrong_usage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in one process: the same command would fail again."""
+    train = pytest.importorskip("ray.train")
+
+    class Failing:
+        def __init__(self, *_: object, **__: object) -> None: ...
+
+        def fit(self) -> None:
+            unread = UsageError("a.jpg cannot be read: it ends early")
+            raise train.WorkerGroupError("Training failed due to worker errors:", {0: unread})
+
+    monkeypatch.setattr("ray.is_initialized", lambda: True)
+    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 2.0})
+    monkeypatch.setattr("ray.train.torch.TorchTrainer", Failing)
+    write_data_set(tmp_path / "data", train=2, test=0)
+    folders = ["--data", str(tmp_path / "data"), "--output", str(tmp_path / "out")]
+    assert main([*folders, "--network", "gaic", "--detector", "boxes", "--workers", "2"]) == 2
+    assert capsys.readouterr().err.endswith(": a.jpg cannot be read: it ends early\n")
