@@ -16,12 +16,13 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
 from pipeline.errors import UsageError
+from pipeline.inputs.csv_rows import read_csv
 from pipeline.inputs.left_out import LeftOut
+from pipeline.inputs.list_limits import check_columns, check_row
 from pipeline.inputs.plain_types import as_plain
 from pipeline.schema import INPUT_BOXES
 from pipeline.storage.addresses import bucket_and_key, local_path, s3_spelling, scheme_of
@@ -33,7 +34,6 @@ GZIP = ".gz"
 LIST_ENDS = f"{', '.join((*PARQUET, *CSV, *JSON_LINES))}, each perhaps with {GZIP}"
 MAX_LIST_BYTES = 4 << 30
 MAX_LIST_ROWS = 50_000_000
-MAX_COLUMNS = 1000
 MAX_DEPTH = 32  # of lists and objects inside a value of JSON
 MAX_TEXT_BYTES = 1 << 20  # of one value of a column that passes through
 THRIFT_LIMIT = 64 << 20  # bytes of text, and items of a container, in a Parquet footer
@@ -60,16 +60,20 @@ def read_table_file(uri: str, requester_pays: bool = False) -> tuple[pa.Table, L
     """
     data = _bytes_of(uri, requester_pays)
     left_out = LeftOut()
-    reader = {".parquet": _parquet, ".csv": _csv}.get(table_format(uri) or "", _json_lines)
+    reader = {".parquet": _parquet, ".csv": read_csv}.get(table_format(uri) or "", _json_lines)
     try:
         table = reader(data, left_out)
-    except UnicodeDecodeError as error:  # of a CSV header; ArrowInvalid where it is of a value
+        _check_names(table.column_names)
+    except UsageError as error:
+        raise UsageError(f"{uri!r} cannot be read as a list: {error}") from error
+    except UnicodeDecodeError as error:
         raise UsageError(f"{uri!r} is not text in UTF-8: write it in UTF-8") from error
     except (pa.ArrowException, OSError) as error:  # OSError: Parquet that nests too deeply
         raise UsageError(f"{uri!r} cannot be read as a list: {error}") from error
     if table.num_rows > MAX_LIST_ROWS:
-        raise UsageError(f"{uri!r} has {table.num_rows} rows, at most {MAX_LIST_ROWS}: split it")
-    _check_names(table.column_names)
+        raise UsageError(
+            f"{uri!r} has {table.num_rows:,} rows, at most {MAX_LIST_ROWS:,}: split it"
+        )
     return _plain(table, left_out), left_out
 
 
@@ -110,8 +114,10 @@ def _parquet(data: bytes, left_out: LeftOut) -> pa.Table:
     }
     file = pq.ParquetFile(BytesIO(data), **limits)
     if file.metadata.num_rows > MAX_LIST_ROWS:
-        raise UsageError(f"the list has {file.metadata.num_rows} rows, at most {MAX_LIST_ROWS}")
-    _check_columns(len(file.schema))  # leaves: also those of nested columns
+        raise UsageError(
+            f"it has {file.metadata.num_rows:,} rows, at most {MAX_LIST_ROWS:,}: split it"
+        )
+    check_columns(len(file.schema))  # leaves: also those of nested columns
     _check_names(file.schema_arrow.names)
     types = {field.name: field.type for field in file.schema_arrow}
     kept = [n for n, kind in types.items() if n == INPUT_BOXES.name or _is_plain(kind)]
@@ -143,37 +149,20 @@ def _check_texts(name: str, column: pa.ChunkedArray) -> None:
         try:
             chunk.dictionary.validate(full=True)
         except pa.ArrowInvalid as error:
-            problem = f"the list's column {name!r} has a text that is not UTF-8: {error}"
+            problem = f"the column {name!r} has a text that is not UTF-8: {error}"
             raise UsageError(problem) from error
         lengths = pc.fill_null(pc.binary_length(chunk.dictionary), 0)
         if len(lengths) and pc.max(lengths).as_py() > MAX_TEXT_BYTES:
-            raise UsageError(f"a text of the list has more than {MAX_TEXT_BYTES} bytes")
+            raise UsageError(
+                f"a text in the column {name!r} has over {MAX_TEXT_BYTES:,} bytes: shorten it, or "
+                "leave the column out"
+            )
         total += pc.sum(pc.take(lengths, chunk.indices)).as_py() or 0
     if total > MAX_LIST_BYTES:
         raise UsageError(
-            f"a column of the list has {total} bytes of text, at most {MAX_LIST_BYTES}"
+            f"the column {name!r} has {total:,} bytes of text, at most {MAX_LIST_BYTES:,}: split "
+            "the list"
         )
-
-
-def _csv(data: bytes, left_out: LeftOut) -> pa.Table:
-    ignore = pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda row: "skip")
-    names = pa.csv.open_csv(BytesIO(data), parse_options=ignore).schema.names
-    _check_columns(len(names))
-
-    def skip(row: Any) -> str:
-        short = f"have not {row.expected_columns} fields as the header has"
-        left_out.row(short, f"line {row.number or '?'}")
-        return "skip"
-
-    return pa.csv.read_csv(
-        BytesIO(data),
-        read_options=pa.csv.ReadOptions(use_threads=False),  # so that rows are numbered
-        parse_options=pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
-        convert_options=pa.csv.ConvertOptions(
-            column_types={name: pa.string() for name in names}, strings_can_be_null=True,
-            null_values=[""],
-        ),
-    )  # fmt: skip
 
 
 def _json_lines(data: bytes, left_out: LeftOut) -> pa.Table:
@@ -183,12 +172,13 @@ def _json_lines(data: bytes, left_out: LeftOut) -> pa.Table:
     for row in _json_rows(data, left_out):
         rows.append(row)
         names.update(dict.fromkeys(row))
-        _check_columns(len(names))
+        check_columns(len(names))
     return pa.table({name: _json_column([row.get(name) for row in rows]) for name in names})
 
 
 def _json_rows(data: bytes, left_out: LeftOut) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(data.removeprefix(codecs.BOM_UTF8).split(b"\n"), start=1):
+        check_row(len(line), number)
         if not line.strip():
             continue
         try:
@@ -210,14 +200,9 @@ def _is_deep(value: Any, depth: int = 0) -> bool:
     return depth > MAX_DEPTH or any(_is_deep(one, depth + 1) for one in inner)
 
 
-def _check_columns(count: int) -> None:
-    if count > MAX_COLUMNS:
-        raise UsageError(f"the list has {count} columns, at most {MAX_COLUMNS}")
-
-
 def _check_names(names: list[str]) -> None:
     if len(set(names)) != len(names):
-        raise UsageError("the list names a column twice")
+        raise UsageError("it names a column twice: rename one")
 
 
 def _json_column(values: list[Any]) -> pa.Array:

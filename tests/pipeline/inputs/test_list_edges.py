@@ -11,7 +11,7 @@ import pytest
 
 from pipeline import schema
 from pipeline.errors import ReadError, UsageError
-from pipeline.inputs import table_files
+from pipeline.inputs import list_limits, table_files
 from pipeline.inputs.left_out import LeftOut
 from pipeline.inputs.list_values import MAX_BOXES, NO_SIZE, sizes_of
 from pipeline.inputs.listing import list_all
@@ -65,7 +65,7 @@ def test_limits_of_lists() -> None:
     assert table_files.MAX_LIST_BYTES == 4 * 1024**3
     assert (table_files.MAX_LIST_ROWS, table_files.MAX_TEXT_BYTES) == (50_000_000, 1024**2)
     assert table_files.THRIFT_LIMIT == 64 * 1024**2
-    assert (table_files.MAX_COLUMNS, table_files.MAX_DEPTH) == (1000, 32)
+    assert (list_limits.MAX_COLUMNS, table_files.MAX_DEPTH) == (1000, 32)
 
 
 def test_a_list_on_the_disk_is_named_by_its_path_or_its_address(
@@ -112,7 +112,9 @@ def test_each_limit_of_a_list_is_its_last_allowed_value(
     with pytest.raises(UsageError, match="has 3 rows, at most 2: split it"):
         list_all(csv(tmp_path, text))
     pq.write_table(pa.table({"uri": ["s3://b/1"] * 3}), tmp_path / "l.parquet")
-    with pytest.raises(UsageError, match="the list has 3 rows, at most 2"):
+    with pytest.raises(
+        UsageError, match="cannot be read as a list: it has 3 rows, at most 2: split it"
+    ):
         list_all(str(tmp_path / "l.parquet"))
     monkeypatch.setattr(table_files, "MAX_LIST_ROWS", 3)
     assert list_all(str(tmp_path / "l.parquet")).left_out.rows == {"repeat a uri": 2}
@@ -143,7 +145,7 @@ def test_texts_of_a_parquet_list_have_a_longest_length(
     monkeypatch.setattr(table_files, "MAX_LIST_BYTES", path.stat().st_size)
     assert list_all(str(path)).table.num_rows == 2
     monkeypatch.setattr(table_files, "MAX_TEXT_BYTES", 7)
-    with pytest.raises(UsageError, match="a text of the list has more than 7 bytes"):
+    with pytest.raises(UsageError, match="a text in the column 'uri' has over 7 bytes: shorten it"):
         list_all(str(path))
     texts = pa.array([f"{number:04}" for number in range(9)] * 100)
     pq.write_table(pa.table({"uri": texts}), path, compression="zstd")
@@ -151,7 +153,7 @@ def test_texts_of_a_parquet_list_have_a_longest_length(
     assert path.stat().st_size < 3600
     assert list_all(str(path)).left_out.rows == {"repeat a uri": 891}
     monkeypatch.setattr(table_files, "MAX_LIST_BYTES", 3599)
-    with pytest.raises(UsageError, match="a column of the list has 3600 bytes of text"):
+    with pytest.raises(UsageError, match="the column 'uri' has 3,600 bytes of text, at most 3,599"):
         list_all(str(path))
 
 

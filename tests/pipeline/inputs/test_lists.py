@@ -210,8 +210,8 @@ def test_a_broken_list(tmp_path: Path, data: bytes) -> None:
 
 def test_a_small_file_that_stands_for_terabytes(tmp_path: Path) -> None:
     for length, rows, message in (
-        (2 << 20, 1000, "a text of the list"),
-        (9000, 600_000, "a column"),
+        (2 << 20, 1000, "a text in the column 'uri' has over 1,048,576 bytes"),
+        (9000, 600_000, "column 'uri' has 5,400,000,000 bytes"),
     ):
         text = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), ["x" * length])
         table = pa.table({"uri": text})

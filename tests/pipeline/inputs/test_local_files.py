@@ -13,10 +13,11 @@ import pytest
 
 from pipeline.errors import LedgerError, ReadError, UsageError
 from pipeline.inputs import local_files
+from pipeline.inputs.list_limits import MAX_COLUMNS
 from pipeline.inputs.listing import Listing, list_all
 from pipeline.inputs.reading import read_image
 from pipeline.inputs.selection import Selection
-from pipeline.inputs.table_files import MAX_COLUMNS, MAX_DEPTH, read_table_file
+from pipeline.inputs.table_files import MAX_DEPTH, read_table_file
 from pipeline.storage import local
 from tests.support.closed_folders import close
 
@@ -144,7 +145,7 @@ def test_lists_have_so_many_columns_and_no_more(tmp_path: Path) -> None:
     csv.write_text(",".join(["uri", *names]) + "\n")
     lines.write_text("\n".join(f'{{"uri": "a", "{name}": 1}}' for name in names))
     for uri in (written(wide, tmp_path / "l.parquet"), str(csv), str(lines)):
-        with pytest.raises(UsageError, match=f"columns, at most {MAX_COLUMNS}"):
+        with pytest.raises(UsageError, match=f"columns, at most {MAX_COLUMNS:,}"):
             read_table_file(uri)
     csv.write_text(",".join(["uri", *names[1:]]) + "\na" + "," * (MAX_COLUMNS - 1) + "\n")
     assert read_table_file(str(csv))[0].num_columns == MAX_COLUMNS

@@ -82,7 +82,7 @@ def test_a_table_of_overrides_may_be_json_lines(tmp_path: Path, ending: str) -> 
 def test_a_table_of_overrides_is_used_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"^overrides table can't be used whole; "):
         read_override_rows(csv(tmp_path, "uri,never_crop\nx,true\ny\n"))
-    with pytest.raises(SettingError, match="cannot be read: the list names a column twice") as no:
+    with pytest.raises(SettingError, match="it names a column twice: rename one") as no:
         read_override_rows(csv(tmp_path, "uri,uri\nx,y\n"))
     assert str(no.value).startswith("overrides cannot")
     with pytest.raises(SettingError, match=r"^overrides must name") as no:

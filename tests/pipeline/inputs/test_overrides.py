@@ -137,7 +137,7 @@ def test_a_row_that_makes_no_sense_is_named(tmp_path: Path, row: str, told: str)
         ("uri,nevercrop\nx,true\n", "has a column 'nevercrop' and knows only uri, pattern"),
         ("never_crop\ntrue\n", "needs a column 'uri' or 'pattern'"),
         ("uri,pattern,never_crop\nx,y,1\n", "row 1, uri, pattern: give one of the two"),
-        ("", "cannot be read"),
+        ("", "needs a column 'uri' or 'pattern'"),
     ],
 )
 def test_a_table_that_is_none(tmp_path: Path, text: str, told: str) -> None:
