@@ -61,10 +61,10 @@ def as_boxes(values: ArrayLike) -> FloatArray:
 
 
 def as_numbers(values: ArrayLike) -> FloatArray:
-    """Return values as a float64 array. Raises UsageError for ragged lists and non-numbers."""
+    """Return values as a float64 array. Raises UsageError for ragged lists and what is no float."""
     try:
         return np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UsageError(f"expected xyxy boxes, each of four numbers: {error}") from error
 
 

@@ -47,10 +47,11 @@ def grid(width: int, height: int) -> Boxes:
 
 
 def published_ratio(width: int, height: int, ratio: str) -> Boxes:
-    """Return the published candidates of one ratio on a width × height input: 0 to about 2,300.
+    """Return the published candidates of one ratio on a width × height input.
 
-    ratio is one of PUBLISHED_RATIOS, else UsageError. The high corner is the last pixel inside
-    (x + width − 1), as published.
+    On inputs of the network's sizes (`s2cnet.inputs.input_size`) there are at most 2,288, for 16:9
+    on 896 × 256, and none on long ones. ratio is one of PUBLISHED_RATIOS, else UsageError. The
+    high corner is the last pixel inside (x + width − 1), as published.
     """
     _check_sides(width, height)
     if ratio not in PUBLISHED_RATIOS:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pipeline.boxes import are_outside, as_numbers, to_whole_pixels
+from pipeline.boxes import as_numbers, to_whole_pixels
 from pipeline.cropping.build import (
     BACKBONE,
     EMBEDDED,
@@ -197,27 +197,34 @@ class Cropper:
     def score(self, image: ImageLike, boxes_px: ArrayLike) -> NDArray[np.float32]:
         """Score each box [N, 4] in source pixels after orientation, higher is better: [N].
 
-        Boxes are rounded to whole pixels and clipped to the photo, as crops are. The whole photo
+        Boxes are rounded to whole pixels, at least 1 px per side, and clipped to the photo, as
+        crops are. The whole photo
         is seen, so scores compare with those of `crop` where it has no borders, or with
         borders="keep".
         Raises UsageError for boxes that are not [N, 4], finite, and with x0 < x1 and y0 < y1, or
-        that lie, rounded, entirely outside the photo; for the photo itself as `crop`.
+        of which nothing is inside the photo; for the photo itself as `crop`.
         """
         boxes = as_numbers(boxes_px)
         if boxes.size == 0:
             return np.zeros(0, np.float32)
-        if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
-            raise UsageError("boxes_px must be [N, 4], finite: x0, y0, x1, y1 in source pixels")
-        if (boxes[:, :2] >= boxes[:, 2:]).any():
-            raise UsageError("a box in boxes_px has no area: give x0 < x1 and y0 < y1")
+        if boxes.ndim != 2 or boxes.shape[1] != 4:
+            raise UsageError("boxes_px must be [N, 4]: x0, y0, x1, y1 in source pixels")
+        _refuse(~np.isfinite(boxes), "has a number that is not finite")
+        _refuse(boxes[:, :2] >= boxes[:, 2:], "has no area: give x0 < x1 and y0 < y1")
         (seen,) = self._engine.see([replace(photo_of(image, self._decode), content_px=None)])
-        if (outside := are_outside(boxes, *seen.size_wh)).any():
-            wide, high = seen.size_wh
-            raise UsageError(
-                f"nothing of box {int(outside.argmax())} in boxes_px is inside the photo, which "
-                f"has {wide} x {high} pixels after orientation"
-            )
+        wide, high = seen.size_wh
+        _refuse(
+            (boxes[:, :2] >= seen.size_wh) | (boxes[:, 2:] <= 0),
+            f"is outside the photo, which has {wide} x {high} pixels after orientation",
+        )
         return self._engine.score(seen, to_whole_pixels(boxes, *seen.size_wh))
+
+
+def _refuse(wrong: NDArray[np.bool_], problem: str) -> None:
+    """Raise UsageError that names the first of the boxes [N, …] of which anything is wrong."""
+    if wrong.any():
+        first = int(wrong.any(axis=1).argmax())
+        raise UsageError(f"box {first} in boxes_px {problem}")
 
 
 def _check_detects(detector: str | Detector) -> None:

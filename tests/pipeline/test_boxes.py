@@ -61,7 +61,9 @@ def test_what_is_no_box_is_refused(wrong: object) -> None:
     assert as_boxes([1, 2, 3, 4]).dtype == np.float64
 
 
-@pytest.mark.parametrize("wrong", [[[1, 2, 3, 4], [1, 2, 3]], "a box", [[1, 2, 3, "x"]], [{}] * 4])
+@pytest.mark.parametrize(
+    "wrong", [[[1, 2, 3, 4], [1, 2, 3]], "a box", [[1, 2, 3, "x"]], [{}] * 4, [10**400]]
+)
 def test_what_is_no_array_of_numbers_is_refused(wrong: object) -> None:
     with pytest.raises(UsageError, match=r"^expected xyxy boxes, each of four numbers: "):
         as_boxes(wrong)  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ import pytest
 from pipeline.cropping import candidates
 from pipeline.errors import UsageError
 from pipeline.shapes import parse_shape
+from s2cnet.inputs import LONG_SIDE, MULTIPLE, SHORT_SIDE
 
 GOLDEN = np.load(Path(__file__).parents[2] / "golden" / "preprocess.npz")
 SOURCE_WH = [(1024, 768), (683, 1024), (500, 500), (777, 333)]
@@ -46,6 +47,18 @@ def test_ratio_lists_are_the_published_ones(photo: int, ratio: str) -> None:
 def test_published_lists_can_be_empty() -> None:
     assert candidates.grid(1024, 256).shape == (0, 4)
     assert candidates.published_ratio(256, 1024, "16:9").shape == (0, 4)
+
+
+def test_published_lists_have_at_most_the_documented_number() -> None:
+    """On all inputs of the network: a short side of 256, a long one up to 20 times that."""
+    counts = {
+        (ratio, wide, high): len(candidates.published_ratio(wide, high, ratio))
+        for ratio in candidates.PUBLISHED_RATIOS
+        for long in range(SHORT_SIDE, LONG_SIDE + 1, MULTIPLE)
+        for wide, high in ((SHORT_SIDE, long), (long, SHORT_SIDE))
+    }
+    assert counts["16:9", 896, 256] == max(counts.values()) == 2288
+    assert min(counts.values()) == 0
 
 
 def test_published_ratios_are_five() -> None:
