@@ -20,7 +20,12 @@ from pipeline.code_version import RELEASE
 from pipeline.errors import LedgerError, SettingError, UsageError, did_you_mean
 from pipeline.extras import extra_needed
 from pipeline.shown_options import flag, is_group, shown_options, title_of
-from pipeline.standard_output import READER_GONE, discard_output, output_problem
+from pipeline.standard_output import (
+    READER_GONE,
+    discard_output,
+    output_problem,
+    take_all_characters,
+)
 
 T = TypeVar("T")
 COMMAND = "COMMAND"  # placeholder of a subcommand
@@ -47,6 +52,8 @@ def run(
     SystemExit as argparse does: 0 for `--help` and `--version`, 2 for an option that is unknown,
     missing or of the wrong type.
     """
+    for stream in (sys.stdout, sys.stderr):
+        take_all_characters(stream)
     words = sys.argv[1:] if arguments is None else list(arguments)
     parser = parser_of(kind, about)
     _refuse_unknown(parser, kind, words)

@@ -163,7 +163,7 @@ def write_exports(path: Path, s3: "S3Server", head: "RayHead") -> None:
     }
     path.touch(mode=0o600)
     path.chmod(0o600)
-    path.write_text("".join(f"export {n}={shlex.quote(v)}\n" for n, v in values.items()))
+    path.write_text("".join(f"export {n}={shlex.quote(v)}\n" for n, v in values.items()), "utf-8")
 
 
 def log_folder(out: Path) -> Path:
@@ -202,10 +202,11 @@ def submit(head: "RayHead", log: Path, ratios: str) -> None:
     command += ["--address", head.dashboard_url, *source, "--", *job]
     environment = {**os.environ, **head.environment, "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        encoding="utf-8", errors="replace",
+    )  # fmt: skip
     printed_s = time.monotonic()
-    with process, log.open("w") as file:
+    with process, log.open("w", encoding="utf-8") as file:
         for line in process.stdout or ():
             file.write(line)
             event = event_of(line)
@@ -214,7 +215,7 @@ def submit(head: "RayHead", log: Path, ratios: str) -> None:
                 printed_s = time.monotonic()
                 say(event["message"])
     if process.returncode != 0:
-        tail = "".join(log.read_text().splitlines(keepends=True)[-LAST_LINES:])
+        tail = "".join(log.read_text("utf-8").splitlines(keepends=True)[-LAST_LINES:])
         code = process.returncode
         raise DemoError(f"the job failed with exit code {code}; the end of {log}:\n{tail}")
 

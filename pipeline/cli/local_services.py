@@ -162,7 +162,7 @@ def _process(
 
     def check() -> None:
         if process.poll() is not None:
-            tail = log.read_text(errors="replace")[-2000:]
+            tail = log.read_text("utf-8", errors="replace")[-2000:]
             name = " ".join(command[:4])
             raise ServiceError(f"{name} … ended with {process.returncode}:\n{tail}")
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 from pipeline.report.costs import cost_table
-from pipeline.standard_output import discard_output
+from pipeline.standard_output import discard_output, take_all_characters
 from pipeline.words import counted
 
 PLAIN_EVERY_S = 10.0
@@ -43,6 +43,7 @@ class Log:
         self.json = log_format == "json"
         self.stream = stream or sys.stdout
         self.clock = clock
+        take_all_characters(self.stream, for_programs=self.json)
         self.live = not self.json and self.stream.isatty()
         self._is_lost = False
         self._waiting: deque[str] = deque()

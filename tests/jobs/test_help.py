@@ -1,5 +1,6 @@
 """What every command does before it works: help, version, wrong options, and the cost of these."""
 
+import os
 import subprocess
 import sys
 from functools import cache
@@ -49,6 +50,17 @@ def test_help_loads_nothing_heavy(path: Path) -> None:
     text, _, modules = done.stdout.partition("\nmodules:")
     assert text.startswith("usage: ")
     assert not HEAVY & set(modules.split())
+
+
+@pytest.mark.parametrize("path", JOBS, ids=lambda path: path.name)
+def test_help_is_shown_where_the_locale_has_only_ascii(path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(path), "--help"], capture_output=True, check=False,
+        env={**os.environ, "LC_ALL": "C", "PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.isascii()
+    assert done.stdout.startswith(b"usage: ")
 
 
 @pytest.mark.parametrize("path", JOBS, ids=lambda path: path.name)

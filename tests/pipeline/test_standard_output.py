@@ -1,11 +1,14 @@
-"""Commands and jobs whose standard output takes no more text, as processes of their own."""
+"""Commands and jobs whose standard output does not take all text, as processes of their own."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.row_runs import commit_rows, crop_row, image_row
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -90,3 +93,68 @@ def test_work_goes_on_without_a_log(where: str, buffered: bool, tmp_path: Path) 
     assert marker.exists()
     assert done.stderr.startswith("WARNING: the log ends here, it cannot be written: ")
     assert done.stderr.count("\n") == 1
+
+
+NAMES = ["caf\xe9", "\u6771\u4eac", "raw\udce9"]  # the last is of a file whose name is not UTF-8
+
+
+def written(code: str, encoding: str) -> bytes:
+    """Run Python code in a locale with one encoding; return what it writes to standard output."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=False, cwd=ROOT,
+        env={**os.environ, "LC_ALL": "C", "PYTHONIOENCODING": encoding},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("encoding", "expected"),
+    [
+        ("ascii", rb"caf\xe9 \u6771\u4eac raw\udce9"),
+        ("latin-1", b"caf\xe9 " + rb"\u6771\u4eac raw\udce9"),
+        ("utf-8", "caf\xe9 \u6771\u4eac ".encode() + rb"raw\udce9"),
+    ],
+)
+@pytest.mark.parametrize("way", ["command", "log"])
+def test_text_for_people_has_escapes_for_what_its_encoding_lacks(
+    way: str, encoding: str, expected: bytes
+) -> None:
+    text = " ".join(NAMES)
+    if way == "command":
+        code = COMMAND.format(work=f"print({text!a}); return 0")
+    else:
+        code = f"from pipeline.report.progress import Log; Log().say('step', {text!a})"
+    assert written(code, encoding) == expected + b"\n"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+@pytest.mark.parametrize("way", ["log", "records", "block"])
+def test_json_is_utf_8_in_every_locale(way: str, encoding: str) -> None:
+    if way == "log":
+        code = (
+            "from pipeline.report.progress import Log; "
+            f"Log('json').say('step', '', names={NAMES!a})"
+        )
+    else:
+        code = (
+            "from pipeline.cli.runs.command import Command, block; "
+            f"command = Command(output='o', json={way == 'records'}); "
+            f"command.print_records([{{'names': {NAMES!a}}}], block)"
+        )
+    text = written(code, encoding).decode("utf-8")
+    assert json.loads(text)["names"] == NAMES
+    assert "caf\xe9" in text
+
+
+@pytest.mark.parametrize("name", ["jsonl", "csv"])
+def test_an_export_is_utf_8_in_every_locale(name: str, tmp_path: Path) -> None:
+    uri = "u/caf\xe9.jpg"
+    commit_rows(tmp_path, [image_row(uri)], [crop_row(uri, "1:1", (0, 0, 9, 9))])
+    done = subprocess.run(
+        [sys.executable, "jobs/runs.py", "export", str(tmp_path), "--as", name],
+        capture_output=True, check=False, cwd=ROOT,
+        env={**os.environ, "LC_ALL": "C", "PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert uri in done.stdout.decode("utf-8")

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.errors import UsageError
 from pipeline.options import option
-from pipeline.standard_output import discard_output
+from pipeline.standard_output import discard_output, take_all_characters
 from pipeline.storage.addresses import local_path, scheme_of
 from pipeline.storage.store import Store, check_reachable, open_store
 
@@ -49,8 +49,10 @@ class Command:
     ) -> None:
         """Print records, one a line, as JSON or as text, until the reader closes the pipe.
 
-        header: a line before the text, not before JSON. A closed pipe (`| head`) is no error.
+        JSON, also that of `block`, is UTF-8. header: a line before the text, not before JSON. A
+        closed pipe (`| head`) is no error.
         """
+        take_all_characters(sys.stdout, for_programs=self.json or in_words is block)
         try:
             if header and not self.json:
                 print(header)

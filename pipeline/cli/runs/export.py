@@ -12,7 +12,7 @@ from pipeline.export.crops import export_decisions
 from pipeline.export.formats import ExportSummary, FormatName, write_lines
 from pipeline.ledger.reader import Run, open_run
 from pipeline.options import check, option
-from pipeline.standard_output import discard_output
+from pipeline.standard_output import discard_output, take_all_characters
 from pipeline.words import counted
 
 
@@ -58,6 +58,7 @@ class Export(Command):
     def _write(self, run: Run) -> ExportSummary:
         decisions = export_decisions(run, run.background)
         if not self.into:
+            take_all_characters(sys.stdout, for_programs=True)
             done = write_lines(decisions, self.as_, sys.stdout)
             sys.stdout.flush()
             return done
