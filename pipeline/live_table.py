@@ -9,6 +9,7 @@ from pipeline.inputs.listing import Listing, image_id
 from pipeline.inputs.overrides import Overrides
 from pipeline.ledger.author import whoami
 from pipeline.ledger.channels.channel import channel_name
+from pipeline.ledger.channels.live import standing
 from pipeline.ledger.coverage.incremental import Todo
 from pipeline.ledger.coverage.unfinished import UnfinishedRun
 from pipeline.ledger.forgetting import forget, prune, read_forgotten, take_back
@@ -173,9 +174,10 @@ def go_live(settings: Settings, store: Store, log: Log, committed: Manifest | No
         return True
     channel = channel_for(settings)
     if running.promote == "manual":
-        run = "RUN" if committed is None else committed.run_id
-        how = runs_command("promote", store.uri, run)
-        log.say("manual", f"not live yet: {how} makes it live in channel {channel}")
+        waiting = standing(store).waiting(channel) if committed is None else [committed]
+        if waiting:
+            how = runs_command("promote", store.uri, waiting[0].run_id)
+            log.say("manual", f"not live yet: {how} makes it live in channel {channel}")
         return True
     strict = running.gate != DEFAULT_GATE
     gate = parse_gate(running.gate)

@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.code_version import code_version
 from pipeline.cropping.derive import NEAR, nearest_shape
 from pipeline.cropping.weights import Weights
-from pipeline.errors import SettingError, UsageError
+from pipeline.errors import NothingToDoError, SettingError, UsageError
 from pipeline.job import PlannedRun, check_crop_names, cut_for
 from pipeline.ledger.channels.channel import channel_name, channel_of
 from pipeline.ledger.coverage.incremental import Todo, begun_tasks
@@ -60,7 +60,8 @@ def plan_rendering(asked: RenderRequest, cores: Callable[[], int] | None = None)
     cores: as for `pipeline.job.plan`.
 
     Raises LedgerError if the old run is not committed, SettingError for a ratio that is not near
-    any of its shapes, UsageError if there is no such run or nothing would change.
+    any of its shapes, UsageError if there is no such run or nothing would change, NothingToDoError
+    if all its photos are forgotten.
     """
     check_reachable(asked.output)
     store = open_store(asked.output)
@@ -73,6 +74,8 @@ def plan_rendering(asked: RenderRequest, cores: Callable[[], int] | None = None)
         raise UsageError(f"run {old.run_id} is rendered so already: ask for another size or format")
     rows = whole_list(store, read_spec(store, runs[-1].run_id))
     rows = without(rows, read_forgotten(store).hidden)
+    if not rows.num_rows:
+        raise NothingToDoError(f"run {old.run_id} has no photos to render: all are forgotten")
     spec = RunSpec(
         settings=identity,
         weights_sha256=old.weights_sha256,

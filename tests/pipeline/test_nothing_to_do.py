@@ -6,9 +6,11 @@ import pytest
 from PIL import Image
 
 from pipeline.job import plan
+from pipeline.ledger.audit import list_runs
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
-from tests.pipeline.test_job import carry_out, log, photos, settings
+from pipeline.storage.store import open_store
+from tests.pipeline.test_job import carry_out, log, photos, settings, told
 
 __all__ = ["log", "photos"]  # fixtures
 
@@ -35,3 +37,20 @@ def test_an_input_without_photos_is_told_as_such(photos: Path, log: Log) -> None
         photo.unlink()
     said = plan(settings(photos), log).message
     assert said == "nothing to do: the input has no photos to crop"
+
+
+def test_a_job_without_work_names_the_run_that_waits_for_a_person(photos: Path, log: Log) -> None:
+    given = settings(photos, promote="manual")
+    assert carry_out(given, log) == "done"
+    (waiting,) = list_runs(open_store(given.running.output))
+    assert carry_out(given, log) == "done"
+    last = told(log).splitlines()[-1]
+    how = f"`runs.py promote {photos.parent}/out {waiting['run_id']}`"
+    assert last.startswith(f"not live yet: {how} makes it live in channel ")
+
+
+def test_a_job_without_photos_leaves_nothing_to_promote(photos: Path, log: Log) -> None:
+    for photo in photos.iterdir():
+        photo.unlink()
+    assert carry_out(settings(photos, promote="manual"), log) == "done"
+    assert "not live yet" not in told(log)

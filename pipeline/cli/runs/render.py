@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any, Literal
 
 from pipeline.cli.runs.command import OneRun
+from pipeline.errors import NothingToDoError
 from pipeline.options import check, option
 from pipeline.report.progress import Log
 from pipeline.stop import Stop
@@ -51,7 +52,11 @@ class Render(OneRun):
         request = RenderRequest(self.output, self.run_id, changes, self.channel or None, self.local)
         running = RunningSettings(output=self.output, local=self.local)
         log = Log("json" if self.json else running.log_format)
-        planned = plan_rendering(request, partial(available_cores, running, log, Stop()))
+        try:
+            planned = plan_rendering(request, partial(available_cores, running, log, Stop()))
+        except NothingToDoError as error:
+            log.say("nothing_to_do", f"nothing to do: {error}")
+            return 0
 
         def work(log: Log, stop: Stop) -> str:
             return carry_out(planned, log, stop)

@@ -8,8 +8,10 @@ import pytest
 from PIL import Image
 
 from pipeline import open_run
+from pipeline.cli.runs import main
 from pipeline.inputs.listing import image_id
 from pipeline.job import plan
+from pipeline.ledger.audit import list_runs
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.rendering import RenderRequest, plan_rendering
@@ -63,6 +65,20 @@ def test_a_persons_word_is_in_the_render_and_a_forgotten_photo_is_not(
         assert images["0"]["focus_source"] == "override"
         assert images["0"]["focus_x"] == pytest.approx(0.05)
         remove_garbage(store, look_for_garbage(store, 0).garbage)
+
+
+def test_of_forgotten_photos_alone_nothing_is_rendered_or_promoted(
+    job: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = str(tmp_path / "out")
+    full = do(planned(job))
+    store = open_store(output)
+    forget(store, {image_id(f"{tmp_path}/in/{path.name}") for path in (tmp_path / "in").iterdir()})
+    assert main(["render", output, full.run_id, "--thumbnail-size", "40"]) == 0
+    assert capsys.readouterr().out == (
+        f"nothing to do: run {full.run_id} has no photos to render: all are forgotten\n"
+    )
+    assert [run["run_id"] for run in list_runs(store)] == [full.run_id]
 
 
 def test_metrics_and_log_of_the_first_job_are_its_own(job: Settings, tmp_path: Path) -> None:
