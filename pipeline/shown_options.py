@@ -1,7 +1,8 @@
 """Turn a dataclass's fields into command-line options: spelling, default, help, argument."""
 
 import re
-from collections.abc import Iterator, Mapping
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
@@ -10,6 +11,16 @@ from typing import Any, get_args, get_origin, get_type_hints
 from pipeline.options import choices_of
 
 _PLACEHOLDERS = {int: "N", float: "NUMBER", Path: "PATH", str: "TEXT"}
+
+
+def _path(text: str) -> Path:
+    """Read a path. An empty text is refused: it often comes from a variable that is not set."""
+    if not text:
+        raise ArgumentTypeError("is empty: name a folder or a file")
+    return Path(text)
+
+
+_READERS: dict[Any, Callable[[str], Any]] = {Path: _path}  # where the type itself is too lenient
 
 
 def flag(name: str) -> str:
@@ -79,7 +90,7 @@ class ShownOption:
             given |= {"action": "store_true"}
         else:
             given |= {"metavar": self.placeholder, "choices": choices or None}
-            given |= {"type": str if choices else self.type}
+            given |= {"type": str if choices else _READERS.get(self.type, self.type)}
         if about["positional"]:
             if not about["required"]:
                 given |= {"default": self.field.default}

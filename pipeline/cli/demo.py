@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING
 from pipeline.cli.demo_photos import (
     PHOTO_BUCKET,
     THUMBNAIL_BUCKET,
-    DemoError,
     named,
     photos_of,
     upload,
 )
 from pipeline.command_line import FAILED, run
+from pipeline.errors import SettingError
 from pipeline.options import option
 from pipeline.words import counted
 
@@ -38,6 +38,10 @@ RATIOS = "1:1,4:3,16:9,9:16,3:4,circle"
 PRINTED_EVENTS = {"plan", "workers", "wall", "untrained", "failed", "over_error_rate", "waiting"}
 PROGRESS_S = 30.0  # between two progress lines of a long job
 LAST_LINES = 12  # of the job's log, shown if it fails
+
+
+class DemoError(RuntimeError):
+    """The demo cannot go on; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ def show(demo: Demo) -> int:
 
 
 def run_demo(demo: Demo) -> Path:
-    """Run the demo; returns the page's path. Raises DemoError or ServiceError."""
+    """Run the demo; returns the page's path. Raises DemoError, ServiceError or SettingError."""
     from pipeline import open_run
     from pipeline.cli.local_services import ray_head, s3_server
     from pipeline.report.gallery.build import write_gallery
@@ -123,7 +127,7 @@ def without_crops(images: Sequence[Mapping[str, str]]) -> list[str]:
 def serve(demo: Demo) -> None:
     """Start the services and print how to use them; stop them at Ctrl-C.
 
-    Raises DemoError or ServiceError.
+    Raises ServiceError or SettingError.
     """
     from pipeline.cli.local_services import ray_head, s3_server
 
@@ -167,9 +171,13 @@ def write_exports(path: Path, s3: "S3Server", head: "RayHead") -> None:
 
 
 def log_folder(out: Path) -> Path:
-    """Make and return the folder for the logs of the services and the job."""
+    """Make and return the folder for the logs of the services and the job. Raises SettingError."""
     logs = out / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        problem = f"{out} cannot hold the logs: {error.strerror or error}: name another folder"
+        raise SettingError("out", problem) from error
     return logs
 
 

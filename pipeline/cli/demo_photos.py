@@ -5,6 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.errors import SettingError
 from pipeline.words import counted
 
 if TYPE_CHECKING:
@@ -24,10 +25,6 @@ PACKAGED_PHOTOS = {
     "sklearn.datasets.images": ("china.jpg", "flower.jpg"),
 }  # fmt: skip
 NAMED = 3  # how many of the files that are left out are listed by name
-
-
-class DemoError(RuntimeError):
-    """The demo cannot go on; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,7 @@ def named(paths: tuple[Path, ...]) -> str:
 def photos_of(folder: Path | None) -> DemoPhotos:
     """Find the photos in `folder` and its subfolders, or without one those that ship with packages.
 
-    Hidden files are skipped. Raises DemoError if there is no photo.
+    Hidden files are skipped. Raises SettingError if there is no photo.
     """
     if folder is None:
         return DemoPhotos(
@@ -65,7 +62,7 @@ def photos_of(folder: Path | None) -> DemoPhotos:
         )
     folder = folder.expanduser()  # `make demo PHOTOS=~/holiday`, which not every shell expands
     if not folder.is_dir():
-        raise DemoError(f"{folder} is not a folder; give one that holds photos")
+        raise SettingError("photos", f"{folder} is not a folder: give one that holds photos")
     found = [
         path
         for path in sorted(folder.rglob("*"))
@@ -73,7 +70,8 @@ def photos_of(folder: Path | None) -> DemoPhotos:
     ]
     photos = tuple(path for path in found if path.suffix.lower() in PHOTO_SUFFIXES)
     if not photos:
-        raise DemoError(f"{folder} holds no {', '.join(sorted(PHOTO_SUFFIXES))} files")
+        ends = ", ".join(sorted(PHOTO_SUFFIXES))
+        raise SettingError("photos", f"{folder} holds no photo: give a folder of {ends} files")
     return DemoPhotos(photos, tuple(path for path in found if path not in set(photos)))
 
 

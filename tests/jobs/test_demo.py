@@ -18,7 +18,8 @@ import pytest
 from PIL import Image
 
 from pipeline.cli.demo import clear_connection_variables, main, without_crops
-from pipeline.cli.demo_photos import DemoError, photos_of
+from pipeline.cli.demo_photos import photos_of
+from pipeline.errors import SettingError
 from tests.support.fresh import ROOT
 from tests.support.odd_photos import scene
 
@@ -44,13 +45,34 @@ def test_the_demo_leaves_the_caller_s_cluster_and_cloud(monkeypatch: pytest.Monk
     assert os.environ["XRAY_TRACE"] == "kept"
 
 
+@pytest.mark.parametrize("more", [[], ["--services-only"]])
+@pytest.mark.parametrize(
+    ("option", "name", "problem"),
+    [
+        ("--photos", "absent", "absent is not a folder: give one that holds photos"),
+        ("--photos", "empty", "empty holds no photo: give a folder of .apng, .avif, "),
+        ("--out", "file", "file cannot hold the logs: Not a directory: name another folder"),
+    ],
+)
+def test_a_folder_that_the_demo_cannot_use_is_wrong_usage(
+    option: str, name: str, problem: str, more: list[str], tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    given = {"--out": str(tmp_path / "out"), option: str(tmp_path / name)}
+    words = [word for pair in given.items() for word in pair]
+    assert main([*words, *more]) == 2
+    assert f": {option} {tmp_path}/{problem}" in capsys.readouterr().err
+
+
 def test_photos_of_a_folder_or_of_the_packages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert len(photos_of(None).paths) >= 5
-    with pytest.raises(DemoError, match="is not a folder"):
+    with pytest.raises(SettingError, match=r"^photos .* is not a folder: give one that holds"):
         photos_of(tmp_path / "absent")
-    with pytest.raises(DemoError, match="holds no"):
+    with pytest.raises(SettingError, match=r"^photos .* holds no photo: give a folder of \.apng"):
         photos_of(tmp_path)
     (tmp_path / "inner").mkdir()
     for name in ("b.JPG", "inner/a.png"):

@@ -80,6 +80,7 @@ def test_help_shows_units_defaults_placeholders_and_groups() -> None:
         (["one", "--were", "x"], "no option --were; did you mean --where?"),
         (["one", "--where", "x", "--zzz"], "there is no option --zzz\n"),
         (["one"], "--where"),
+        (["one", "--where", ""], "argument --where: is empty: name a folder or a file\n"),
         (["three", "--where", "x"], "three"),
         (["one", "--where", "x", "--rooms", "many"], "many"),
         (["one", "--where", "x", "--gloss", "dull"], "dull"),
