@@ -21,7 +21,7 @@ from pipeline.lab.evaluation.photo import Row
 from pipeline.lab.evaluation.report import report_files, write_report
 from pipeline.lab.evaluation.settings import EvaluationJob
 from pipeline.lab.evaluation.setup import EvaluationSetup, evaluate_here
-from pipeline.lab.evaluation.summary import summarise
+from pipeline.lab.evaluation.summary import not_judged, summarise
 from pipeline.lab.evaluation.tables import glance
 from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.folds import set_name_of
@@ -239,12 +239,5 @@ def log_measures(report: dict[str, Any], log: Log) -> None:
 
 def log_failures(rows: Sequence[Row], log: Log) -> None:
     """Log why photos could not be judged, commonest reason first, each with its first photo."""
-    statuses = Counter(row["status"] for row in rows if row["status"] != "ok")
-    for status, count in statuses.most_common():
-        first = next(row for row in rows if row["status"] == status)
-        log.say(
-            "not_judged",
-            f"not judged: {counted(count, 'photo')}, {status}; {first['id']}: {first['message']}",
-            status=status,
-            photos=count,
-        )
+    for status, count, told in not_judged(rows):
+        log.say("not_judged", f"not judged: {told}", status=status, photos=count)

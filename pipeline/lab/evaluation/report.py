@@ -12,7 +12,7 @@ from pipeline.lab.evaluation.cards import best_and_worst, card
 from pipeline.lab.evaluation.catalogue import CONSENSUS, MEASURES, METHODS, NETWORK, OURS
 from pipeline.lab.evaluation.plots import Bar, bars, reliability_plot, scatter
 from pipeline.lab.evaluation.published import published_for
-from pipeline.lab.evaluation.summary import photo_values, sort_measure
+from pipeline.lab.evaluation.summary import not_judged, photo_values, sort_measure
 from pipeline.lab.evaluation.tables import Report, glance, tables
 from pipeline.lab.json_text import json_text
 from pipeline.report.inline import PALETTE
@@ -61,6 +61,7 @@ def render_report(report: Report) -> str:
         tables=tables(report),
         methods=METHODS,
         counted=counted,
+        not_judged=[told for _, _, told in not_judged(report["rows"])],
         ours=OURS,
         shown_by=shown_by,
         measures=MEASURES,

@@ -5,7 +5,7 @@ over its people where it has several.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from pipeline.lab.evaluation.intervals import Interval, IntervalOf, holds_0, per
 from pipeline.lab.evaluation.photo import Row
 from pipeline.lab.evaluation.reliability import confidence_figures
 from pipeline.lab.evaluation.slices import ORDER
+from pipeline.words import counted
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -50,6 +51,19 @@ def summarise(rows: Sequence[Row], resamples: int, seed: int) -> dict[str, Any]:
         "integrity": integrity(rows, interval),
         "fairness": fairness(rows, interval),
     }
+
+
+def not_judged(rows: Sequence[Row]) -> Iterator[tuple[str, int, str]]:
+    """Yield status, number of photos and words for each reason why photos have no figures.
+
+    The commonest comes first. The words are for people, and tell the message of the first photo.
+    """
+    statuses = Counter(row["status"] for row in rows if row["status"] != "ok")
+    for status, count in statuses.most_common():
+        first = next(row for row in rows if row["status"] == status)
+        why = status.replace("_", " ")
+        told = f"{counted(count, 'photo')}, {why}; {first['id']}: {first['message']}"
+        yield status, count, told
 
 
 def measurements(rows: Sequence[Row]) -> "DataFrame":

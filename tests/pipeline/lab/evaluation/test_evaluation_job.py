@@ -254,7 +254,7 @@ def test_photos_are_counted_as_they_come_and_ordered_by_name(tmp_path: Path) -> 
 def test_failures_are_told_commonest_first_with_their_first_photo() -> None:
     rows = [
         {"id": name, "status": status, "message": f"about {name}"}
-        for name, status in (("a", "corrupt"), ("b", "ok"), ("c", "gone"), ("d", "gone"))
+        for name, status in (("a", "corrupt"), ("b", "ok"), ("c", "not_found"), ("d", "not_found"))
     ]
     log = StringIO()
     log_failures(rows, Log("json", log))
@@ -262,8 +262,8 @@ def test_failures_are_told_commonest_first_with_their_first_photo() -> None:
         {key: line[key] for key in ("event", "message", "status", "photos")} for line in told(log)
     ]
     assert lines == [
-        {"event": "not_judged", "message": "not judged: 2 photos, gone; c: about c",
-         "status": "gone", "photos": 2},
+        {"event": "not_judged", "message": "not judged: 2 photos, not found; c: about c",
+         "status": "not_found", "photos": 2},
         {"event": "not_judged", "message": "not judged: 1 photo, corrupt; a: about a",
          "status": "corrupt", "photos": 1},
     ]  # fmt: skip

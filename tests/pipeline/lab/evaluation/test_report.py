@@ -59,6 +59,19 @@ def test_files(report: dict[str, Any], tmp_path: Path) -> None:
     assert "0.483" in page.read_text()
 
 
+def test_photos_without_figures_are_told_in_words(report: dict[str, Any]) -> None:
+    outside = {"status": "boxes_outside", "message": "nothing of <i>head 0</i> is inside"}
+    rows = [{"id": name, "file": name, **outside} for name in "xy"]
+    report |= {"rows": report["rows"] + rows}
+    told = re.findall(r'<p class="warning">(.*?)</p>', render_report(report))
+    end = "No figure here counts them; evaluation.json has the reason of each photo."
+    assert told == [
+        "Not judged: 2 photos, boxes outside; x: nothing of &lt;i&gt;head 0&lt;/i&gt; is inside. "
+        + end,
+        f"Not judged: 1 photo, corrupt; bad: …. {end}",
+    ]
+
+
 def test_a_figure_that_is_not_defined_is_null(report: dict[str, Any], tmp_path: Path) -> None:
     """People accept all crops, so none has to have more confidence than another."""
     for row in report["rows"][:5]:
@@ -80,7 +93,7 @@ def test_a_figure_that_is_not_defined_is_null(report: dict[str, Any], tmp_path: 
 
 def test_page_holds_all_and_loads_nothing(report: dict[str, Any]) -> None:
     page = render_report(report)
-    for text in ("6 of 7 photos judged", "3 photos were left out", "1 photo: corrupt",
+    for text in ("6 of 7 photos judged", "3 photos were left out", "1 photo, corrupt",
                  "published: Hong et al., CVPR 2021", "0.854", "0.625", "centre crop"):  # fmt: skip
         assert text in page, text
     assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", page)
