@@ -20,7 +20,8 @@ propagate.
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import ClassVar, Literal
 
 SHORTEST_SECRET = 4  # characters; replacing shorter words would garble a message
@@ -195,3 +196,14 @@ class SettingError(UsageError):
 
     def __str__(self) -> str:
         return f"{self.field} {self.problem}"
+
+
+@contextmanager
+def naming(field: str) -> Iterator[None]:
+    """Name the setting whose value the block uses in each UsageError that names none."""
+    try:
+        yield
+    except (SettingError, NothingToDoError):
+        raise
+    except UsageError as error:
+        raise SettingError(field, f"cannot be used: {error}") from error

@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.code_version import code_version
 from pipeline.cropping.derive import NEAR, nearest_shape
 from pipeline.cropping.weights import Weights
-from pipeline.errors import NothingToDoError, SettingError, UsageError
+from pipeline.errors import NothingToDoError, SettingError, UsageError, naming
 from pipeline.job import PlannedRun, check_crop_names, cut_for
 from pipeline.ledger.channels.channel import channel_name, channel_of
 from pipeline.ledger.coverage.incremental import Todo, begun_tasks
@@ -102,7 +102,8 @@ def _settings(old: Manifest, asked: RenderRequest) -> tuple[Settings, dict[str, 
     changes = dict(asked.changes)
     derived = {}
     if "ratios" in changes:
-        shapes = parse_shapes(changes["ratios"])
+        with naming("ratios"):
+            shapes = parse_shapes(changes["ratios"])
         stored = [shape.name for shape in before.cropping.shapes]
         sources = {shape.name: nearest_shape(shape, stored) for shape in shapes}
         if far := [name for name, source in sources.items() if source is None]:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from pipeline.code_version import code_version
 from pipeline.cropping.build import source_identity
-from pipeline.errors import SettingError
+from pipeline.errors import SettingError, naming
 from pipeline.inputs.listing import Listing, list_all
 from pipeline.inputs.overrides import Overridden, Overrides
 from pipeline.inputs.within import refuse_overlap
@@ -47,11 +47,18 @@ def plan(settings: Settings, log: Log, cores: Callable[[], int] | None = None) -
 
     Raises UsageError for a job that makes no sense.
     """
-    refuse_overlap(settings.input.input, settings.running.output)
+    given = {"input": settings.input.input, "output": settings.running.output}
+    for name, address in given.items():
+        if not address:
+            raise SettingError(name, "is empty: name a folder or an address")
+    with naming("output"):
+        refuse_overlap(*given.values())
     refuse_partial_prune(settings)
-    for address in (settings.input.input, settings.running.output):
-        check_reachable(address)
-    store = open_store(settings.running.output)
+    for name, address in given.items():
+        with naming(name):
+            check_reachable(address)
+    with naming("output"):
+        store = open_store(settings.running.output)
     settings, of_format = with_chosen_format(settings, store)
     overrides = Overrides.read(settings.input.overrides)
     weights = pin_weights(settings.input)
@@ -64,10 +71,12 @@ def plan(settings: Settings, log: Log, cores: Callable[[], int] | None = None) -
         )
     settings = with_chosen_backbone(settings, weights)
     shared = settings.cropping.backbone == "shared"
+    with naming("detector"):
+        detector = source_identity(settings.input.detector, shared)
     spec = RunSpec(
         settings=settings.identity(),
         weights_sha256=weights.sha256,
-        detector=source_identity(settings.input.detector, shared),
+        detector=detector,
         code_version=code_version(),
         input_sha256="",  # a hash of the photos left to do, so it is filled in below
     )
@@ -166,21 +175,24 @@ def _todo(
     """
     about, channel = settings.input, channel_for(settings)
     if about.resume:
-        todo = resumed(store, spec, about.resume)
+        with naming("resume"):
+            todo = resumed(store, spec, about.resume)
         return todo, Overridden(todo.inputs), None
     if about.retry:
-        failed = failed_inputs(store, about.retry, about.retry_kind)
+        with naming("retry"):
+            failed = failed_inputs(store, about.retry, about.retry_kind)
         applied = overrides.apply(failed)
         spec = replace(spec, parent=about.retry)
         return uncovered(store, spec, applied.inputs, "full", channel), applied, None
-    found = list_all(
-        about.input,
-        about.limit,
-        about.focus,
-        about.uri_column,
-        about.selection,
-        about.requester_pays,
-    )
+    with naming("input"):
+        found = list_all(
+            about.input,
+            about.limit,
+            about.focus,
+            about.uri_column,
+            about.selection,
+            about.requester_pays,
+        )
     if found.left_out:
         log.say("left_out", found.left_out.message, rows=sum(found.left_out.rows.values()))
     listed = found.table

@@ -51,5 +51,5 @@ def check_metrics_file(path: str) -> None:
     if path and not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
         problem = f"names a file in {folder}, which is no folder that this job may write into"
         raise SettingError("metrics_file", f"{problem}: make it first")
-    if path and Path(path).is_dir():
+    if path and os.path.isdir(path):
         raise SettingError("metrics_file", f"must name a file, and {path} is a folder")

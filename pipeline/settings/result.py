@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from pipeline.crop_names import CropNames, parse_crop_names
-from pipeline.errors import SettingError, UsageError
+from pipeline.errors import SettingError, UsageError, naming
 from pipeline.options import MOST_SIDE, check, option
 from pipeline.photo.encoding.automatic import AUTO, OPAQUE, OTHER
 from pipeline.photo.encoding.jpegli import check_jpegli
@@ -133,8 +133,9 @@ class CroppingSettings:
 
     @property
     def shapes(self) -> list[Shape]:
-        """`ratios`, parsed. Raises UsageError for text that names no shape."""
-        return parse_shapes(self.ratios)
+        """`ratios`, parsed. Raises SettingError for text that names no shape."""
+        with naming("ratios"):
+            return parse_shapes(self.ratios)
 
 
 @dataclass(frozen=True)

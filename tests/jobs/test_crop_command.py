@@ -241,3 +241,34 @@ def test_a_run_that_does_not_exist_is_wrong_usage(
     arguments = ["--input", photos, "--output", str(tmp_path / "out"), "--local"]
     assert main([*arguments, f"--{option}", "nope"]) == 2
     assert "there is no run nope" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("_own_handlers")
+@pytest.mark.parametrize(
+    ("option", "value", "problem"),
+    [
+        ("--input", "", "is empty: name a folder or an address"),
+        ("--input", "absent/", "cannot be used: nothing found in 'absent/': "),
+        ("--input", "s3://", "cannot be used: 's3://' names no bucket"),
+        ("--input", "list.csv", "cannot be used: 'list.csv' cannot be read as a list: it names "),
+        ("--output", "", "is empty: name a folder or an address"),
+        ("--output", "list.csv", "cannot be used: {folder}/list.csv is a file; "),
+        ("--output", "in/out", "cannot be used: the output 'in/out' lies inside the input 'in'"),
+        ("--ratios", "1;1", "cannot be used: '1;1' is not a shape: write W:H such as 16:9"),
+        ("--resume", "nope", "cannot be used: there is no run nope in "),
+        ("--retry", "nope", "cannot be used: there is no run nope in "),
+        ("--detector", "yolo", "cannot be used: no detector 'yolo': use embedded, boxes, "),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_told_with_its_option(
+    option: str, value: str, problem: str, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    write_scenes(tmp_path / "in", 1)
+    (tmp_path / "list.csv").write_text("uri,uri\na,b\n")
+    given = {"--input": "in", "--output": "out", option: value}
+    words = [word for pair in given.items() for word in pair]
+    assert main([*words, "--local", "--dry-run"]) == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert f": {option} {problem.format(folder=tmp_path)}" in told

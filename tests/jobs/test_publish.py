@@ -50,4 +50,4 @@ def test_iceberg_tables_of_one_channel(output: str, capsys: pytest.CaptureFixtur
     said = published(output, "--as", "iceberg", capsys=capsys)
     assert said == {"run_id": "live", "versions": {"images": 1, "crops": 1}}
     assert main(["publish", output, "--as", "iceberg", "--channel", "nothing"]) == 2
-    assert "nothing is live in channel 'nothing'" in capsys.readouterr().err
+    assert "--channel 'nothing' has nothing live in " in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -86,6 +87,37 @@ def test_render_on_ray_makes_a_candidate(tree: Path, tmp_path: Path) -> None:
     costs = open_run(output, new).manifest["metrics"]["costs"]
     assert {"recall", "encode"} <= costs.keys()
     assert not {"detect", "score"} & costs.keys()
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "value", "problem"),
+    [
+        ("export OUT --as csv", "--channel", "x", "'x' has nothing live in OUT; live are "),
+        ("publish OUT", "--channel", "x", "'x' has nothing live in OUT; live are "),
+        ("history OUT", "--channel", "x", "'x' does not exist; there are "),
+        ("rollback OUT", "--channel", "x", "'x' does not exist; there are "),
+        ("gallery OUT", "--into", "FILE", "cannot be used: FILE is a file; "),
+        ("diff OUT RUN RUN", "--html", "FILE", "cannot be used: FILE is a file; "),
+        ("publish OUT --as huggingface", "--into", "FILE", "cannot be used: FILE is a file; "),
+        ("render OUT RUN", "--ratios", "1;1", "cannot be used: '1;1' is not a shape: "),
+    ],
+)
+def test_a_wrong_value_is_told_with_its_option(
+    command: str, option: str, value: str, problem: str, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    run = commit_rows(
+        tmp_path / "out", [image_row("a.jpg")], [crop_row("a.jpg", "1:1", (0, 0, 9, 9))]
+    )
+    (tmp_path / "file").write_text("")
+    run_id = str(run.manifest["run_id"])
+    places = {"OUT": f"{tmp_path}/out", "RUN": run_id, "FILE": f"{tmp_path}/file"}
+
+    def placed(text: str) -> str:
+        return re.sub("OUT|RUN|FILE", lambda found: places[found[0]], text)
+
+    assert main([*placed(command).split(), option, placed(value)]) == 2
+    assert f": {option} {placed(problem)}" in capsys.readouterr().err
 
 
 def test_render_refuses_what_it_cannot_do(

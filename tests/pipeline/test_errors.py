@@ -10,10 +10,13 @@ from pipeline.errors import (
     DetectError,
     EncodeError,
     LedgerError,
+    NothingToDoError,
     ReadError,
     ScoreError,
     SettingError,
+    UnknownRunError,
     UsageError,
+    naming,
     without_secrets,
 )
 
@@ -50,6 +53,27 @@ def test_errors_survive_pickling() -> None:
 def test_run_level_errors_are_not_errors_of_an_image() -> None:
     assert not issubclass(LedgerError, CropError)
     assert issubclass(UsageError, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (UsageError("no such folder"), "input cannot be used: no such folder"),
+        (UnknownRunError("no run x"), "input cannot be used: no run x"),
+        (SettingError("limit", "must be at least 1"), "limit must be at least 1"),
+    ],
+)
+def test_a_wrong_value_is_named_by_its_setting(raised: UsageError, told: str) -> None:
+    with pytest.raises(SettingError) as caught, naming("input"):
+        raise raised
+    assert str(caught.value) == told
+
+
+@pytest.mark.parametrize("raised", [NothingToDoError("all done"), LedgerError("refused")])
+def test_what_is_no_wrong_value_is_left_as_it_is(raised: Exception) -> None:
+    with pytest.raises(type(raised)) as caught, naming("input"):
+        raise raised
+    assert caught.value is raised
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.cli.runs.command import Command, block
-from pipeline.errors import LedgerError
+from pipeline.errors import LedgerError, naming
 from pipeline.ledger.channels.live import stored_runs
 from pipeline.ledger.differences import RunPair, compare_runs
 from pipeline.ledger.reader import open_run
@@ -38,7 +38,8 @@ class Gallery(Command):
         own = self.store
         run_id = self.run_id or self._latest(own)
         run = open_run(self.output, run_id)
-        store = open_store(self.into) if self.into else own
+        with naming("into"):
+            store = open_store(self.into) if self.into else own
         prefix = "" if self.into else gallery_prefix(run_id)
         made = write_gallery(run, store, prefix, self.whole_crops)
         self.print_records([_written(made, store)], block)
@@ -91,7 +92,8 @@ class Diff(Command):
         figures = diff_figures(compared)
         if not self.html:
             return figures
-        store = open_store(self.html)
+        with naming("html"):
+            store = open_store(self.html)
         made = write_diff(pair.old, pair.new, compared, {**differences, **figures}, store, "")
         return {**figures, "pages": _written(made, store)}
 

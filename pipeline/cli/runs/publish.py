@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.cli.runs.command import Command, block
-from pipeline.errors import SettingError
+from pipeline.errors import SettingError, naming
 from pipeline.export.hugging_face import write_dataset
 from pipeline.ledger.channels.live import live_layers
 from pipeline.ledger.reader import open_run
@@ -54,7 +54,9 @@ class Publish(Command):
         about = {"run_id": self.run_id or "live"}
         if self.as_ == "huggingface":
             run = open_run(self.output, self.run_id or None, self.channel or None)
-            written = write_dataset(run, open_store(self.into))
+            with naming("into"):
+                into = open_store(self.into)
+            written = write_dataset(run, into)
             self.print_records([{**about, "into": self.into, **written}], block)
             return 0
         versions = self._iceberg() if self.as_ == "iceberg" else self._delta()

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.cropping.build import EMBEDDED
-from pipeline.errors import SettingError
+from pipeline.errors import SettingError, naming
 from pipeline.options import check, option
 from pipeline.settings import CroppingSettings, InputSettings
 from pipeline.shapes import Shape, parse_shapes
@@ -130,4 +130,5 @@ class EvaluationJob:
     @property
     def shapes(self) -> list[Shape]:
         """The shapes of `ratios`. Raises UsageError for a text that names no shape."""
-        return parse_shapes(self.ratios)
+        with naming("ratios"):
+            return parse_shapes(self.ratios)

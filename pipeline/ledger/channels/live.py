@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.errors import LedgerError, RecordError, UsageError
+from pipeline.errors import LedgerError, RecordError, SettingError
 from pipeline.ledger.catalogue import TAIL, copied_manifests
 from pipeline.ledger.channels.channel import (
     Channel,
@@ -187,7 +187,7 @@ def _channel_runs(store: Store, name: str) -> list[Manifest]:
     if runs := found.live(name):
         return runs
     known = ", ".join(sorted(n for n, each in found.channels.items() if each.runs)) or "none"
-    raise UsageError(f"nothing is live in channel {name!r} of {store.uri}; live are {known}")
+    raise SettingError("channel", f"{name!r} has nothing live in {store.uri}; live are {known}")
 
 
 def _earlier_runs(store: Store, committed: list[Manifest]) -> list[Manifest]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pipeline.errors import LedgerError, RecordError, UsageError
+from pipeline.errors import LedgerError, RecordError, SettingError, UsageError
 from pipeline.gate import Gate, GateFigures, GateResult
 from pipeline.ledger.author import whoami
 from pipeline.ledger.channels.channel import Channel, ChannelVersion, channel_of
@@ -133,9 +133,8 @@ def only_channel(store: Store, asked: str) -> str:
     names = sorted({*known.channels, *known.damaged})
     if asked:
         if asked not in names:
-            raise UsageError(
-                f"there is no channel {asked!r}; there are {', '.join(names) or 'none'}"
-            )
+            others = ", ".join(names) or "none"
+            raise SettingError("channel", f"{asked!r} does not exist; there are {others}")
         return asked
     if len(names) == 1:
         return names[0]

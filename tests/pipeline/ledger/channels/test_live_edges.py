@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.errors import LedgerError, RecordError, UsageError
+from pipeline.errors import LedgerError, RecordError, SettingError, UsageError
 from pipeline.ledger import erasing, sampling, tables
 from pipeline.ledger.channels import live
 from pipeline.ledger.channels.channel import channel_name, read_channel
@@ -65,19 +65,19 @@ def test_a_channel_that_was_rolled_back_to_nothing_has_nothing_live(store: Store
     promote(store, run.run_id, Request())
     roll_back(store, CHANNEL)
     with pytest.raises(
-        UsageError, match=f"nothing is live in channel '{CHANNEL}' .* live are none"
+        SettingError, match=f"^channel '{CHANNEL}' has nothing live in .*; live are none"
     ):
         open_run(store.uri, channel=CHANNEL)
     assert standing(store).state(read_committed(store, run.run_id)) == "withdrawn"  # type: ignore[arg-type]
     assert only_channel(store, "") == CHANNEL
-    with pytest.raises(UsageError, match=f"no channel 'x'; there are {CHANNEL}"):
+    with pytest.raises(UsageError, match=f"channel 'x' does not exist; there are {CHANNEL}"):
         only_channel(store, "x")
 
 
 def test_an_output_without_a_promotion_has_no_channel(store: Store) -> None:
     with pytest.raises(LedgerError, match="nothing was ever promoted in"):
         only_channel(store, "")
-    with pytest.raises(UsageError, match="no channel 'x'; there are none"):
+    with pytest.raises(UsageError, match="channel 'x' does not exist; there are none"):
         only_channel(store, "x")
     with pytest.raises(LedgerError, match=f"no run is committed in {store.uri}"):
         live_layers(store)
