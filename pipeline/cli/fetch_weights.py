@@ -41,19 +41,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def fetch_all(wanted: Checkpoints) -> int:
-    """Fetch and convert one checkpoint after another, up to the first that fails."""
+    """Fetch and convert one checkpoint after another, up to the first that fails.
+
+    Raises SettingError for a file that cannot be read, or a folder that cannot be written.
+    """
     from pipeline.cli.published_weights import convert, fetch  # loads torch: not for --help
     from s2cnet import WeightsError
 
     for preset in wanted.presets:
         try:
-            data = wanted.file.read_bytes() if wanted.file else fetch(preset)
+            data = _read(wanted.file) if wanted.file else fetch(preset)
             path, digest = convert(data, preset, wanted.output)
-        except (WeightsError, OSError) as error:
+        except WeightsError as error:
             print(f"{preset}: {error}", file=sys.stderr)
             return FAILED
+        except OSError as error:
+            why = error.strerror or error
+            problem = f"{wanted.output} is no folder to write to: {why}: name another"
+            raise SettingError("output", problem) from error
         print(f"{preset}: {path}  sha256 {digest}")
     return 0
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        problem = f"{file} cannot be read: {error.strerror or error}: name the .pth"
+        raise SettingError("file", problem) from error
 
 
 if __name__ == "__main__":

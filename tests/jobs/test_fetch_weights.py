@@ -79,6 +79,11 @@ def test_command_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "gaicv2: not the layout" in capsys.readouterr().err
     assert fetch_weights.main(["gaicv1", "gaicv2", *arguments]) == 2
     assert not (tmp_path / "out").exists()
+    assert fetch_weights.main(["gaicv1", "--file", str(tmp_path / "none.pth")]) == 2
+    told = f"--file {tmp_path}/none.pth cannot be read: No such file or directory: name the .pth"
+    assert told in capsys.readouterr().err
+    assert fetch_weights.main(["gaicv1", *arguments[:2], "--output", str(source)]) == 2
+    assert f"--output {source} is no folder to write to: " in capsys.readouterr().err
     with pytest.raises(SystemExit) as caught:
         fetch_weights.main(["gaicv3"])
     assert caught.value.code == 2
