@@ -206,4 +206,4 @@ def naming(field: str) -> Iterator[None]:
     except (SettingError, NothingToDoError):
         raise
     except UsageError as error:
-        raise SettingError(field, f"cannot be used: {error}") from error
+        raise SettingError(field, f"is wrong: {error}") from error

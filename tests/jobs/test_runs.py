@@ -96,10 +96,10 @@ def test_render_on_ray_makes_a_candidate(tree: Path, tmp_path: Path) -> None:
         ("publish OUT", "--channel", "x", "'x' has nothing live in OUT; live are "),
         ("history OUT", "--channel", "x", "'x' does not exist; there are "),
         ("rollback OUT", "--channel", "x", "'x' does not exist; there are "),
-        ("gallery OUT", "--into", "FILE", "cannot be used: FILE is a file; "),
-        ("diff OUT RUN RUN", "--html", "FILE", "cannot be used: FILE is a file; "),
-        ("publish OUT --as huggingface", "--into", "FILE", "cannot be used: FILE is a file; "),
-        ("render OUT RUN", "--ratios", "1;1", "cannot be used: '1;1' is not a shape: "),
+        ("gallery OUT", "--into", "FILE", "is wrong: FILE is a file; "),
+        ("diff OUT RUN RUN", "--html", "FILE", "is wrong: FILE is a file; "),
+        ("publish OUT --as huggingface", "--into", "FILE", "is wrong: FILE is a file; "),
+        ("render OUT RUN", "--ratios", "1;1", "is wrong: '1;1' is not a shape: "),
     ],
 )
 def test_a_wrong_value_is_told_with_its_option(

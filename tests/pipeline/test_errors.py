@@ -58,8 +58,8 @@ def test_run_level_errors_are_not_errors_of_an_image() -> None:
 @pytest.mark.parametrize(
     ("raised", "told"),
     [
-        (UsageError("no such folder"), "input cannot be used: no such folder"),
-        (UnknownRunError("no run x"), "input cannot be used: no run x"),
+        (UsageError("no such folder"), "input is wrong: no such folder"),
+        (UnknownRunError("no run x"), "input is wrong: no run x"),
         (SettingError("limit", "must be at least 1"), "limit must be at least 1"),
     ],
 )
