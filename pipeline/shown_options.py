@@ -1,5 +1,7 @@
 """Turn a dataclass's fields into command-line options: spelling, default, help, argument."""
 
+import errno
+import os
 import re
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator, Mapping
@@ -14,9 +16,19 @@ _PLACEHOLDERS = {int: "N", float: "NUMBER", Path: "PATH", str: "TEXT"}
 
 
 def _path(text: str) -> Path:
-    """Read a path. An empty text is refused: it often comes from a variable that is not set."""
+    """Read a path. Raises ArgumentTypeError for a text that can be none.
+
+    An empty one often comes from a variable that is not set.
+    """
     if not text:
         raise ArgumentTypeError("is empty: name a folder or a file")
+    if "://" in text:
+        raise ArgumentTypeError(f"{text!r} is an address: name a folder or a file of this machine")
+    try:
+        os.stat(text)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise ArgumentTypeError(f"{text[:40]!r}… is too long for a name") from error
     return Path(text)
 
 

@@ -81,6 +81,8 @@ def test_help_shows_units_defaults_placeholders_and_groups() -> None:
         (["one", "--where", "x", "--zzz"], "there is no option --zzz\n"),
         (["one"], "--where"),
         (["one", "--where", ""], "argument --where: is empty: name a folder or a file\n"),
+        (["one", "--where", "s3://b"], "--where: 's3://b' is an address: name a folder or a file"),
+        (["one", "--where", "x" * 300], f"argument --where: '{'x' * 40}'… is too long for a name"),
         (["three", "--where", "x"], "three"),
         (["one", "--where", "x", "--rooms", "many"], "many"),
         (["one", "--where", "x", "--gloss", "dull"], "dull"),
