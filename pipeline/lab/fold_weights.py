@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pipeline.detectors.differences import from_differences
 from pipeline.detectors.feature_head import FeatureHead, SharedTrunk
 from pipeline.detectors.subject_network import SubjectNetwork
-from pipeline.errors import UsageError
+from pipeline.errors import SettingError, UsageError, naming
 from pipeline.lab.folds import FOLDS, fold_name
 from s2cnet import FastS2CNet, S2CNet, load_model
 from s2cnet.checkpoints.files import WeightsError, parse_weights, read_weights
@@ -43,11 +43,13 @@ class FoldWeights:
         has a name that is not among the held-out sets that a file records.
         """
         if self.features is not None and self.detectors is None:
-            raise UsageError(f"the branches of {self.features} need detectors of their folds")
-        given = (self.detectors, self.networks, self.features)
-        folders = [folder for folder in given if folder is not None]
-        found = [folder / fold_name(fold) for folder in folders for fold in range(FOLDS)]
-        check_files(found)
+            raise SettingError("features", f"{self.features} need detectors of their folds")
+        found = []
+        for name in ("detectors", "networks", "features"):
+            if (folder := getattr(self, name)) is not None:
+                with naming(name):
+                    check_files(paths := [folder / fold_name(fold) for fold in range(FOLDS)])
+                found += paths
         for path in found:
             held_out = held_out_sets(path)
             if held_out is not None and (others := sorted(set(sets) - held_out)):

@@ -217,3 +217,33 @@ def test_the_options_know_every_data_set_and_baseline(tmp_path: Path) -> None:
     (baselines,) = (f for f in fields(EvaluationJob) if f.name == "baselines")
     named = baselines.metadata["help"].partition(": ")[2].partition(";")[0]
     assert named.split(", ") == list(BASELINES)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "problem"),
+    [
+        ("--data", "none", "is wrong: none is not a folder: give the one that holds photos"),
+        ("--data", "empty", "is wrong: empty: photos has no photo in split 'test'"),
+        ("--split", "nope", "'nope' does not exist: photos is one split, test"),
+        ("--detectors", "empty", "is wrong: empty has no fold0.safetensors: each fold needs its "),
+        ("--networks", "empty", "is wrong: empty has no fold0.safetensors: each fold needs its "),
+        ("--ratios", "1;1", "is wrong: '1;1' is not a shape: "),
+        ("--features", "empty", "empty need detectors of their folds"),
+        ("--baselines", "nope", "is wrong: no baseline nope: choose from centre, "),
+        ("--device", "nope", "is wrong: there is no device 'nope': use auto, cpu, "),
+        ("--groups", "none.csv", "is wrong: none.csv is missing"),
+        ("--detector", "yolo", "is wrong: no detector 'yolo': use embedded, "),
+        ("--judge", "yolo", "is wrong: no detector 'yolo': use embedded, "),
+    ],
+)
+def test_a_wrong_value_of_an_evaluation_is_told_with_its_option(
+    option: str, value: str, problem: str, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (60, 40)).save(tmp_path / "photos/a.jpg")
+    given = {"--dataset": "photos", "--data": "photos", "--output": "report", option: value}
+    assert main([word for pair in given.items() for word in pair]) == 2
+    assert f": {option} {problem}" in capsys.readouterr().err

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.boxes import Boxes
-from pipeline.errors import UsageError
+from pipeline.errors import SettingError, UsageError
 from pipeline.lab.datasets.box_files import (
     box_rows,
     boxes,
@@ -40,7 +40,7 @@ def read_fcdb(root: Path, split: str) -> tuple[list[Example], list[str]]:
     """
     files = {"test": "cropping_testing_set.json", "train": "cropping_training_set.json"}
     if split not in files:
-        raise UsageError(f"fcdb has the splits test and train: there is no {split!r}")
+        raise SettingError("split", f"{split!r} does not exist: fcdb has test and train")
     images = first_folder(root, "data", "images")
     path = root / files[split]
     examples, absent = [], []

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.BmpImagePlugin import BmpImageFile
 
-from pipeline.errors import CropError, UsageError
+from pipeline.errors import CropError, SettingError, UsageError
 from pipeline.photo.colour import plain_mode
 from pipeline.photo.decode import Photo, decode
 from pipeline.photo.decode_errors import MALFORMED
@@ -130,9 +130,9 @@ def check_new(name: str, found: Container[str], path: Path) -> None:
 
 
 def check_only_split(split: str, name: str) -> None:
-    """Raise UsageError for any split but `test`, for a data set that has no others."""
+    """Raise SettingError for any split but `test`, for a data set that has no others."""
     if split != "test":
-        raise UsageError(f"{name} is one split, test: there is no {split!r}")
+        raise SettingError("split", f"{split!r} does not exist: {name} is one split, test")
 
 
 def read_json(path: Path) -> Any:

@@ -9,7 +9,8 @@ from typing import Any
 
 from pipeline.cropping.build import GIVEN
 from pipeline.cropping.weights import Weights, choose_weights
-from pipeline.errors import SettingError, UsageError
+from pipeline.device import choose_device
+from pipeline.errors import SettingError, UsageError, naming
 from pipeline.lab.atomic_files import make_parent_folder
 from pipeline.lab.datasets import Dataset, Example, load_dataset, log_notes
 from pipeline.lab.datasets.layout import missing_note
@@ -150,18 +151,24 @@ def check_given_boxes(job: EvaluationJob, examples: Sequence[Example]) -> None:
 
 def prepare(job: EvaluationJob, log: Log) -> tuple[Dataset, EvaluationSetup]:
     """Read everything but the photos, so that mistakes are reported at once."""
-    dataset = load_dataset(job.dataset, job.data, job.split)
+    with naming("data"):
+        dataset = load_dataset(job.dataset, job.data, job.split)
     examples = dataset.examples[: job.limit]
     check_given_boxes(job, examples)
-    names, notes = baselines.without_missing(parse_baselines(job.baselines))
-    baselines.make_baselines(names)
+    with naming("baselines"):
+        names, notes = baselines.without_missing(parse_baselines(job.baselines))
+        baselines.make_baselines(names)
+    if not job.ray:
+        with naming("device"):
+            choose_device(job.device)
     prior = None
     if "anchor_prior" in names:
         try:
             prior = read_prior(job.dataset, job.data, job.split)
         except UsageError as error:
             notes.append(f"left out: anchor_prior is fitted on the split train: {error}")
-    followed, unknown = people_of(job.groups, dataset) if job.groups else ({}, [])
+    with naming("groups"):
+        followed, unknown = people_of(job.groups, dataset) if job.groups else ({}, [])
     notes += unknown
     log_notes([*dataset.notes, *notes], log)
     set_name = set_name_of(job.data) if dataset.name in OWN_SETS else dataset.name

@@ -24,6 +24,7 @@ from pipeline.detectors import Detections
 from pipeline.detectors.embedded import detect_with
 from pipeline.detectors.given_boxes import ListedPhoto
 from pipeline.device import choose_device
+from pipeline.errors import naming
 from pipeline.lab.datasets import Example
 from pipeline.lab.evaluation.baselines import AnchorPrior, make_baselines
 from pipeline.lab.evaluation.frame import FollowedBoxes
@@ -75,11 +76,15 @@ class EvaluationSetup:
 
         fold: take the weights that have not seen this fold; None: those for all photos.
         """
+        with naming("detector"):
+            engine = self._engine(device) if fold is None else self._fold_engine(device, fold)
+        with naming("judge"):
+            judge = make_source(self.judge, device) if self.judge else None
         return Evaluator(
-            self._engine(device) if fold is None else self._fold_engine(device, fold),
+            engine,
             make_baselines(self.baselines, self.prior, self.gaic, self.focalnet, device),
             [parse_shape(name) for name in self.shapes],
-            judge=make_source(self.judge, device) if self.judge else None,
+            judge=judge,
             copies=self.copies,
         )
 

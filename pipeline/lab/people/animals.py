@@ -20,7 +20,7 @@ from torch.nn import functional
 from pipeline.detectors.head_branch import LEVELS, HeadBranch, fold_into
 from pipeline.detectors.packaged import embedded_weights
 from pipeline.detectors.subject_network import SubjectNetwork
-from pipeline.errors import UsageError
+from pipeline.errors import UsageError, naming
 from pipeline.lab.atomic_files import make_folder, write_atomic
 from pipeline.lab.batches import batches_of_epochs
 from pipeline.lab.datasets import log_notes, read_set
@@ -47,7 +47,8 @@ def write_animals(job: AnimalsJob, log: Log) -> None:
 
     Raises UsageError where there are no labels, or a folder has no photos.
     """
-    examples, notes = read_set("labels", job.heads, "test")
+    with naming("heads"):
+        examples, notes = read_set("labels", job.heads, "test")
     log_notes(notes, log)
     labelled = [labels_of(one, SET) for one in examples if one.heads_px is not None]
     if not labelled:

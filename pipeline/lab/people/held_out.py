@@ -20,7 +20,7 @@ from pipeline.cropping.sources import SeenPhoto, to_source
 from pipeline.cropping.transfer import Transfer
 from pipeline.detectors import Detections
 from pipeline.detectors.embedded import detect_with
-from pipeline.errors import UsageError
+from pipeline.errors import UsageError, naming
 from pipeline.lab.atomic_files import make_parent_folder
 from pipeline.lab.datasets import Example, load_dataset, log_notes
 from pipeline.lab.datasets.layout import decoded_photo
@@ -99,7 +99,8 @@ def labelled_photos(job: LabelsJob, log: Log | None = None) -> list[PeoplePhoto]
         raise UsageError("give at least one of --osie, --eyecrowd and --flms")
     found = []
     for name, folder in folders:
-        dataset = load_dataset(layout_of(name, folder), folder)
+        with naming(name):
+            dataset = load_dataset(layout_of(name, folder), folder)
         log_notes(dataset.notes, log)
         found += [PeoplePhoto.of(name, example) for example in dataset.examples]
     asked = [one for one in found if shapes_of(one.example)]

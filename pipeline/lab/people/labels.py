@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.boxes import FloatArray
-from pipeline.errors import UsageError
+from pipeline.errors import UsageError, naming
 from pipeline.lab.datasets import Example, log_notes, read_set
 from pipeline.lab.datasets.gaze import FIRST_WEIGHT
 from pipeline.lab.datasets.labels import labels_file
@@ -65,7 +65,8 @@ def read_people_labels(
     folders = (("osie", osie), ("eyecrowd", eyecrowd), ("flms", flms), (LOOKS, looks))
     for name, root in folders:
         if root is not None:
-            examples, notes = read_set(layout_of(name, root), root, "test")
+            with naming(name):
+                examples, notes = read_set(layout_of(name, root), root, "test")
             log_notes(notes, log)
             found += [labels_of(example, name) for example in examples]
     return found

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from pipeline.detectors.head_branch import LEVELS, fold_into
 from pipeline.detectors.placement_branch import DROPOUT, PlacementBranch
-from pipeline.errors import UsageError
+from pipeline.errors import UsageError, naming
 from pipeline.lab.atomic_files import make_folder, write_atomic
 from pipeline.lab.batches import batches_of_epochs
 from pipeline.lab.datasets import Example, log_notes, read_set
@@ -85,7 +85,8 @@ def _labelled(job: PlacementJob, log: Log) -> list[tuple[int | None, str, Exampl
     """
     found: list[tuple[int | None, str, Example]] = []
     if job.places is not None:
-        examples, notes = read_set("labels", job.places, SPLIT)
+        with naming("places"):
+            examples, notes = read_set("labels", job.places, SPLIT)
         log_notes(notes, log)
         found += [(None, PLACES, one) for one in examples if one.places_px]
     if any((job.osie, job.eyecrowd, job.flms)):

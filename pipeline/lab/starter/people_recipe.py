@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detectors.embedded import EmbeddedDetector
-from pipeline.errors import UsageError
+from pipeline.errors import UsageError, naming
 from pipeline.lab.atomic_files import make_folder
 from pipeline.lab.datasets import log_notes, read_set
 from pipeline.lab.datasets.example import Example
@@ -29,7 +29,8 @@ TRIAL_PHOTOS, TRIAL_LAYOUTS, TRIAL_STEPS = 6, 32, 2
 
 def fine_tune_starter(job: FineTuneJob, log: Log) -> None:
     """Write the job's `file_name` into its output. Raises UsageError, WeightsError."""
-    layouts = read_scored_crops(job.scored_crops)["train"]
+    with naming("scored_crops"):
+        layouts = read_scored_crops(job.scored_crops)["train"]
     examples = read_examples(job.people, job.fold, log)
     steps = STEPS
     if job.trial:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pipeline.detectors.embedded import detect_with
 from pipeline.detectors.subject_network import SubjectNetwork, fold_lite0
-from pipeline.errors import UsageError
+from pipeline.errors import UsageError, naming
 from pipeline.lab.atomic_files import make_folder, write_atomic
 from pipeline.lab.starter.detector_training import train_detector
 from pipeline.lab.starter.graph_training import EncodedPhoto, train_graph
@@ -52,7 +52,8 @@ def make_starter(job: StarterJob, log: Log) -> None:
     job.check_files()
     budget = TRIAL if job.trial else Budget()
     make_folder(job.output, "output")
-    layouts = read_scored_crops(job.scored_crops)["train"]
+    with naming("scored_crops"):
+        layouts = read_scored_crops(job.scored_crops)["train"]
     files = TeacherFiles(job.centerface, job.isnet, job.lite0)
     outputs = run_teachers(job.photos, job.objects, files, budget.photos)
     if len(outputs) <= budget.held_out:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import UsageError
+from pipeline.errors import UsageError, naming
 from pipeline.lab.datasets import load_dataset, log_notes
 from pipeline.lab.datasets.example import Example
 from pipeline.lab.training.settings import TrainSettings
@@ -53,7 +53,8 @@ def read_split(
     """
 
     def examples(split: str) -> list[Example]:
-        dataset = load_dataset(layout, folder, split)
+        with naming("data"):
+            dataset = load_dataset(layout, folder, split)
         log_notes((f"{split}: {note}" for note in dataset.notes), log)
         return dataset.examples[:limit]
 

@@ -180,7 +180,9 @@ def test_fixations_of_another_form_are_told(tmp_path: Path, seen: object) -> Non
 
 def test_gaze_is_one_split_and_has_a_folder(tmp_path: Path) -> None:
     for name in ("osie", "eyecrowd"):
-        with pytest.raises(UsageError, match=f"{name} is one split, test: there is no 'train'"):
+        with pytest.raises(
+            UsageError, match=f"split 'train' does not exist: {name} is one split, test"
+        ):
             load_dataset(name, tmp_path, "train")
         with pytest.raises(UsageError, match="has no folder stimuli or data/stimuli; it holds: no"):
             load_dataset(name, tmp_path)

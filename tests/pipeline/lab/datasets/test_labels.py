@@ -145,7 +145,7 @@ def test_photos_without_labels_or_files_are_counted(tmp_path: Path) -> None:
 
 def test_labels_are_one_split_in_one_object(tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
-    with pytest.raises(UsageError, match="labels is one split, test: there is no 'train'"):
+    with pytest.raises(UsageError, match="split 'train' does not exist: labels is one split, test"):
         load_dataset("labels", tmp_path / "set", "train")
     (tmp_path / "set.json").write_text("[]")
     with pytest.raises(UsageError, match=r'set\.json: expected {"<photo>": {"size_wh"'):

@@ -156,7 +156,7 @@ def test_lists_name_a_photo_once_and_sets_have_their_splits() -> None:
     with pytest.raises(UsageError, match="list: the photo a is listed twice"):
         check_new("a", {"a": 1}, Path("list"))
     check_only_split("test", "osie")
-    with pytest.raises(UsageError, match="osie is one split, test: there is no 'train'"):
+    with pytest.raises(UsageError, match="split 'train' does not exist: osie is one split, test"):
         check_only_split("train", "osie")
 
 

@@ -34,7 +34,7 @@ def test_photos_may_have_boxes_of_objects(tmp_path: Path, folder: str) -> None:
     assert two.objects_px is None
     assert len(one.human_px) == len(one.mos) == 0
     assert load_dataset("photos", tmp_path).notes == []
-    with pytest.raises(UsageError, match=r"^photos is one split, test: there is no 'val'"):
+    with pytest.raises(UsageError, match=r"^split 'val' does not exist: photos is one split, test"):
         load_dataset("photos", tmp_path, "val")
 
 

@@ -114,7 +114,7 @@ def test_cpc(tmp_path: Path, encodings: int) -> None:
     assert dataset.notes == ["1 photo without annotations left out"]
     (tmp_path / "images/unjudged.jpg").unlink()
     assert load_dataset("cpc", tmp_path).notes == []
-    with pytest.raises(UsageError, match=r"^cpc is one split, test: there is no 'val'"):
+    with pytest.raises(UsageError, match=r"^split 'val' does not exist: cpc is one split, test"):
         load_dataset("cpc", tmp_path, "val")
 
 
