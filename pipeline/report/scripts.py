@@ -90,11 +90,11 @@ class PageWriter:
         """Write data/<name>.js; see `data_script`."""
         self.write(f"data/{name}.js", data_script(name, value))
 
-    def write_app(self, page: str, scripts: tuple[str, ...]) -> None:
-        """Write a page from the package as index.html, and the files that it loads."""
+    def write_app(self, page: str, *loaded: str) -> None:
+        """Write a page of the package as index.html, and the package's files that it loads."""
         app = files("pipeline.report") / "app"
         self.write("index.html", (app / page).read_bytes())
-        for name in ("style.css", *scripts):
+        for name in loaded:
             self.write(f"app/{name}", (app / name).read_bytes())
 
     def _on_written(self, written: "Future[str]") -> None:

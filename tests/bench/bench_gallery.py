@@ -208,7 +208,7 @@ async def use(tab: Tab, address: str) -> Row:
     ):
         seen[words] = await tab.run(timed.format(f"await S2.listed({state});"))
     turn = "S2.go('photos', {{page: {}}}); await new Promise((done) => {{"
-    turn += " const look = () => document.querySelector('article[data-place=\"{}\"]')"
+    turn += " const look = () => document.querySelector('[data-place=\"{}\"]')"
     turn += " ? done() : setTimeout(look, 2); look(); }});"
     await tab.open(address + "#/photos", "document.querySelector('article.row')")
     pages = [await tab.run(timed.format(turn.format(n, (n - 1) * 24))) for n in (2, 3, 2000, 4000)]

@@ -1,17 +1,18 @@
 "use strict";
 // Input fields, paging of a list, and the notice at the bottom of the window.
 (() => {
-  // A search field for addresses; `go` gets the text once typing has paused.
+  // A search field for photos' addresses, which are file names and folders to people; `go` gets the text once typing
+  // has paused.
   S2.search = (text, go) => {
     let typing;
     return S2.el(
       "label",
       { className: "search" },
-      S2.el("span", { className: "away" }, "Search addresses"),
+      S2.el("span", { className: "away" }, "Search file names and folders"),
       S2.el("input", {
         type: "search",
         id: "search",
-        placeholder: "Search addresses  ( / )",
+        placeholder: "Search names, folders  ( / )",
         value: text || "",
         onkeydown: (event) => event.key === "Enter" && event.target.blur(), // so that the page's keys work again
         oninput: (event) => {
@@ -22,7 +23,8 @@
       }),
     );
   };
-  // A filter's select field; `choose` gets the chosen value. options: [value, words].
+  // A filter's select field; `choose` gets the chosen value. options: [value, words]. A value that is none of them,
+  // as in a link to another gallery, is shown too: the list is empty because of it.
   S2.select = (label, name, options, chosen, choose) =>
     S2.el(
       "label",
@@ -33,6 +35,9 @@
         { name, onchange: (event) => choose(event.target.value) },
         S2.el("option", { value: "" }, "any"),
         options.map(([value, words]) => S2.el("option", { value, selected: chosen === value }, words)),
+        chosen && !options.some(([value]) => value === chosen)
+          ? S2.el("option", { value: chosen, selected: true }, chosen)
+          : null,
       ),
     );
 
@@ -41,8 +46,10 @@
     const query = new URLSearchParams(Object.entries(state).filter(([, value]) => value));
     return `#/${name}${query.size ? `?${query}` : ""}`;
   };
-  S2.go = (name, state) => {
-    location.hash = S2.route(name, state);
+  // replaces: whether the browser's history forgets the page that is left.
+  S2.go = (name, state, replaces) => {
+    if (replaces) location.replace(S2.route(name, state));
+    else location.hash = S2.route(name, state);
   };
 
   // The address of one photo; if a crop is given, with only that crop shown. state: of the list that it is one of.
@@ -52,7 +59,7 @@
   // The page number in a state, from 1, clamped to the pages of a list of `photos` photos.
   S2.pageOf = (state, photos, size) => {
     const pages = Math.max(1, Math.ceil(photos / size));
-    return { page: Math.min(pages, Math.max(1, Number(state.page) || 1)), pages };
+    return { page: Math.min(pages, Math.max(1, Math.trunc(state.page) || 1)), pages };
   };
   // Buttons to the previous and next page; `turn` gets the page number.
   S2.pager = ({ page, pages }, turn, ...between) =>
@@ -88,13 +95,16 @@
   };
   let fading;
   S2.notify = (text) => {
-    let toast = document.getElementById("toast");
-    if (!toast) document.body.append((toast = S2.el("div", { id: "toast", role: "status" })));
+    const toast = document.getElementById("toast");
     toast.textContent = text;
     toast.className = "shown";
     clearTimeout(fading);
     fading = setTimeout(() => {
       toast.className = "";
-    }, 1800);
+    }, 1200 + 60 * text.length);
+  };
+  // Tell screen readers what a page shows by now; it is not drawn.
+  S2.say = (text) => {
+    document.getElementById("said").textContent = text;
   };
 })();

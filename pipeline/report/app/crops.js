@@ -15,6 +15,14 @@
     return S2.chip(S2.words(crop.reason || crop.verdict), crop.verdict);
   };
 
+  // What a crop's picture shows, in words: shape, photo and verdict.
+  S2.cropLabel = (record, crop) => {
+    const { verdict, reason } = crop;
+    const judged = verdict ? S2.words(verdict) : S2.anyJudged() ? S2.words("unjudged") : "";
+    const why = reason ? `${judged}: ${S2.words(reason)}` : judged;
+    return `${S2.cropName(crop)} crop of ${S2.fileName(record.uri)}${why && `, ${why}`}`;
+  };
+
   S2.shapeColour = (ratio) => `var(--shape${S2.run.shapes.indexOf(ratio) % 8})`;
 
   // The part of the photo that a crop shows, cut from the preview. tall: height in CSS pixels; default: --tall.
@@ -39,7 +47,7 @@
       viewBox: `${left} ${top} ${width} ${height}`,
       preserveAspectRatio: whole ? "xMidYMid meet" : "none",
       role: "img",
-      "aria-label": label || `${crop.ratio} crop of ${S2.fileName(record.uri)}`,
+      "aria-label": label || S2.cropLabel(record, crop),
     });
     if (crop.fit === "blur") tile.append(blurred(record, left, top, width, height));
     if (crop.ground) tile.style.background = crop.ground;
@@ -85,7 +93,7 @@
         class: "whole",
         viewBox: `0 0 ${width} ${height}`,
         role: "img",
-        "aria-label": S2.fileName(record.uri),
+        "aria-label": `The whole photo ${S2.fileName(record.uri)}`,
       },
       S2.svg("image", { href: S2.preview(record), width, height, preserveAspectRatio: "none" }),
     );

@@ -7,15 +7,12 @@
   function show() {
     const held = S2.heldFocus(main);
     const state = Object.fromEntries(new URLSearchParams(location.hash.split("?")[1] || ""));
-    const target = S2.el(
-      "div",
-      { className: "results", "aria-live": "polite" },
-      S2.note("Loading…"),
-    );
+    const target = S2.el("div", { className: "results" }, S2.note("Loading…"));
     main.replaceChildren(
       S2.el(
         "section",
         { className: "page" },
+        S2.el("h1", { className: "away" }, "Comparison of two runs"),
         S2.diffFigures(state),
         S2.el("h2", {}, "Before and after"),
         S2.diffFilters(state),

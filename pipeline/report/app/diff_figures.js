@@ -60,7 +60,8 @@
       S2.count(was),
       S2.count(now),
     ]);
-    return S2.plotCard("Overlap of before and after", "IoU, all crops of unchanged photos", [
+    const what = "common area of the two boxes (IoU), all crops of unchanged photos";
+    return S2.plotCard("Overlap of before and after", what, [
       S2.histogram("Overlap of the crops", { low: 0, high: 1, parts: [["plain", overlap.histogram]] }, [
         "0",
         "1",
@@ -94,9 +95,9 @@
     const rows = S2.run.slices[chosen].map((row) => [
       row.name,
       S2.count(row.crops),
-      row.compared ? S2.percent(row.moved / row.compared) : "",
-      row.overlap === null ? "" : row.overlap.toFixed(3),
-      row.confidence_delta === null ? "" : signed(row.confidence_delta),
+      row.compared ? S2.percent(row.moved / row.compared) : "–",
+      row.overlap === null ? "–" : row.overlap.toFixed(3),
+      row.confidence_delta === null ? "–" : signed(row.confidence_delta),
       `${S2.count(row.review_old)} → ${S2.count(row.review_new)}`,
     ]);
     const head = [chosen, "crops", "moved", "mean overlap", "mean change of confidence", "to review"];
@@ -104,7 +105,9 @@
       "figure",
       { className: "plotcard slicecard" },
       S2.el("figcaption", {}, S2.el("b", {}, "By"), S2.el("div", { className: "buttons" }, choice)),
-      S2.el("div", { className: "wide" }, numbers(head, rows)),
+      S2.reachable(
+        S2.el("div", { className: "wide", role: "group", "aria-label": `By ${chosen}` }, numbers(head, rows)),
+      ),
     );
   }
 })();

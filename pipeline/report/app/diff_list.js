@@ -10,7 +10,7 @@
     return S2.el(
       "form",
       { className: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
-      S2.search(state.q, (q) => go({ q })),
+      S2.search(state.q, (q) => S2.go("", { ...state, page: undefined, q }, Boolean(state.q))),
       select(
         "change",
         "change",
@@ -47,9 +47,10 @@
         pager(),
       ),
       ...records.map((record) => S2.pairRow(record, state.ratio)),
-      records.length ? "" : S2.note("No photo matches."),
+      records.length ? "" : S2.note("No photo matches. ", S2.link("Show all", "#/")),
       S2.el("div", { className: "counted" }, S2.el("span"), pager()),
     );
+    S2.say(S2.plural(found.length, "changed photo") + (at.pages > 1 ? `, page ${at.page} of ${at.pages}` : ""));
     S2.mark("list");
   };
   // The places of the photos that match the filters.

@@ -35,6 +35,17 @@ const S2 = {};
 
   S2.chip = (text, kind = "", title) => S2.el("span", { className: `chip ${kind}`, title }, text);
   S2.statusChip = (status) => S2.chip(S2.words(status), S2.failed(status) ? "error" : "");
+  // Let the keyboard scroll an element as far as it is wider than its place: its size is watched.
+  const sizes = new ResizeObserver((changes) => {
+    for (const { target } of changes) {
+      if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+      else target.removeAttribute("tabindex");
+    }
+  });
+  S2.reachable = (node) => {
+    sizes.observe(node);
+    return node;
+  };
   S2.note = (...content) => S2.el("p", { className: "note" }, content);
   S2.button = (text, onclick, more = {}) => S2.el("button", { type: "button", onclick, ...more }, text);
   S2.link = (text, href, more = {}) => S2.el("a", { href, ...more }, text);

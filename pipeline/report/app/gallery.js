@@ -45,25 +45,35 @@
 
   function read() {
     const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
-    const [name, ...parts] = path.split("/");
+    const [name, place, ratio] = path.split("/");
     return {
       name,
-      parts,
-      place: Number(parts[0]),
+      place: /^\d+$/.test(place) ? Number(place) : NaN,
+      ratio: decoded(ratio || ""),
       state: Object.fromEntries(new URLSearchParams(query || "")),
     };
+  }
+  // Links get cut and mistyped on their way: what is no percent-encoded text is taken as it is.
+  function decoded(text) {
+    try {
+      return decodeURIComponent(text);
+    } catch {
+      return text;
+    }
   }
   function show() {
     const before = route;
     const held = S2.heldFocus(main);
     route = read();
     if (route.name !== "photos" && route.name !== "photo") S2.forgetList();
-    const pages = {
-      photos: () => S2.photosPage(route.state),
-      photo: () => S2.photoPage(route.place, route.parts[1] && decodeURIComponent(route.parts[1])),
-      decisions: S2.decisionsPage,
-    };
-    main.replaceChildren((pages[route.name] || S2.homePage)());
+    const pages = new Map([
+      ["", S2.homePage],
+      ["photos", () => S2.photosPage(route.state)],
+      ["photo", () => S2.photoPage(route.place, route.ratio)],
+      ["decisions", S2.decisionsPage],
+    ]);
+    S2.title({ photos: "Photos", photo: "Photo", decisions: "Decisions" }[route.name] || "");
+    main.replaceChildren((pages.get(route.name) || noPage)());
     bar();
     const isSame = before.name === route.name;
     waiting = isSame && !S2.holdFocus(main, held) ? held : null;
@@ -72,6 +82,17 @@
     if (document.activeElement === document.body) main.focus({ preventScroll: true });
     if (!isSame || document.activeElement.id !== "search") window.scrollTo(0, 0);
   }
+  // In place of a page that cannot be shown.
+  S2.missing = (title, why) => [
+    S2.el("h1", {}, title),
+    S2.note(why, " Go to the ", S2.link("overview", "#/"), " or to ", S2.link("all photos", "#/photos"), "."),
+  ];
+  const noPage = () =>
+    S2.el("section", { className: "page" }, S2.missing("No such page", "This gallery has no page at this address."));
+  // The title of the window, which histories and screen readers name pages by.
+  S2.title = (page) => {
+    document.title = `${page ? `${page} · ` : ""}Gallery of run ${S2.run.run_id.slice(0, 8)}`;
+  };
   // A page calls this when its loaded data is drawn.
   S2.drawn = () => {
     const held = waiting;
@@ -161,17 +182,16 @@
     ArrowUp: move(-1),
     "[": () => turn(-1),
     "]": () => turn(1),
-    Enter: () => {
-      const row = document.activeElement.closest("article[data-place]");
-      if (row) location.hash = S2.photoRoute(row.dataset.place, null, route.state);
-    },
   };
-  const PHOTO = {
+  const LEAVE = {
     ArrowLeft: () => S2.step(-1),
     ArrowRight: () => S2.step(1),
     k: () => S2.step(-1),
     j: () => S2.step(1),
     Escape: () => (S2.photoView().aiming ? S2.startAiming() : S2.back()),
+  };
+  const PHOTO = {
+    ...LEAVE,
     w: S2.startAiming,
     l: S2.lockChosen,
     g: () => S2.layer("gaze"),
@@ -181,12 +201,12 @@
   };
   document.addEventListener("keydown", (event) => {
     if (S2.ignoresKey(event) || document.querySelector("dialog[open]")) return;
-    const photo = route.name === "photo" && S2.photoView() && S2.photoView().record;
+    const photo = route.name === "photo" && S2.photoView().record; // none until it is loaded
     const digit =
       photo && /^[1-9]$/.test(event.key) && S2.bestCrops(photo)[Number(event.key) - 1];
     const work = digit
       ? () => S2.choose(digit.ratio)
-      : (photo ? PHOTO : route.name === "photos" ? LIST : {})[event.key] || ANYWHERE[event.key];
+      : (photo ? PHOTO : { photos: LIST, photo: LEAVE }[route.name] || {})[event.key] || ANYWHERE[event.key];
     if (!work || (event.key === "Enter" && event.target.closest("a, button"))) return;
     event.preventDefault();
     work();
@@ -194,7 +214,6 @@
 
   async function start() {
     S2.run = await S2.need("run");
-    document.title = `Gallery of run ${S2.run.run_id.slice(0, 8)}`;
     S2.review.load();
     S2.review.onChange(() => {
       bar();

@@ -7,6 +7,7 @@
     return S2.el(
       "section",
       { className: "page home" },
+      S2.el("h1", { className: "away" }, "Overview of the run"),
       figures(overview, verdicts),
       untrained
         ? S2.el(

@@ -96,8 +96,9 @@
   }
 
   S2.photosPage = (state) => {
-    const results = S2.el("div", { className: "results", "aria-live": "polite" });
-    const page = S2.el("section", { className: "page photos" }, filterBar(state), results);
+    const results = S2.el("div", { className: "results" });
+    const title = S2.el("h1", { className: "away" }, "Photos");
+    const page = S2.el("section", { className: "page photos" }, title, filterBar(state), results);
     fill(results, state).catch((error) => results.replaceChildren(S2.note(error.message)));
     return page;
   };
@@ -115,7 +116,7 @@
     return S2.el(
       "form",
       { className: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
-      S2.search(state.q, (q) => go({ q })),
+      S2.search(state.q, (q) => S2.go("photos", { ...state, page: undefined, q }, Boolean(state.q))),
       select("needs", "need", needOptions()),
       select("status", "status", [
         ...named(S2.run.statuses),
@@ -196,6 +197,7 @@
       ...(at.pages > 1 ? [S2.el("div", { className: "counted" }, S2.el("span"), pager(at, state))] : []),
     );
     S2.pages = { ...at, state };
+    S2.say(at.pages > 1 ? `${counted}, page ${at.page} of ${at.pages}` : counted);
     S2.drawn();
     S2.mark("list");
   }

@@ -9,6 +9,7 @@
     "only old": "only before",
     "only new": "only after",
   };
+  const OVERLAP_TITLE = "the two boxes' common area as a share of the area that either covers (IoU)";
   S2.errorWords = { new: "now fails", gone: "no longer fails", other: "fails for another reason" };
 
   S2.pairRow = (record, ratio) => {
@@ -27,7 +28,7 @@
     return S2.el(
       "header",
       {},
-      S2.el("b", { className: "name" }, S2.fileName(record.uri)),
+      S2.el("h3", { className: "name", title: S2.fileName(record.uri) }, S2.fileName(record.uri)),
       S2.el("span", { className: "dim folder" }, S2.folder(record.uri)),
       record.error ? S2.chip(S2.errorWords[record.error], "error") : null,
       record.content_changed ? S2.chip("photo changed", "fallback") : null,
@@ -66,9 +67,10 @@
 
   // One crop before and after; hovering over it shows both boxes on the whole photo.
   function pairFigure(pair, before, after, whole) {
+    const { ratio, rank } = pair;
     const tile = (record, crop, words) =>
       crop
-        ? S2.tile(record, crop, S2.TALL, `${S2.cropName(pair)} ${words}`)
+        ? S2.tile(record, crop, S2.TALL, `${S2.cropLabel(record, { ...crop, ratio, rank })}, ${words}`)
         : S2.noPicture(`none ${words}`);
     const show = () => {
       S2.showOnly(whole, after, pair.new || pair.old);
@@ -105,7 +107,7 @@
       S2.el("span", { className: "shape" }, S2.cropName(pair)),
       pair.iou === undefined || pair.change !== "moved"
         ? S2.chip(S2.changeWords[pair.change])
-        : S2.el("span", { title: "intersection over union" }, `IoU ${pair.iou.toFixed(2)}`),
+        : S2.el("span", { title: OVERLAP_TITLE }, `overlap ${pair.iou.toFixed(2)}`),
       isSure ? S2.el("span", { className: "dim" }, `${S2.percent(before)} → ${S2.percent(after)}`) : null,
       was,
       pair.old && pair.new && (was || now) ? "→" : null,

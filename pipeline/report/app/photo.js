@@ -16,14 +16,16 @@
       async (record) => {
         if (!page.isConnected) return; // another page is shown by now, and `view` is of that one
         view.record = record;
+        S2.title(S2.fileName(record.uri));
         await loadCrops(record);
         if (!page.isConnected) return;
+        if (view.pinned && !S2.chosenCrop()) S2.notify(`This photo has no crop ${view.pinned}`);
         page.replaceChildren(titlebar(record), columns(record));
         S2.redrawStage();
         S2.drawn();
         S2.mark("photo");
       },
-      (error) => page.replaceChildren(S2.note(error.message)),
+      (error) => page.replaceChildren(...S2.missing("This photo cannot be shown", `${error.message}.`)),
     );
     return page;
   };
@@ -59,7 +61,7 @@
       "div",
       { className: "titlebar" },
       S2.button("‹ All", S2.back, { title: "Escape", className: "quiet" }),
-      S2.el("h2", {}, S2.fileName(record.uri), S2.el("small", { className: "dim" }, S2.folder(record.uri))),
+      S2.el("h1", {}, S2.fileName(record.uri), S2.el("small", { className: "dim" }, S2.folder(record.uri))),
       S2.el(
         "span",
         { className: "pager" },
@@ -87,11 +89,14 @@
         "div",
         { className: "right" },
         record.crops.length
-          ? S2.el(
-              "div",
-              { className: "crops" },
-              record.crops.map((crop) => S2.cropFigure(record, crop)),
-            )
+          ? [
+              S2.el("h2", { className: "away" }, "Crops"),
+              S2.el(
+                "div",
+                { className: "crops" },
+                record.crops.map((crop) => S2.cropFigure(record, crop)),
+              ),
+            ]
           : null,
         (record.skipped || []).length ? leftOut(record.skipped) : null,
       ),

@@ -36,7 +36,8 @@
     };
     return S2.button(picture(record, crop), toggle, {
       className: "frame",
-      "aria-label": `Show only the ${crop.ratio} crop on the photo`,
+      "aria-label": `${S2.cropLabel(record, crop)}: show only this box on the photo`,
+      "aria-pressed": "false",
       onmouseenter: () => S2.choose(name, false),
       onmouseleave: () => S2.choose(null, false),
       onfocus: () => S2.choose(name, false),
@@ -50,7 +51,7 @@
         src: whole,
         width: crop.width,
         height: crop.height,
-        alt: `${crop.ratio} crop`,
+        alt: S2.cropLabel(record, crop),
         decoding: "async",
       });
     return record.preview
@@ -63,10 +64,10 @@
       "div",
       { className: "buttons" },
       S2.button("Copy box", () => S2.copy(crop.box.join(", "), "Box copied: source pixels, x0 y0 x1 y1"), {
-        "aria-label": `Copy box of ${crop.ratio}`,
+        "aria-label": `Copy box of ${S2.cropName(crop)}`,
       }),
       S2.button("Copy CSS", () => S2.copy(css, "CSS copied"), {
-        "aria-label": `Copy CSS of ${crop.ratio}`,
+        "aria-label": `Copy CSS of ${S2.cropName(crop)}`,
         title: css,
       }),
       crop.rank || !S2.isCut(crop)

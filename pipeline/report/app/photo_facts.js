@@ -7,6 +7,7 @@
     return S2.el(
       "div",
       { className: "facts" },
+      S2.el("h2", { className: "away" }, "Facts"),
       S2.factTable(rows),
       S2.el(
         "div",
@@ -29,7 +30,7 @@
     if (record.complete < 1)
       rows.push(["damaged", `${S2.percent(record.complete)} of its rows could be decoded`]);
     for (const name of ["kind", "frames", "override", "focus_source", "error_stage", "error_kind"]) {
-      if (record[name] !== undefined) rows.push([S2.words(name), String(record[name])]);
+      if (record[name] !== undefined && !(name === "frames" && record.frames === 1)) rows.push([S2.words(name), String(record[name])]);
     }
     if (record.seconds.length)
       rows.push(["seconds", record.seconds.map(([stage, s]) => `${stage} ${s.toFixed(3)}`).join(" · ")]);

@@ -2,15 +2,11 @@
 // Plots as SVG. Each function takes figures from data/run.js and returns an element.
 (() => {
   const WIDTH = 300;
-  const plot = (height, title, children, width = WIDTH) =>
+  // A screen reader reads a group's texts and links; of a picture it has only the label.
+  const plot = (height, label, children, width = WIDTH, role = "img") =>
     S2.svg(
       "svg",
-      {
-        class: "plot",
-        viewBox: `0 0 ${width} ${height}`,
-        role: "img",
-        "aria-label": title,
-      },
+      { class: "plot", viewBox: `0 0 ${width} ${height}`, role, "aria-label": label },
       children,
     );
   const text = (x, y, content, anchor = "start", cls = "") =>
@@ -31,7 +27,7 @@
           const bar = S2.svg(
             "rect",
             { x, y, width: Math.max(0.5, width - 1), height: 15, rx: 2, class: `fill ${kind}` },
-            S2.svg("title", {}, `${label}: ${S2.count(count)} ${S2.words(kind)}`),
+            S2.svg("title", {}, `${label}: ${counted(kind, count)}`),
           );
           x += width;
           return bar;
@@ -40,8 +36,9 @@
       const row = [name, ...bars, text(x + 6, y + 12, S2.count(sum(parts)), "start", "value")];
       return href ? [S2.svg("a", { href }, row)] : row;
     });
-    return plot(rows.length * step + 4, title, marks);
+    return plot(rows.length * step + 4, title, marks, WIDTH, "group");
   };
+  const counted = (kind, count) => (kind === "plain" ? S2.count(count) : `${S2.count(count)} ${S2.words(kind)}`);
   const sum = (parts) => parts.reduce((total, [, count]) => total + count, 0);
 
   // parts: [[kind, counts], …], stacked in equal bins from low to high.
@@ -55,13 +52,14 @@
     const most = Math.max(1, highest);
     const note = highest ? `highest bar: ${S2.plural(highest, "crop")}` : "no crops";
     const filled = new Array(bins).fill(0);
+    const edge = (n) => round(low + ((high - low) * n) / bins);
+    const span = (n) => `${edge(n)} to ${edge(n + 1)}`;
+    const peak = highest ? `, at ${span(totals.indexOf(highest))}` : "";
     const bars = parts.flatMap(([kind, counts]) =>
       counts.map((count, n) => {
         if (!count) return null;
         const tall = (count / most) * (base - 14);
         filled[n] += tall;
-        const from = low + ((high - low) * n) / bins,
-          to = low + ((high - low) * (n + 1)) / bins;
         return S2.svg(
           "rect",
           {
@@ -71,13 +69,13 @@
             height: Math.max(tall, 0.5),
             class: `fill ${kind || "plain"}`,
           },
-          S2.svg("title", {}, `${round(from)} to ${round(to)}: ${S2.count(count)} ${S2.words(kind)}`),
+          S2.svg("title", {}, `${span(n)}: ${counted(kind || "plain", count)}`),
         );
       }),
     );
     return plot(
       height,
-      title,
+      `${title}, ${labels[0]} to ${labels[1]}; ${note}${peak}`,
       [
         bars,
         S2.svg("line", { x1: 0, x2: width, y1: base, y2: base, class: "axis" }),
@@ -115,9 +113,13 @@
         median.map((edge) => edge * side),
         { class: "median" },
       );
+    const [left, top, right, bottom] = (median || []).map(S2.percent);
+    const label = median
+      ? `${title}; the median box spans ${left} to ${right} of the width, ${top} to ${bottom} of the height`
+      : title;
     return S2.svg(
       "svg",
-      { class: "heatmap", viewBox: `-1 -1 ${side + 2} ${side + 2}`, role: "img", "aria-label": title },
+      { class: "heatmap", viewBox: `-1 -1 ${side + 2} ${side + 2}`, role: "img", "aria-label": label },
       S2.svg("rect", { width: side, height: side, class: "frame" }),
       marks,
       box,

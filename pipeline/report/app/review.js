@@ -133,7 +133,7 @@
     const all = S2.review.all();
     const lines = csv().trim().split("\r\n").length - 1;
     return [
-      S2.el("h2", {}, "Decisions"),
+      S2.el("h1", {}, "Decisions"),
       isStored
         ? S2.el("p", { className: "dim" }, "Stored in this browser for this run.")
         : S2.el("p", { className: "warning" }, "This browser stores nothing: download the table before you close the page."),
@@ -166,7 +166,7 @@
       S2.el(
         "span",
         { className: "grow" },
-        S2.el("b", {}, S2.fileName(uri)),
+        S2.link(S2.fileName(uri), S2.route("photos", { q: uri }), { className: "name" }),
         " ",
         S2.el("span", { className: "dim" }, S2.folder(uri)),
         S2.el("br"),

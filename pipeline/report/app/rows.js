@@ -5,11 +5,11 @@
     const decided = S2.review.of(uri);
     return decided ? S2.chip(S2.review.words(decided), "decided") : null;
   };
-  function head(record) {
+  function head(record, open) {
     return S2.el(
       "header",
       {},
-      S2.el("b", { className: "name" }, S2.fileName(record.uri)),
+      S2.el("h2", {}, open),
       S2.el("span", { className: "dim folder" }, S2.folder(record.uri)),
       record.kind && record.kind !== "photo" ? S2.chip(record.kind) : null,
       record.override ? S2.chip("override", "override") : null,
@@ -19,23 +19,28 @@
 
   // A photo's row: the whole photo, then every crop, cut from the preview.
   S2.photoRow = (record, place, state) => {
-    const name = `Open ${S2.fileName(record.uri)}`;
+    const name = S2.fileName(record.uri);
+    const target = S2.photoRoute(place, null, state);
+    const open = S2.link(name, target, {
+      className: "name",
+      "data-place": place,
+      "aria-label": `Open ${name}`,
+      title: name,
+    });
     const article = S2.el("article", {
       className: "row",
-      tabIndex: 0,
-      "data-place": place,
       "aria-label": name,
       "data-uri": record.uri,
     });
     if (!record.preview) {
-      article.append(head(record), record.status === "ok" ? captions(record) : trouble(record));
+      article.append(head(record, open), record.status === "ok" ? captions(record) : trouble(record));
       article.classList.add("bare");
     } else {
       const whole = S2.whole(record);
       const strip = S2.el(
         "div",
-        { className: "strip" },
-        S2.link(whole, S2.photoRoute(place, null, state), { className: "hero", tabIndex: -1, "aria-label": name }),
+        { className: "strip", role: "group", "aria-label": `Crops of ${name}` },
+        S2.link(whole, target, { className: "hero", tabIndex: -1 }),
         S2.bestCrops(record).map((crop) =>
           S2.el(
             "figure",
@@ -51,10 +56,11 @@
           ),
         ),
       );
-      article.append(head(record), record.status === "ok" ? "" : trouble(record), strip);
+      S2.reachable(strip);
+      article.append(head(record, open), record.status === "ok" ? "" : trouble(record), strip);
     }
     article.addEventListener("click", (event) => {
-      if (!event.target.closest("a, button")) location.hash = S2.photoRoute(place, null, state);
+      if (!event.target.closest("a, button")) location.hash = target;
     });
     return article;
   };
@@ -109,7 +115,7 @@
         "data-uri": record.uri,
       },
       picture,
-      S2.el("span", { className: "name" }, S2.fileName(record.uri)),
+      S2.el("span", { className: "name", title: S2.fileName(record.uri) }, S2.fileName(record.uri)),
       chip || null,
       S2.decidedChip(record.uri),
     );

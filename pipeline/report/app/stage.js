@@ -17,7 +17,9 @@
         viewBox: `0 0 ${width} ${height}`,
         class: view.aiming ? "aiming" : "",
         role: "img",
-        "aria-label": record.uri,
+        "aria-label": chosen
+          ? `${S2.cropLabel(record, chosen)}, on the whole photo`
+          : `The whole photo ${S2.fileName(record.uri)}, with the boxes of its crops`,
       },
       S2.svg("image", { href: S2.preview(record), width, height, preserveAspectRatio: "none" }),
       encodedCrops(record),
@@ -38,10 +40,9 @@
     root.addEventListener("click", (event) => aim(event, root, view));
     stage.replaceChildren(root);
     for (const figure of document.querySelectorAll(".crops figure")) {
-      figure.classList.toggle(
-        "chosen",
-        Boolean(chosen) && figure.dataset.crop === `${chosen.ratio}#${chosen.rank}`,
-      );
+      const isChosen = Boolean(chosen) && figure.dataset.crop === `${chosen.ratio}#${chosen.rank}`;
+      figure.classList.toggle("chosen", isChosen);
+      figure.querySelector(".frame").setAttribute("aria-pressed", String(isChosen));
     }
     for (const chip of document.querySelectorAll(".shapes button")) {
       chip.setAttribute("aria-pressed", String(Boolean(chosen) && chip.dataset.ratio === chosen.ratio));

@@ -54,7 +54,7 @@ def write_diff(
     """
     shown = photos_by_change(compared)
     with PageWriter(store, prefix) as writer, Pictures() as was, Pictures() as now:
-        writer.write_app("diff.html", SCRIPTS)
+        writer.write_app("diff.html", "style.css", "diff.css", *SCRIPTS)
         ids = set(shown["image_id"])
         canvases = {"old": Canvases.of(old), "new": Canvases.of(new)}
         for run, pictures, side in ((old, was, "old"), (new, now, "new")):

@@ -70,7 +70,7 @@ def write_gallery(
     contents = contents_of(run)
     place_of, canvases = contents.place_of(), Canvases.of(run)
     with PageWriter(store, prefix) as writer, Pictures() as pictures:
-        writer.write_app("gallery.html", SCRIPTS)
+        writer.write_app("gallery.html", "style.css", *SCRIPTS)
         decisions = decisions_of(contents)
         count = 0
         for count, part in enumerate(index_files(contents, decisions), 1):

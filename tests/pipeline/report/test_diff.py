@@ -154,7 +154,7 @@ def test_the_pages_show_before_and_after(
         for words in (
             "2\ncrops moved",
             "0 → 1\ncrops to review, of all in each run",
-            "IoU 0.33",
+            "overlap 0.33",
             "ends early",
         ):
             assert words in text

@@ -133,7 +133,7 @@ def test_a_picture_that_a_setting_left_out_has_not_failed(tmp_path: Path) -> Non
     write_gallery(run, open_store(str(tmp_path / "page")))
     page = (tmp_path / "page" / "index.html").as_uri()
     chips = (
-        "[...document.querySelectorAll('.trouble .chip')].map((c) => [c.innerText, c.className])"
+        "[...document.querySelectorAll('.trouble .chip')].map((c) => [c.textContent, c.className])"
     )
 
     async def look(tab: Tab) -> None:

@@ -12,7 +12,7 @@ NAMES = [f"s3://x/{n:03d}.jpg" for n in range(100)]  # pages of 24, 24, 24, 24 a
 REVIEW = NAMES[7], NAMES[50], NAMES[99]  # the first three in the gallery's order
 ROWS_READY = "document.querySelector('article.row')"
 PHOTO_READY = "document.querySelector('.crops figure')"
-PLACES = "[...document.querySelectorAll('article.row')].map((row) => Number(row.dataset.place))"
+PLACES = "[...document.querySelectorAll('.row [data-place]')].map((a) => Number(a.dataset.place))"
 FOCUS = "document.activeElement"
 TOAST = "document.getElementById('toast')?.textContent"
 
@@ -158,7 +158,7 @@ def test_keys_work_again_after_a_search_and_a_choice(page: str) -> None:
             await tab.press(key)
         await tab.until(f"document.querySelectorAll('article.row').length === 1 && {ROWS_READY}")
         await tab.press("j")
-        assert await tab.run(f"{FOCUS}.dataset.uri") == NAMES[99]
+        assert await tab.run(f"{FOCUS}.closest('[data-uri]').dataset.uri") == NAMES[99]
         await tab.open(page + "#/photos", ROWS_READY)
         await tab.run(
             "{ const kind = document.querySelector('select[name=kind]'); kind.focus();"

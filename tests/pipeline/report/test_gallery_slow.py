@@ -17,7 +17,7 @@ from tests.support.serving import serving
 GREEN = (40, 160, 60)
 NAMES = [f"s3://x/{n:02d}.jpg" for n in range(28)]  # 24 of them are in the first data file
 PHOTO_READY = "document.querySelector('.crops figure')"
-TITLE = "document.querySelector('h2').firstChild.textContent"
+TITLE = "document.querySelector('h1').firstChild.textContent"
 
 
 class Slow:
