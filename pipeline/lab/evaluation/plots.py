@@ -114,7 +114,7 @@ def _figure(height_in: float) -> "Figure":
 
 
 def _svg(figure: "Figure", title: str) -> str:
-    """Return the figure as an <svg> element with a title."""
+    """Return the figure as an <svg> element with a title, to a screen reader one picture."""
     from matplotlib import rc_context
 
     stream = io.StringIO()
@@ -122,4 +122,5 @@ def _svg(figure: "Figure", title: str) -> str:
         figure.savefig(
             stream, format="svg", metadata={"Creator": None, "Date": None, "Title": title}
         )
-    return stream.getvalue()[stream.getvalue().index("<svg") :]
+    svg = stream.getvalue()
+    return '<svg role="img"' + svg[svg.index("<svg") + len("<svg") :]

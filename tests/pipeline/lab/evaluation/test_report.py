@@ -16,6 +16,7 @@ from pipeline.lab.evaluation.job import log_measures
 from pipeline.lab.evaluation.report import plots, render_report, slice_bars, write_report
 from pipeline.lab.evaluation.summary import summarise
 from pipeline.report.progress import Log
+from tests.support.accessible import heading_levels, low_contrasts, names, skips_no_level
 from tests.support.browser import Tab, browse
 from tests.support.plots import markers, values
 
@@ -115,14 +116,18 @@ def test_every_measure_is_in_the_headline(report: dict[str, Any]) -> None:
             for method, kept, lost, cut in ((OURS, 0.9, out, 100.0), ("centre", 0.8, 0.1, 0.0))
         }  # fmt: skip
     page = render_report({**report, **summarise(report["rows"], 50, 0)})
-    glance = page.split("All measures at a glance")[1].split("</table>")[0]
-    lines = re.findall(r"<tr[^>]*><td>(.*?)</tr>", glance, re.DOTALL)
+    glance = page.split('"All measures at a glance">')[1].split("</table>")[0]
+    lines = re.findall(r'<tr[^>]*><th scope="row">(.*?)</tr>', glance, re.DOTALL)
     told = {
         line.split("<")[0]: re.findall(r"<td>([^<]*(?:<span[^>]*>[^<]*)?)", line) for line in lines
     }
-    assert told["gaze kept"] == ["0.900", '0.800<span class="better"> ▲']
-    assert told["heads cut or lost"] == ["0.250", '0.100<span class="worse"> ▼']
-    assert told["head cut"] == ["100.0", '0.0<span class="worse"> ▼']
+    better, worse = (
+        f'<span class="{word}" role="img" aria-label="this run is {word}">'
+        for word in ("better", "worse")
+    )
+    assert told["gaze kept"] == ["0.900", f"0.800{better} ▲"]
+    assert told["heads cut or lost"] == ["0.250", f"0.100{worse} ▼"]
+    assert told["head cut"] == ["100.0", f"0.0{worse} ▼"]
     assert told["any violation"] == ["100.0", "100.0"]
     assert told["1:1"] == ["100.0", "100.0"]  # the last of the shapes' lines
     assert set(told) >= {"IoU", "BDE", "IoU, free", "BDE, free"}
@@ -242,5 +247,39 @@ def test_the_page_fits_a_telephone_and_paper(report: dict[str, Any], tmp_path: P
         await tab.send("Emulation.setEmulatedMedia", media="print")
         assert await tab.run(cut) == 0
         assert tab.problems == []
+
+    browse(look)
+
+
+def test_the_page_can_be_read_by_everybody(report: dict[str, Any], tmp_path: Path) -> None:
+    """Contrasts in both schemes, names, headings, and tables that the keyboard can scroll."""
+    for row in report["rows"][:6]:
+        row["shapes"] = {
+            method: {"1:1": {"box": [0, 0, 24, 24], "measures": {"gaze_kept": kept}}}
+            for method, kept in ((OURS, 0.9), ("centre", 0.8))
+        }
+    _, page = write_report({**report, **summarise(report["rows"], 50, 0)}, tmp_path)
+    heads = "[...document.querySelectorAll('tbody tr')].map((row) => row.cells[0].scope)"
+    keys = "[...document.querySelectorAll('.key')].map((key) => getComputedStyle(key, '::before')"
+    keys += ".borderTopColor)"
+
+    async def look(tab: Tab) -> None:
+        for dark in (False, True):
+            await tab.window(390, 844, dark)
+            await tab.open(page.as_uri(), "document.querySelector('.plots svg')")
+            found = await low_contrasts(tab)
+            assert found["low"] == []
+            assert found["texts"] > 50
+        assert [role for role, name in await names(tab) if not name] == []
+        assert len(await names(tab, "main")) == 1
+        assert skips_no_level(await heading_levels(tab))
+        assert {*await tab.run(heads)} == {"row"}
+        pictures = [name for _, name in await names(tab, "image")]
+        assert "this run is better" in pictures
+        assert "IoU by kind of photo" in pictures  # a plot
+        await tab.run("document.querySelector('.scroll').focus()")
+        assert await tab.run("document.activeElement.className") == "scroll"
+        # As on the photos: vermilion for this run, sky blue for the centre, white for people.
+        assert await tab.run(keys) == ["rgb(213, 94, 0)", "rgb(86, 180, 233)", "rgb(255, 255, 255)"]
 
     browse(look)
