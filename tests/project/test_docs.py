@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.accessible import low_contrasts
 from tests.support.browser import Tab, browse
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,6 +62,31 @@ def test_search_works_where_pages_are_opened_from_a_folder(site: Path) -> None:
             "document.querySelector('.md-search-result').innerText.includes('matching documents')"
         )
         assert tab.problems == []
+
+    browse(look)
+
+
+def test_pages_can_be_read_by_everybody(site: Path) -> None:
+    """What site.css and site.js mend of the theme."""
+    line = "getComputedStyle(document.querySelector('article p a')).textDecorationLine"
+
+    async def look(tab: Tab) -> None:
+        for name, dark in (("GALLERY", False), ("index", True), ("api", True), ("api", False)):
+            await tab.window(1280, 900, dark)
+            await tab.open((site / f"{name}.html").as_uri(), "document.querySelector('article h1')")
+            found = await low_contrasts(tab)
+            low = [one for one in found["low"] if one.startswith("text")]
+            # The theme draws these only where the pointer or the search is.
+            drawn = [one for one in low if "headerlink" not in one and "md-search" not in one]
+            assert drawn == [], (name, dark)
+            assert found["texts"] > 100
+        assert await tab.run(line) == "underline"
+        search = "document.querySelector('[role=dialog]').getAttribute('aria-label')"
+        assert await tab.run(search) == "Search"
+        await tab.window(320, 800)
+        await tab.open((site / "options.html").as_uri(), "document.querySelector('table')")
+        await tab.until("document.querySelector('.md-typeset__scrollwrap[tabindex]')")
+        assert await tab.run("document.documentElement.scrollWidth") <= 320
 
     browse(look)
 
