@@ -1,8 +1,9 @@
 """Do tasks on a Ray cluster. The only part of the line that imports ray.
 
 joining     joins a cluster, or starts one for the job
-shares      divides its cores and GPUs among the stages
-growing     does a run's tasks, and divides again when machines join
+nodes       lists its machines
+shares      divides their cores and GPUs among the stages
+growing     does a run's tasks, and divides again when machines join, or the last GPU is lost
 flow        moves tasks through the stages, with a bounded number in flight
 actor_pool  starts and replaces the actors of a flow
 causes      summarises Ray's errors in one line

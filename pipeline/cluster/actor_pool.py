@@ -50,6 +50,11 @@ class ActorPool:
         """Whether there are actors and none is ready."""
         return bool(self.actors) and not any(one.is_ready for one in self.actors)
 
+    @property
+    def can_score(self) -> bool:
+        """Whether an actor is ready, or Ray restarts one that was."""
+        return any(one.is_ready for one in self.actors)
+
     def idlest(self) -> Actor | None:
         """Return the least busy actor that can take another task."""
         able = [one for one in self.actors if one.is_ready and not one.leaves]
@@ -82,6 +87,11 @@ class ActorPool:
             self._replace(actor)
         return bool(lost)
 
+    def give_up_lost(self) -> None:
+        """End the actors that find no room again; their tasks are left to another flow."""
+        for actor in [one for one in self.actors if one.is_ready and one.is_restarting]:
+            self._end(actor)
+
     def release_cpus(self) -> None:
         """Restart actors that score nothing with almost no CPU, and start later ones so too.
 
@@ -100,7 +110,10 @@ class ActorPool:
         self.await_ready(actor)
 
     def _replace(self, actor: Actor) -> None:
+        self._end(actor)
+        self._add()
+
+    def _end(self, actor: Actor) -> None:
         self.actors.remove(actor)
         self.orphans |= actor.made | actor.scoring
         ray.kill(actor.handle)
-        self._add()

@@ -59,7 +59,8 @@ class Flow:
     actor_args: the arguments of the actor class
     actor_options, task_options: Ray options of each actor, and of each task of another stage
     now: returns the capacity of the cluster as it is now; None to start no more tasks and end once
-        those in flight have ended, so that a flow with other actors can do the rest
+        those in flight have ended, or wait for actors that are lost, so that a flow with other
+        actors can do the rest
     """
 
     def __init__(
@@ -141,7 +142,13 @@ class Flow:
             return None
 
     def _feed(self) -> None:
-        """Give decoded tasks to actors, and start new tasks while there is capacity."""
+        """Give decoded tasks to actors, and start new tasks while there is capacity.
+
+        If the flow ends and has no actor left, decoded tasks wait for the flow that follows.
+        """
+        while self.decoded and self.is_ending and not self.pool.can_score:
+            self.waiting.appendleft(self.decoded.pop()[0])
+            self.in_flight -= 1
         while self.decoded and (actor := self.pool.idlest()):
             task, decoded = self.decoded.popleft()
             ref = actor.handle.do.remote(decoded)
@@ -225,5 +232,7 @@ class Flow:
         if now < self.last_result_s + STALL_S:
             return
         self.last_result_s = now
+        if self.is_ending:
+            self.pool.give_up_lost()
         if not self.pool.replace_lost():
             self.pool.release_cpus()

@@ -1,20 +1,23 @@
-"""Do a run's tasks on a Ray cluster, whose machines may join one after another.
+"""Do a run's tasks on a Ray cluster, whose machines may join one after another, and leave.
 
 A cluster's machines seldom start together: `ray up` takes minutes, and spot machines come when
-there are some. A run starts with the first and uses the others as they join.
+there are some. A run starts with the first and uses the others as they join. If all machines that
+have a GPU for its workers leave, it waits for others, and after a while goes on on the CPU.
 """
 
+import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 import ray
-from ray._private.state import state as cluster_state  # no public call lists draining nodes
 
 from pipeline.cluster.capacity import Capacity
 from pipeline.cluster.flow import ALWAYS, Flow
+from pipeline.cluster.gpu_loss import GpuLoss
 from pipeline.cluster.joining import join_or_start
+from pipeline.cluster.nodes import ClusterNode, cluster_nodes, startable_gpus, total
 from pipeline.cluster.shares import ClusterShares, share_out
 from pipeline.errors import SettingError
 from pipeline.report.costs import Machines
@@ -28,7 +31,6 @@ from pipeline.stop import Drained, Stop
 SETTLED_S = 30.0
 """How long a cluster must not have grown before all scoring actors are replaced by others."""
 WAIT_POLL_S = 1.0  # between two looks whether the job is asked to stop
-RESOURCES = ("CPU", "GPU")
 
 
 class ClusterWorkers:
@@ -37,12 +39,12 @@ class ClusterWorkers:
     shares: how the stages share the cluster now
     """
 
-    def __init__(self, divide: Callable[[Mapping[str, float]], ClusterShares]) -> None:
-        """Divide the cluster as it is now. divide: as `share_out`, for given resources."""
-        self.divide = divide
-        self.most = cluster_resources()
+    def __init__(self, divide: Callable[[Sequence[ClusterNode]], ClusterShares], log: Log) -> None:
+        """Divide the cluster as it is now. divide: as `share_out`, for given machines."""
+        self.divide, self.loss = divide, GpuLoss(log)
+        self.most = Counter(cluster_nodes())
         self.grew_s = time.monotonic()
-        self.shares = self.wanted = divide(self.most)
+        self.shares = self.wanted = divide([*self.most.elements()])
 
     @property
     def does(self) -> str:
@@ -91,14 +93,21 @@ class ClusterWorkers:
         """Return the capacity now; None if the cluster should get other actors than those it has.
 
         A cluster that shrinks keeps its capacity: Ray restarts the actors of a lost node on the
-        machine that replaces it.
+        machine that replaces it. Only if all GPUs stay lost, the CPU's actors do the rest.
         """
-        found = cluster_resources()
-        if any(found[name] > self.most[name] for name in RESOURCES):
-            self.most = {name: max(found[name], self.most[name]) for name in RESOURCES}
+        there = cluster_nodes()
+        share = self.shares.actor_gpus
+        if share and self.wanted.actor_gpus and self.loss.is_final(there, share):
+            there = [one._replace(gpus=0.0) for one in there]
+            self.most = Counter(there)  # a GPU that comes back is used like one that joins
+            self.wanted, self.grew_s = self.divide(there), -math.inf
+        found, most = total(there), total(self.most.elements())
+        if found.cpus > most.cpus or found.gpus > most.gpus:
+            is_whole = found.cpus >= most.cpus and found.gpus >= most.gpus
+            self.most = Counter(there) if is_whole else self.most | Counter(there)
             self.grew_s = time.monotonic()
             with suppress(SettingError):  # a worker's share is more than the GPUs that have joined
-                self.wanted = self.divide(self.most)
+                self.wanted = self.divide([*self.most.elements()])
         if self.wanted.has_actors_like(self.shares):
             self.shares = self.wanted
         elif time.monotonic() > self.grew_s + SETTLED_S:
@@ -121,15 +130,18 @@ def start_ray(
     """
     if not ray.is_initialized():
         join_or_start()
-    if not cluster_resources()["CPU"] and not settings.dry_run:
+    if not total(cluster_nodes()).cpus and not settings.dry_run:
         log.say("waiting", "no machine with cores has joined the cluster yet: waiting for one")
         await_machine(stop)
 
-    def divide(resources: Mapping[str, float]) -> ClusterShares:
-        shares = share_out(resources, tasks, settings.num_actors, settings.gpus_per_actor)
+    startable = startable_gpus()
+
+    def divide(nodes: Sequence[ClusterNode]) -> ClusterShares:
+        asked = settings.num_actors, settings.gpus_per_actor
+        shares = share_out(nodes, tasks, *asked, startable)
         return shares if scores else shares.without_scoring()
 
-    return ClusterWorkers(divide)
+    return ClusterWorkers(divide, log)
 
 
 def await_machine(stop: Stop) -> None:
@@ -142,16 +154,6 @@ def await_machine(stop: Stop) -> None:
         if stop.asked:
             ray.cancel(waiting)
             raise Drained
-
-
-def cluster_resources() -> dict[str, float]:
-    """Return the cores and GPUs of all machines of the cluster that are not about to leave it."""
-    leaving = cluster_state.get_draining_nodes()
-    total = Counter(dict.fromkeys(RESOURCES, 0.0))
-    for node in ray.nodes():
-        if node["Alive"] and node["NodeID"] not in leaving:
-            total.update({name: node["Resources"].get(name, 0.0) for name in RESOURCES})
-    return dict(total)
 
 
 def _nothing() -> None:

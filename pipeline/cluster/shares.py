@@ -1,10 +1,11 @@
 """Divide a Ray cluster's cores and GPUs among the stages."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.cluster.capacity import Capacity
 from pipeline.cluster.flow import Stages
+from pipeline.cluster.nodes import ClusterNode, gpus_in_words, total
 from pipeline.cluster.workers import (
     Finisher,
     Scorer,
@@ -79,33 +80,29 @@ class ClusterShares:
 
 
 def share_out(
-    resources: Mapping[str, float], tasks: int, num_actors: int, gpus_per_actor: float | None
+    nodes: Sequence[ClusterNode],
+    tasks: int,
+    num_actors: int,
+    gpus_per_actor: float | None,
+    startable_gpus: float = 0.0,
 ) -> ClusterShares:
     """Divide a cluster among the stages: scoring on its GPUs if it has any, else on the CPU.
 
-    resources: by Ray's names; without cores, as after the last machine has left, one is counted.
+    nodes: its machines; without cores, as after the last machine has left, one core is counted
+    startable_gpus: of the largest machine that an autoscaler can start
 
     Every stage asks for fractions of a core, so that reading and encoding run next to the scoring
     actors even on one core. On a CPU cluster the actors together take half of the cores. The other
     stages get the other half, and run as many tasks at once as there are cores. There are no more
     actors than tasks, since each takes seconds to start.
 
-    Raises SettingError if one worker's share is more than all GPUs of the cluster.
+    Raises SettingError if one worker's share is more than the GPUs of any machine.
     """
-    cpus, gpus = resources.get("CPU", 0.0) or 1.0, resources.get("GPU", 0.0)
-    share = share_of_gpu(cpus, gpus) if gpus_per_actor is None else gpus_per_actor
+    cpus, gpus = total(nodes)
+    cpus = cpus or 1.0
+    share = share_of_gpu(nodes) if gpus_per_actor is None else gpus_per_actor
     if gpus and share:
-        if share > gpus:
-            has = f"asks for {share:g} GPU for each scoring worker, and the cluster has {gpus:g}"
-            raise SettingError("gpus_per_actor", f"{has}: no worker would start; ask for less")
-        fit = max(1, fit_on_gpus(gpus, share))
-        actors = num_actors or min(tasks, fit)
-        actor_cpus = min(CPUS_PER_WORKER, cpus / (2 * actors))
-        why = f"{gpus:g} GPU in the cluster, {share:.3g} for each of {counted(actors, 'actor')}"
-        if actors > fit:
-            why += f", of which {actors - fit} wait for room"
-        task_cpus = min(1.0, cpus / 2)
-        return ClusterShares("cuda", actors, actor_cpus, share, task_cpus, why, cpus)
+        return _on_gpus(nodes, tasks, num_actors, share, startable_gpus)
     actors = num_actors or min(tasks, max(1, int(cpus)))
     found = f"{gpus:g} GPU left alone" if gpus else "no GPU"
     work = f"{counted(actors, 'actor')} of one thread on {counted(cpus, 'core')}"
@@ -113,25 +110,70 @@ def share_out(
     return ClusterShares("cpu", actors, min(1.0, cpus / (2 * actors)), 0.0, 0.5, why, cpus)
 
 
+def _on_gpus(
+    nodes: Sequence[ClusterNode], tasks: int, num_actors: int, share: float, startable_gpus: float
+) -> ClusterShares:
+    """Divide a cluster with GPUs. Arguments and errors are those of `share_out`.
+
+    Ray places a worker only on a machine that has both its share of a GPU and its cores, and a task
+    of another stage only where one machine has its cores. So the cores that a worker requests must
+    fit on its machine, and those of a task on the machine that has most of them left.
+    """
+    cpus, gpus = total(nodes)
+    cpus, largest = cpus or 1.0, max(one.gpus for one in nodes)
+    if share > max(largest, startable_gpus):
+        raise SettingError(
+            "gpus_per_actor",
+            f"asks for {share:g} GPU for each scoring worker, and no machine of the cluster has "
+            f"more than {largest:g} ({gpus_in_words(nodes)}): no worker would start. Ask for at "
+            f"most {largest:g}, or start the job once a machine with {share:g} has joined",
+        )
+    rooms = [fit_on_gpus(one.gpus, share) for one in nodes]
+    actors = num_actors or min(tasks, max(1, sum(rooms)))
+    placed = [min(room, actors) for room in rooms]
+    actor_cpus = min(
+        CPUS_PER_WORKER,
+        cpus / (2 * actors),
+        *(one.cpus / count for one, count in zip(nodes, placed, strict=True) if count),
+    )
+    left = max(one.cpus - count * actor_cpus for one, count in zip(nodes, placed, strict=True))
+    why = f"{gpus:g} GPU in the cluster, {share:.3g} for each of {counted(actors, 'actor')}"
+    if actors > sum(rooms):
+        why += f", of which {actors - sum(rooms)} wait for room"
+    task_cpus = min(1.0, left or cpus / 2)
+    return ClusterShares("cuda", actors, actor_cpus, share, task_cpus, why, cpus)
+
+
 def fit_on_gpus(gpus: float, share: float) -> int:
-    """Return how many scoring workers fit on the GPUs of all machines together.
+    """Return how many scoring workers fit on the GPUs of one machine.
 
     Ray does not split a fraction of a GPU across GPUs. So each of 4 GPUs holds one worker of 0.6,
-    and the rest of each stays unused: a fifth worker would wait for the whole run. If a share is
-    several GPUs, each machine is assumed to have a multiple of it.
+    and the rest of each stays unused: a fifth worker would wait for the whole run.
     """
     if share > 1:
         return int(gpus / share)
-    return int(gpus) * int(1 / share + 1e-6)  # 3 workers of 0.3333, and of a third
+    whole = int(gpus)
+    return whole * _times(1.0, share) + _times(gpus - whole, share)
 
 
-def share_of_gpu(cpus: float, gpus: float) -> float:
+def _times(whole: float, part: float) -> int:
+    return int(whole / part + 1e-6)  # 3 workers of 0.3333, and of a third
+
+
+def share_of_gpu(nodes: Sequence[ClusterNode]) -> float:
     """Return a scoring worker's default share of a GPU: one worker for CORES_PER_WORKER cores.
 
     Each worker keeps one core busy: a GPU finishes a photo's networks long before that core has
     chosen its crops. The other cores decode and encode meanwhile. docs/GPU.md has the arithmetic.
+    Decoding and encoding may be done by machines without GPUs, but a worker needs its own core on
+    the GPU's machine.
     """
+    cpus, gpus = total(nodes)
     if not gpus:
         return 0.0
-    workers = min(MOST_WORKERS_PER_GPU, max(1, int(cpus / gpus / CORES_PER_WORKER)))
-    return 1.0 if workers == 1 else int(1e4 / workers) / 1e4  # Ray counts GPUs to four digits
+    there = [one for one in nodes if one.gpus]
+    by_all, by_own = cpus / CORES_PER_WORKER, total(there).cpus / CPUS_PER_WORKER
+    workers = min(MOST_WORKERS_PER_GPU, max(1, int(min(by_all, by_own) / gpus)))
+    if workers == 1:
+        return min(1.0, max(one.gpus for one in there))
+    return int(1e4 / workers) / 1e4  # Ray counts GPUs to four digits

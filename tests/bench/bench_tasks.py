@@ -120,11 +120,11 @@ class ThinWorkers(ClusterWorkers):
                 self.samples.sample(done)
 
 
-def start(settings: RunningSettings, tasks: int, *_: object) -> ThinWorkers:
+def start(settings: RunningSettings, tasks: int, photos: int, log: Log, *_: object) -> ThinWorkers:
     """Stand in for `pipeline.run.start`."""
     growing.join_or_start()
     return ThinWorkers(
-        lambda found: ThinShares(**asdict(share_out(found, tasks, settings.num_actors, None)))
+        lambda nodes: ThinShares(**asdict(share_out(nodes, tasks, settings.num_actors, None))), log
     )
 
 

@@ -23,6 +23,7 @@ RAY_FILES = {
     "pipeline/cluster/flow.py",
     "pipeline/cluster/growing.py",
     "pipeline/cluster/joining.py",
+    "pipeline/cluster/nodes.py",
     "pipeline/lab/evaluation/cluster.py",
     "pipeline/lab/training/ray_train.py",
 }

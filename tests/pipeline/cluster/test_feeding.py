@@ -12,6 +12,7 @@ import pytest
 from pipeline.cluster import actor_pool, flow
 from pipeline.cluster.capacity import PER_ACTOR
 from pipeline.cluster.flow import Flow, Stages
+from pipeline.cluster.nodes import ClusterNode
 from pipeline.cluster.shares import share_out
 from pipeline.stop import Stop
 from tests.pipeline.cluster.timed_ray import TimedRay
@@ -68,7 +69,7 @@ def found_by(
     for module in (flow, actor_pool):
         monkeypatch.setattr(module, "ray", cluster)
     monkeypatch.setattr(Flow, "_look_at_nodes", lambda _: None)
-    shares = share_out({"CPU": cores, "GPU": 1}, tasks, actors, None)
+    shares = share_out([ClusterNode(cores, 1)], tasks, actors, None)
     running = Flow(
         Stages(read, TimedScorer, encode),
         shares.capacity,

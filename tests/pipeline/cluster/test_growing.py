@@ -4,7 +4,7 @@ import io
 import json
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
@@ -17,7 +17,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.cluster import growing
 from pipeline.cluster.flow import Stages
-from pipeline.cluster.growing import ClusterWorkers, cluster_resources, start_ray
+from pipeline.cluster.growing import ClusterWorkers, start_ray
+from pipeline.cluster.nodes import ClusterNode, cluster_nodes, total
 from pipeline.cluster.shares import ClusterShares, share_out
 from pipeline.report.progress import Log
 from pipeline.settings import RunningSettings
@@ -27,8 +28,9 @@ from tests.support.slow_flows import CORES
 from tests.support.slow_stages import DeviceScorer, SlowJob, notes_of, number
 
 NODE = {"num_cpus": CORES, "object_store_memory": 100 << 20}
-HEAD = {"CPU": float(CORES), "GPU": 0.0}
+HEAD = [ClusterNode(CORES, 0)]
 TASKS = 60
+NOWHERE = Log(stream=io.StringIO())
 
 
 class SlowShares(ClusterShares):
@@ -40,8 +42,8 @@ class SlowShares(ClusterShares):
         return Stages(slow_stages.read, DeviceScorer, None)
 
 
-def divided(resources: Mapping[str, float]) -> ClusterShares:
-    return SlowShares(**asdict(share_out(resources, TASKS, 0, None)))
+def divided(nodes: Sequence[ClusterNode]) -> ClusterShares:
+    return SlowShares(**asdict(share_out(nodes, TASKS, 0, None)))
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def add(cluster: Cluster) -> Iterator[Callable[..., Any]]:
     for node in added:
         cluster.remove_node(node, allow_graceful=True)  # known as gone at once
     for _ in range(300):
-        if cluster_resources() == HEAD:
+        if cluster_nodes() == HEAD:
             return
         time.sleep(0.1)
     raise AssertionError("a machine is still there")
@@ -66,7 +68,7 @@ def add(cluster: Cluster) -> Iterator[Callable[..., Any]]:
 @pytest.fixture
 def workers(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> ClusterWorkers:
     monkeypatch.setattr(growing, "unpack_summaries", lambda block: [number(block)])
-    return ClusterWorkers(divided)
+    return ClusterWorkers(divided, NOWHERE)
 
 
 def done(
@@ -131,40 +133,52 @@ def test_a_stop_ends_a_run_whose_actors_are_being_replaced(
 
 def test_a_machine_in_place_of_another_is_no_growth(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two machines of four cores: one is lost, comes back, and then a third joins."""
-    found = {"CPU": 8.0, "GPU": 0.0}
-    monkeypatch.setattr(growing, "cluster_resources", lambda: dict(found))
-    workers = ClusterWorkers(divided)
-    for cores, actors in ((8, 8), (4, 8), (8, 8), (12, 12), (8, 12)):
-        found["CPU"] = cores
+    found = [ClusterNode(4, 0)] * 2
+    monkeypatch.setattr(growing, "cluster_nodes", lambda: [*found])
+    workers = ClusterWorkers(divided, NOWHERE)
+    for machines, cores in ((2, 8), (1, 8), (2, 8), (3, 12), (2, 12)):
+        found[:] = [ClusterNode(4, 0)] * machines
         capacity = workers._capacity()
         assert capacity is not None
-        assert (capacity.actors, capacity.task_slots) == (actors, actors)
-    found["GPU"] = 1.0  # while a machine is away
+        assert (capacity.actors, capacity.task_slots) == (cores, cores)
+    found.append(ClusterNode(0, 1))  # while a machine is away
     workers._capacity()
     assert workers.wanted.cores == 12
 
 
+def test_larger_machines_in_place_of_smaller_ones_count_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = [ClusterNode(4, 0)] * 2
+    monkeypatch.setattr(growing, "cluster_nodes", lambda: [*found])
+    workers = ClusterWorkers(divided, NOWHERE)
+    found[:] = [ClusterNode(4, 0), ClusterNode(6, 0)]
+    workers._capacity()
+    assert workers.wanted.cores == 10
+
+
 def test_gpus_too_few_for_a_worker_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker's share is two GPUs; the first to join has one, the next makes it two."""
-    found = {"CPU": 4.0, "GPU": 0.0}
-    monkeypatch.setattr(growing, "cluster_resources", lambda: dict(found))
-    workers = ClusterWorkers(lambda resources: share_out(resources, TASKS, 0, 2.0))
-    for gpus, device in ((1.0, "cpu"), (2.0, "cuda")):
-        found["GPU"] = gpus
+    """A worker's share is two GPUs; the first two machines to join have one, the next has two."""
+    found = [ClusterNode(4, 0)]
+    monkeypatch.setattr(growing, "cluster_nodes", lambda: [*found])
+    workers = ClusterWorkers(lambda nodes: share_out(nodes, TASKS, 0, 2.0), NOWHERE)
+    for gpus, device in ((1, "cpu"), (1, "cpu"), (2, "cuda")):
+        found.append(ClusterNode(4, gpus))
         assert workers._capacity() is not None
         assert (workers.shares.device, workers.wanted.device) == ("cpu", device)
+    assert workers.wanted.actors == 1
 
 
 def test_actors_are_replaced_once_the_cluster_has_settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with a GPU joins at 10 s, another with cores at 30 s: settled at 61 s."""
-    found, now_s = {"CPU": 6.0, "GPU": 0.0}, [0.0]
-    monkeypatch.setattr(growing, "cluster_resources", lambda: dict(found))
+    found, now_s = [ClusterNode(6, 0)], [0.0]
+    monkeypatch.setattr(growing, "cluster_nodes", lambda: [*found])
     monkeypatch.setattr(time, "monotonic", lambda: now_s[0])
-    workers = ClusterWorkers(divided)
-    changes = {10: {"CPU": 12.0, "GPU": 1.0}, 30: {"CPU": 15.0}}
+    workers = ClusterWorkers(divided, NOWHERE)
+    joining = {10: ClusterNode(6, 1), 30: ClusterNode(3, 0)}
     for second in range(1, 61):
         now_s[0] = second
-        found |= changes.get(second, {})
+        found += [joining[second]] if second in joining else []
         assert workers._capacity() is not None, f"replaced after {second} s"
         assert workers.does == "scoring on cpu"
     now_s[0] = 61
@@ -176,11 +190,11 @@ def test_the_first_machine_is_waited_for(
     head_taken: Any, add: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The head's cores are taken here, as those of a head that is given none."""
-    resources = iter([{"CPU": 0.0, "GPU": 0.0}, {"CPU": 2.0, "GPU": 0.0}])
+    nodes = iter([[ClusterNode(0, 0)], [ClusterNode(2, 0)]])
     logged = io.StringIO()
     arguments = (RunningSettings(), TASKS, Log("json", logged), Stop())
     with monkeypatch.context() as patch, ThreadPoolExecutor(1) as pool:
-        patch.setattr(growing, "cluster_resources", lambda: next(resources))
+        patch.setattr(growing, "cluster_nodes", lambda: next(nodes))
         started = pool.submit(start_ray, *arguments)
         time.sleep(2.0)
         assert not started.done(), "it did not wait"
@@ -196,8 +210,9 @@ def test_a_dry_run_waits_for_no_machine(monkeypatch: pytest.MonkeyPatch) -> None
         raise AssertionError
 
     monkeypatch.setattr(growing, "await_machine", waited)
-    monkeypatch.setattr(growing, "cluster_resources", lambda: {"CPU": 0.0, "GPU": 0.0})
+    monkeypatch.setattr(growing, "cluster_nodes", lambda: [ClusterNode(0, 0)])
     monkeypatch.setattr(growing, "join_or_start", lambda: True)
+    monkeypatch.setattr(growing, "startable_gpus", lambda: 0.0)
     found = start_ray(RunningSettings(dry_run=True), TASKS, Log(stream=io.StringIO()), Stop())
     assert found.machines.cores == 1
 
@@ -205,21 +220,21 @@ def test_a_dry_run_waits_for_no_machine(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_stop_ends_the_wait_for_a_machine(
     head_taken: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(growing, "cluster_resources", lambda: {"CPU": 0.0, "GPU": 0.0})
+    monkeypatch.setattr(growing, "cluster_nodes", lambda: [ClusterNode(0, 0)])
     log = Log(stream=io.StringIO())
     with pytest.raises(Drained):
         start_ray(RunningSettings(), TASKS, log, Stop(asked=True))
 
 
 def test_a_machine_that_is_about_to_leave_does_not_count(add: Callable[..., Any]) -> None:
-    assert cluster_resources() == HEAD
+    assert cluster_nodes() == HEAD
     leaving = add(num_gpus=1)
-    assert cluster_resources() == {"CPU": 2 * CORES, "GPU": 1.0}
+    assert total(cluster_nodes()) == (2 * CORES, 1)
     there = NodeAffinitySchedulingStrategy(leaving.node_id, soft=False)
     busy = ray.remote(slow_stages.Idle).options(scheduling_strategy=there).remote()
     ray.get(busy.ready.remote())  # else the node would end at once
     deadline = int((time.time() + 60) * 1000)
     reason = DrainNodeReason.DRAIN_NODE_REASON_PREEMPTION
     leaving.get_gcs_client().drain_node(leaving.node_id, reason, "wanted back", deadline)
-    assert cluster_resources() == HEAD
+    assert cluster_nodes() == HEAD
     ray.kill(busy)
