@@ -1,6 +1,6 @@
 """Committed runs made of rows that a test defines; nothing is decoded or scored."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +65,12 @@ def commit_rows(
     previews: Sequence[Row] = (),
     candidates: Sequence[Row] = (),
     extra: Sequence[pa.Field] = (),
+    about: Mapping[str, Any] | None = None,
     **spec: Any,
 ) -> Run:
     """Commit the rows as one run with one task in `output`, and open it.
 
-    extra: columns passed through from the input list.
+    extra: columns passed through from the input list; about: more entries of the manifest.
     """
     inputs = pa.Table.from_pylist(
         [{name: row.get(name) for name in schema.INPUTS.names} for row in images],
@@ -88,5 +89,5 @@ def commit_rows(
     ledger = Ledger.open(store, identity, inputs, cut_tasks(inputs, max(1, len(images))))
     crop_bytes = sum(len(row["image"] or b"") for row in crops)
     ledger.commit_task(0, tables, Figures(crops=len(crops), crop_bytes=crop_bytes))
-    ledger.finish({"weights": UNTRAINED})
+    ledger.finish({"weights": UNTRAINED, **(about or {})})
     return open_run(str(output), ledger.run_id)

@@ -28,7 +28,7 @@ from pipeline.extras import extra_needed
 from pipeline.ledger.erasing import find_erasures
 from pipeline.ledger.forgetting import read_forgotten
 from pipeline.ledger.known_runs import committed_run
-from pipeline.ledger.manifest import data_files
+from pipeline.ledger.manifest import data_files, read_committed
 from pipeline.ledger.records import DataFile
 from pipeline.ledger.replaced import current_file, replaced_files
 from pipeline.ledger.table_formats.delta_changes import (
@@ -49,7 +49,13 @@ from pipeline.ledger.table_formats.delta_types import (
     refuse_same_names,
     unify_types,
 )
-from pipeline.ledger.table_formats.published_rows import Cover, cover_of, owner_of, run_of
+from pipeline.ledger.table_formats.published_rows import (
+    Cover,
+    cover_of,
+    owner_of,
+    run_of,
+    takes_precedence,
+)
 from pipeline.ledger.table_formats.table_addresses import misread_part, refuse_misread_address
 from pipeline.ledger.tables import TABLES, read_table
 from pipeline.storage.store import Store
@@ -92,10 +98,31 @@ def publish_delta(store: Store, run_id: str) -> dict[str, int | None]:
         for path in [] if table is None else paths_of(table):
             if run_of(path) != run_id:
                 owner_of(store, path, known)
+    _add_runs_without_files(deltalake, store, cover, known)
     return {
         name: _publish(deltalake, store, cover, name, files, columns, known)
         for name, (files, columns) in runs_files.items()
     }
+
+
+def _add_runs_without_files(
+    deltalake: Any, store: Store, cover: Cover, known: dict[str, Cover | None]
+) -> None:
+    """Add runs that were published and later lost all their rows to others.
+
+    They still replace the rows of earlier runs of their channel, which those others may not. Every
+    run has rows of `images`, so that table's log has the ids of all that were published. Only runs
+    committed after `cover` matter, and only their lists are read.
+    """
+    table = open_table(deltalake, store, "images")
+    for run_id in [] if table is None else store.folders("runs/"):
+        if run_id in {*known, cover.manifest.run_id} or run_id.startswith("_"):
+            continue
+        if table.transaction_version(run_id) is None:
+            continue
+        manifest = read_committed(store, run_id)
+        if manifest is not None and takes_precedence(manifest, cover.manifest):
+            known[run_id] = cover_of(store, run_id)
 
 
 def forget_in_delta(store: Store, image_ids: Collection[str]) -> list[str]:

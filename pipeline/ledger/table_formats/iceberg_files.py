@@ -62,7 +62,7 @@ class WantedFile:
 def wanted_files(
     store: Store, name: str, covers: Sequence[Cover], hidden: Ids, copies: str, casts: Casts
 ) -> Iterator[WantedFile]:
-    """Yield the files of a table. covers: its runs, in order of precedence.
+    """Yield the files of a table that have rows. covers: its runs, in order of precedence.
 
     hidden: ids of forgotten photos. copies: prefix of the keys of partial copies. casts: of
     `iceberg_types`.
@@ -73,10 +73,12 @@ def wanted_files(
         replaced = replaced_files(store, cover.manifest.run_id)
         own = casts_in(casts, own_columns(store, cover, name)) if casts else {}
         for file in data_files(store, cover.manifest, name):
-            key, erased = file.key, set[str]()
+            key, rows, erased = file.key, file.rows, set[str]()
             while key in replaced:
                 erased |= {*replaced[key].removed}
-                key = replaced[key].key
+                key, rows = replaced[key].key, replaced[key].rows
+            if not rows:  # pyiceberg would warn of each of its columns
+                continue
             task = data_task(file.key)
             mine = cover.tasks.get(-1 if task is None else task, frozenset()) - erased
             gone, shapes = _left_out(name, cover, mine, above)

@@ -165,7 +165,10 @@ class IcebergTables:
                     place = f"{self.root}{file.key}"
                     return parquet_file_to_data_file(table.io, change.table_metadata, place)
 
-                with ThreadPoolExecutor(READERS) as pool:  # one or two requests per file
+                with (
+                    as_ledger_error(str(table.name()[-1])),
+                    ThreadPoolExecutor(READERS) as pool,  # one or two requests per file
+                ):
                     data_files = list(pool.map(described, added))
                 with change.update_snapshot(runs.properties).overwrite() as snapshot:
                     for one in data_files:

@@ -52,8 +52,12 @@ class Cover:
 
     def is_after(self, other: "Cover") -> bool:
         """Return whether this run's rows take precedence over another's."""
-        mine, theirs = self.manifest, other.manifest
-        return (mine.committed_at, mine.run_id) > (theirs.committed_at, theirs.run_id)
+        return takes_precedence(self.manifest, other.manifest)
+
+
+def takes_precedence(mine: Manifest, theirs: Manifest) -> bool:
+    """Return whether a run was committed after another."""
+    return (mine.committed_at, mine.run_id) > (theirs.committed_at, theirs.run_id)
 
 
 def cover_of(store: Store, run_id: str) -> Cover | None:

@@ -1,11 +1,13 @@
 """Delta tables have each photo once, in any order of publishing; other engines can read them."""
 
+from itertools import permutations
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.errors import LedgerError
 from pipeline.inputs.listing import image_id
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
@@ -195,3 +197,62 @@ def test_a_table_of_which_later_runs_replace_every_row_is_not_made(store: Store)
     assert counts == {"images": 1, "crops": 1, "previews": None}
     assert not deltalake.DeltaTable.is_deltatable(f"{store.uri}/_data/previews")
     assert delta_ids(store, "crops") == [image_id(FOX)]
+
+
+def shaped_run(store: Store, number: int, ratios: str, channel: str) -> str:
+    """Commit a run of FOX whose crops, one for each ratio, have the run's number as their score."""
+    crops = [crop_row(FOX, r, (100, 0, 400, 300), score=float(number)) for r in ratios.split(",")]
+    run = commit_rows(
+        store.uri,
+        [image_row(FOX, etag=f"v{number}")],
+        crops,
+        about={"job": {"channel": channel}},
+        settings={"ratios": ratios, "top_k": 1},
+    )
+    return str(run.manifest["run_id"])
+
+
+@pytest.mark.parametrize("order", [*permutations(range(3))])
+def test_a_run_without_rows_still_replaces_those_of_its_channel(
+    order: tuple[int, ...], store: Store
+) -> None:
+    """The second run replaces both crops of the first, and the third the only one of the second."""
+    runs = [
+        shaped_run(store, 1, "1:1,16:9", "ours"),
+        shaped_run(store, 2, "1:1", "ours"),
+        shaped_run(store, 3, "1:1", "theirs"),
+    ]
+    for number in order:
+        publish_delta(store, runs[number])
+        publish_iceberg(store, runs[number])
+    static = pytest.importorskip("pyiceberg.table").StaticTable
+    iceberg = static.from_metadata(f"{store.uri}/_iceberg/crops").scan().to_arrow()
+    for crops in (in_table(store, "crops"), iceberg):
+        assert crops.select(["ratio", "score"]).to_pylist() == [{"ratio": "1:1", "score": 3.0}]
+    assert in_table(store, "images")["etag"].to_pylist() == ["v3"]
+
+
+def test_files_without_rows_are_not_in_an_iceberg_table(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A failed photo's task has no crops; pyiceberg warned of each column of the empty file."""
+    images = [image_row(FOX, None, status="corrupt")]
+    failed = commit_rows(store.uri, images, [])
+    publish_iceberg(store, str(failed.manifest["run_id"]))
+    assert iceberg_ids(store, "images") == [image_id(FOX)]
+    crops = [crop_row(HEN, "1:1", (100, 0, 400, 300))]
+    good = commit_rows(store.uri, [image_row(HEN)], crops)
+    publish_iceberg(store, str(good.manifest["run_id"]))
+    forget(store, [image_id(HEN)])  # all rows of the second run
+    remove_garbage(store, look_for_garbage(store, 0).garbage)
+    publish_iceberg(store, str(good.manifest["run_id"]))
+    assert (iceberg_ids(store, "images"), iceberg_ids(store, "crops")) == ([image_id(FOX)], [])
+    assert not caplog.records
+
+
+def test_a_column_that_iceberg_cannot_describe_is_told(store: Store) -> None:
+    half = [pa.field("half", pa.float16())]
+    images = [image_row(FOX, half=1.5)]
+    run = commit_rows(store.uri, images, [], extra=half)
+    with pytest.raises(LedgerError, match=r"images cannot take a column: .* 'half'"):
+        publish_iceberg(store, str(run.manifest["run_id"]))
