@@ -1,6 +1,5 @@
 """List the runs of a store, and verify a run byte by byte."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sized
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -8,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import msgspec
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import RecordError
@@ -25,10 +23,17 @@ from pipeline.ledger.checked_files import (
 from pipeline.ledger.forgetting import read_forgotten, without
 from pipeline.ledger.known_runs import committed_run
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.manifest import data_files, failed_photos, read_manifest, unsettled_ids
-from pipeline.ledger.pinned import input_rows, read_spec
+from pipeline.ledger.manifest import (
+    failed_photos,
+    file_list,
+    files_in,
+    read_manifest,
+    unsettled_ids,
+)
+from pipeline.ledger.pinned import read_spec
 from pipeline.ledger.promotion.crop_files import removable_crops
-from pipeline.ledger.records import ABANDONED, Abandoned, Manifest, PinnedSpec, StoredList
+from pipeline.ledger.records import ABANDONED, Abandoned, Manifest, StoredList
+from pipeline.ledger.row_balance import RowBalance
 from pipeline.storage.store import Store
 from pipeline.words import counted
 
@@ -113,12 +118,14 @@ class Verification:
 
 @dataclass
 class _Seen:
-    """What `verify_run` keeps of the data files. images_erased: removed from `images`.
+    """What `verify_run` keeps of the data files.
 
+    balance: photos of the list against their rows
+    erased: photos whose rows were removed from any table; images_erased: from `images`
     wrong: problems of crops stored as objects, by key
     """
 
-    images: list[pa.ChunkedArray] = field(default_factory=list)
+    balance: RowBalance
     erased: set[str] = field(default_factory=set)
     images_erased: set[str] = field(default_factory=set)
     wrong: dict[str, str] = field(default_factory=dict)
@@ -133,10 +140,10 @@ def verify_run(store: Store, run_id: str) -> Verification:
     cannot be read.
     """
     manifest = committed_run(store, run_id)
-    found, seen = Verification(run_id), _Seen()
-    files, hidden = data_files(store, manifest), read_forgotten(store).hidden
+    found, seen = Verification(run_id), _Seen(RowBalance(store, read_spec(store, run_id)))
+    listed, hidden = file_list(store, manifest), read_forgotten(store).hidden
     with ThreadPoolExecutor(READERS) as pool, ThreadPoolExecutor(CROP_READERS) as crop_pool:
-        for checked in bounded_map(pool, partial(check_file, store), files):
+        for checked in bounded_map(pool, partial(check_file, store), files_in(listed)):
             _add_file(found, seen, checked)
             if checked.crops is not None:
                 shown = without(checked.crops, hidden)
@@ -145,12 +152,12 @@ def verify_run(store: Store, run_id: str) -> Verification:
                     seen.wrong |= {key: problem} if problem else {}
     found.erased = len(seen.erased)
     for table, totals in manifest.tables.items():
-        listed = sum(file.rows for file in files if file.table == table)
-        if listed != totals.rows:
+        rows = pc.sum(listed["rows"].filter(pc.equal(listed["table"], table))).as_py() or 0
+        if rows != totals.rows:
             found.problems.append(
-                f"{table}: {counted(listed, 'row')}, not {totals.rows} as committed"
+                f"{table}: {counted(rows, 'row')}, not {totals.rows} as committed"
             )
-    found.problems += _check_images(store, run_id, seen.images, seen.images_erased)
+    found.problems += seen.balance.problems()
     found.problems += _check_lists(store, manifest, seen.erased)
     _report_crops(store, manifest, seen.wrong, found)
     return found
@@ -167,8 +174,9 @@ def _add_file(found: Verification, seen: _Seen, checked: CheckedFile) -> None:
     found.rows[table] = found.rows.get(table, 0) + checked.file.rows
     seen.erased |= checked.erased
     if table == "images":
+        ids = [] if checked.ids is None else checked.ids.to_pylist()
+        seen.balance.take_off(checked.file.key, [*ids, *(checked.erased - seen.images_erased)])
         seen.images_erased |= checked.erased
-        seen.images += [checked.ids] if checked.ids is not None else []
 
 
 def _report_crops(
@@ -186,36 +194,6 @@ def _report_crops(
     if len(lines) > NAMED_CROPS:
         one, several = "crop file is gone or was changed", "crop files are gone or were changed"
         found.problems.append(counted(len(lines) - NAMED_CROPS, f"more {one}", f"more {several}"))
-
-
-def _check_images(
-    store: Store, run_id: str, images: list[pa.ChunkedArray], erased: set[str]
-) -> list[str]:
-    """Report photos of the pinned list without exactly one row, counting an erased one as a row."""
-    spec, planned = read_spec(store, run_id), Counter[str]()
-    for rows in input_rows(store, spec, ["image_id"]):
-        planned.update(rows["image_id"].to_pylist())
-    planned.subtract(erased)
-    for ids in images:
-        planned.subtract(ids.to_pylist())
-    problems = []
-    for text, wrong in (
-        ("no row", [image for image, count in planned.items() if count > 0]),
-        ("too many rows", [image for image, count in planned.items() if count < 0]),
-    ):
-        if wrong:
-            who = "1 photo has" if len(wrong) == 1 else f"{len(wrong)} photos have"
-            problems.append(f"{who} {text}, the first is {_address(store, spec, wrong[0])}")
-    return problems
-
-
-def _address(store: Store, spec: PinnedSpec, image_id: str) -> str:
-    """Return a photo's address from the run's list, or its id if the list no longer has it."""
-    for rows in input_rows(store, spec, ["image_id", "uri"]):
-        found = rows.filter(pc.equal(rows["image_id"], image_id))
-        if found.num_rows:
-            return str(found["uri"][0])
-    return f"the one with image_id {image_id}"
 
 
 def _check_lists(store: Store, manifest: Manifest, erased: set[str]) -> list[str]:

@@ -6,6 +6,7 @@ objects next to it, named by their content; the manifest records their keys and 
 """
 
 import hashlib
+from collections.abc import Iterator
 
 import pyarrow as pa
 from msgspec import structs
@@ -26,6 +27,7 @@ from pipeline.ledger.replaced import RESTORE, read_object
 from pipeline.ledger.tables import decode_table, parquet_bytes
 from pipeline.storage.store import Store
 
+LISTED_ROWS = 10_000  # rows of a list that are Python objects at a time
 FILES = pa.schema(
     [
         pa.field("table", pa.string(), nullable=False),
@@ -112,8 +114,19 @@ def failed_photos(store: Store, entry: StoredList) -> pa.Table:
 
 def data_files(store: Store, manifest: Manifest, table: str | None = None) -> list[DataFile]:
     """List the data files of a committed run, or those of one table. Raises RecordError."""
-    rows = _read_list(store, manifest.files, FILES).to_pylist()
-    return [DataFile(**row) for row in rows if table in (None, row["table"])]
+    return [f for f in files_in(file_list(store, manifest)) if table in (None, f.table)]
+
+
+def file_list(store: Store, manifest: Manifest) -> pa.Table:
+    """Read the list of a committed run's data files, as `FILES`. Raises RecordError."""
+    return _read_list(store, manifest.files, FILES)
+
+
+def files_in(listed: pa.Table) -> Iterator[DataFile]:
+    """Yield the data files of a list, with few of them in memory."""
+    for batch in listed.to_batches(LISTED_ROWS):
+        for row in batch.to_pylist():
+            yield DataFile(**row)
 
 
 def shapes_asked(manifest: Manifest) -> frozenset[str]:

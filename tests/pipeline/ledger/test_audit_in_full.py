@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,21 +10,23 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipeline.ledger.audit import Verification, _check_images, describe_run, verify_run
+from pipeline.ledger.audit import Verification, describe_run, verify_run
 from pipeline.ledger.channels.channel import channel_name
 from pipeline.ledger.channels.live import standing
 from pipeline.ledger.differences import RunPair, compare_runs
 from pipeline.ledger.erasing import erase
 from pipeline.ledger.figures import Figures
-from pipeline.ledger.layout import manifest_key
+from pipeline.ledger.layout import data_key, manifest_key
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.records import Manifest
+from pipeline.ledger.row_balance import RowBalance
 from pipeline.ledger.tables import parquet_bytes
 from pipeline.storage.store import Store
 from tests.support.forgotten import with_one_forgotten
 from tests.support.tasks import SPEC, done, make_inputs, open_ledger, run_all
 
 IDS = make_inputs(60)["image_id"].to_pylist()
+IDS_OF_NOBODY = "ff" * 16
 NINTH = f"the one with image_id {IDS[9]}"  # in no list of three photos
 
 
@@ -130,8 +133,39 @@ def test_each_photo_of_the_list_has_one_row(
     store: Store, found: list[list[int]], erased: tuple[int, ...], problems: list[str]
 ) -> None:
     ledger = open_ledger(store, make_inputs(3))
-    rows = [pa.chunked_array([[IDS[n] for n in numbers]]) for numbers in found]
-    assert _check_images(store, ledger.run_id, rows, {IDS[n] for n in erased}) == problems
+    balance = RowBalance(store, ledger.spec)
+    for number, rows in enumerate([*found, erased]):
+        balance.take_off(data_key(ledger.run_id, "images", number, "a"), [IDS[n] for n in rows])
+    assert balance.problems() == problems
+
+
+def test_few_ids_are_in_memory_while_rows_are_counted(store: Store) -> None:
+    """200 tasks of three photos, in input files of 64 tasks; in any order the result is the same.
+
+    The expected numbers are those of the whole list at once.
+    """
+    inputs = make_inputs(600)
+    ledger = open_ledger(store, inputs)
+    ids = inputs["image_id"].to_pylist()
+    rows = [ids[3 * task : 3 * task + 3] for task in range(200)]
+    del rows[150][1]  # photo 451 has no row, 21 has two, and one is in no list
+    rows[199] += [ids[21], IDS_OF_NOBODY]
+    counts = Counter(ids)
+    counts.subtract(one for task in rows for one in task)
+    assert {one: count for one, count in counts.items() if count} == {
+        ids[451]: 1, ids[21]: -1, IDS_OF_NOBODY: -1
+    }  # fmt: skip
+    problems = [
+        "1 photo has no row, the first is s3://ugc/000451.jpg",
+        "2 photos have too many rows, the first is s3://ugc/000021.jpg",
+    ]
+    for backwards in (False, True):
+        balance, most = RowBalance(store, ledger.spec), 0
+        for task in sorted(range(200), reverse=backwards):
+            balance.take_off(data_key(ledger.run_id, "images", task, "a"), rows[task])
+            most = max(most, balance.held)
+        assert backwards or most == 63 * 3, "one input file, less its first task"
+        assert balance.problems() == problems
 
 
 def test_a_run_verifies_after_each_file_that_a_photo_is_erased_from(store: Store) -> None:
