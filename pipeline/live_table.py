@@ -70,7 +70,7 @@ def report_plan_conditions(todo: Todo, output: str, log: Log) -> None:
             run_id=run_id, photos=photos,
         )  # fmt: skip
     for run in todo.unfinished:
-        _report_unfinished(run, todo.spec.code_version, log)
+        _report_unfinished(run, todo.spec.code_version, output, log)
     if todo.forgotten:
         left = counted(todo.forgotten, "photo of the input is", "photos of the input are")
         log.say("forgotten", f"{left} forgotten, and left out")
@@ -83,13 +83,14 @@ def report_plan_conditions(todo: Todo, output: str, log: Log) -> None:
         )
 
 
-def _report_unfinished(run: UnfinishedRun, code_version: str, log: Log) -> None:
+def _report_unfinished(run: UnfinishedRun, code_version: str, output: str, log: Log) -> None:
     """Report that an unfinished run is not resumed, why, and what can be done."""
     state = f"run {run.run_id} is not finished, {run.done:,} of {counted(run.tasks, 'task')} done"
     if run.code_version != code_version:
         reason = (
             f"code version {run.code_version} started it, and this job, version {code_version}, "
-            "does its photos again. `runs.py gc` lists its files; `gc --delete` removes them"
+            f"does its photos again. {runs_command('gc', output)} lists its files once they are "
+            "old enough; with `--delete` it removes them"
         )
     else:
         reason = (
@@ -126,7 +127,8 @@ def _forget(
         return
     if count := forget(store, ids, whoami(), "table of overrides"):
         are = counted(count, "photo is", "photos are")
-        log.say("forget", f"{are} forgotten; `runs.py gc --delete` removes the bytes")
+        erases = runs_command("gc", store.uri, "--delete")
+        log.say("forget", f"{are} forgotten; {erases} removes the bytes")
 
 
 def live_and_forgotten(overrides: Overrides, store: Store) -> Iterator[str]:
@@ -195,11 +197,12 @@ def go_live(settings: Settings, store: Store, log: Log, committed: Manifest | No
         counts = f"{done.copied:,} copied, {done.same:,} the same, {done.removed:,} removed"
         log.say("files", f"crop files in {public_prefix(channel)}: {counts}", **asdict(done))
     elif any(outcome.is_live for outcome in outcomes) and _has_names(store, channel):
+        removes = runs_command("publish-files", store.uri, "--channel", channel)
         log.say(
             "files_left",
             f"WARNING: {public_prefix(channel)} still shows the crops of earlier runs, since this "
             "job names none: `--crop-files TEMPLATE --mode full` names those of its photos, "
-            "`runs.py publish-files` removes the names that are no longer live",
+            f"{removes} removes the names that are no longer live",
             channel=channel,
         )
     return all(outcome.is_live for outcome in outcomes)

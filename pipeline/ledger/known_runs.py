@@ -6,7 +6,7 @@ from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import read_committed, read_unless_abandoned
 from pipeline.ledger.records import Manifest
 from pipeline.storage.store import Store
-from pipeline.words import counted
+from pipeline.words import counted, runs_command
 
 
 def committed_run(store: Store, run_id: str) -> Manifest:
@@ -59,6 +59,6 @@ def check_known(store: Store, run_id: str) -> None:
         return
     names = [name for name in store.folders("runs/") if not name.startswith("_")]
     raise UnknownRunError(
-        f"there is no run {run_id} in {store.uri}, see `runs.py list {store.uri}`"
+        f"there is no run {run_id} in {store.uri}, see {runs_command('list', store.uri)}"
         f"{did_you_mean(run_id, names)}"
     )

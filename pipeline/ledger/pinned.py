@@ -30,7 +30,7 @@ from pipeline.ledger.replaced import RESTORE, read_object
 from pipeline.schema import INPUT_SEEN
 from pipeline.storage.spool import release, spooled
 from pipeline.storage.store import Store
-from pipeline.words import counted
+from pipeline.words import counted, runs_command
 
 TASKS_PER_FILE = 64
 WRITERS = 8  # input files uploaded at a time
@@ -43,7 +43,8 @@ def read_spec(store: Store, run_id: str) -> PinnedSpec:
         spec = read_record(store, key, PinnedSpec)
     except FileNotFoundError as error:
         missing = f"there is no run {run_id} in {store.uri}"
-        raise RecordError(key, missing, "`runs.py list` names those that there are.") from error
+        advice = f"{runs_command('list', store.uri)} names those that there are."
+        raise RecordError(key, missing, advice) from error
     if spec.run_id != run_id:
         raise RecordError(key, f"it is that of run {spec.run_id[:40]!r}", PinnedSpec.advice)
     return spec

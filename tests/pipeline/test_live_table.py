@@ -67,7 +67,8 @@ def test_one_photo_is_no_photos(
         return said(lambda log: apply_removals(settings(store, **more), store, plan, removal, log))
 
     assert taken_out(dry_run=True) == [f"{would} be forgotten"]
-    assert taken_out() == [f"{are} forgotten; `runs.py gc --delete` removes the bytes"]
+    erases = f"`runs.py gc {store.uri} --delete`"
+    assert taken_out() == [f"{are} forgotten; {erases} removes the bytes"]
     assert taken_out() == []
     plan = uncovered(store, SPEC, inputs, channel="web")
     assert left_out in said(lambda log: report_plan_conditions(plan, "out", log))

@@ -59,6 +59,7 @@ from pipeline.ledger.table_formats.published_rows import (
 from pipeline.ledger.table_formats.table_addresses import misread_part, refuse_misread_address
 from pipeline.ledger.tables import TABLES, read_table
 from pipeline.storage.store import Store
+from pipeline.words import runs_command
 
 ATTEMPTS = 20
 IN_USE_S = 86_400  # a file that no table names may be another publisher's until it is this old
@@ -78,7 +79,8 @@ def publish_delta(store: Store, run_id: str) -> dict[str, int | None]:
     manifest = committed_run(store, run_id)
     if next(find_erasures(store, manifest, read_forgotten(store)), None) is not None:
         raise LedgerError(
-            f"run {run_id} holds forgotten photos; `runs.py gc --delete` first, then publish it"
+            f"run {run_id} holds forgotten photos; {runs_command('gc', store.uri, '--delete')} "
+            "first, then publish it"
         )
     cover = cover_of(store, run_id)
     assert cover is not None

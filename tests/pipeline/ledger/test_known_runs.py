@@ -1,6 +1,8 @@
 """A run id from a user: of a committed run, of an open one, or unknown."""
 
+import re
 import time
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +12,7 @@ from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.known_runs import check_known, committed_run, repair_chain, started_run
 from pipeline.ledger.layout import manifest_key, spec_key
 from pipeline.ledger.retry import failed_inputs
-from pipeline.storage.store import Store
+from pipeline.storage.store import Store, open_store
 from tests.support.tasks import SPEC, done, make_inputs, open_ledger, run_all
 
 
@@ -51,6 +53,12 @@ def test_a_run_that_is_not_there_is_wrong_usage(memory: Store, of: object) -> No
         UsageError, match=r"no run - in memory://\w+, see `runs.py list memory://\w+`$"
     ):
         of(memory, "-")
+
+
+def test_an_output_with_a_space_is_quoted(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "my thumbs"))
+    with pytest.raises(UsageError, match=re.escape(f"see `runs.py list '{store.uri}'`")):
+        check_known(store, "ab")
 
 
 def test_a_run_to_resume_that_is_not_there_or_was_given_up(memory: Store) -> None:

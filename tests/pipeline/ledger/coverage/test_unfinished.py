@@ -50,8 +50,8 @@ def test_an_unfinished_run_of_another_version_is_reported_with_what_to_do(store:
     (line,) = reported(todo)
     assert line["message"] == (
         f"WARNING: run {left.run_id} is not finished, 1 of 3 tasks done: code version test started "
-        "it, and this job, version next, does its photos again. `runs.py gc` lists its files; "
-        "`gc --delete` removes them"
+        "it, and this job, version next, does its photos again. `runs.py gc out` lists its "
+        "files once they are old enough; with `--delete` it removes them"
     )
     assert (line["event"], line["run_id"], line["tasks"]) == ("unfinished", left.run_id, 3)
 
