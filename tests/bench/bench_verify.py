@@ -22,7 +22,7 @@ from pipeline.ledger.records import TaskRecord, to_bytes
 from pipeline.ledger.tables import parquet_bytes
 from pipeline.storage.store import open_store
 from tests.bench.bench_ledger import Row, made_up_inputs, spec_of, step
-from tests.support.thin_records import begin, thin_record
+from tests.bench.thin_records import begin, thin_record
 
 PHOTOS_PER_TASK = 64
 
