@@ -20,6 +20,7 @@ from pipeline.cropping.penalties import (
     Cuts,
     animal_head_cuts,
     head_cuts,
+    largest_sides,
     main_object_cuts,
     object_cuts,
     text_cuts,
@@ -147,7 +148,7 @@ class CropValue:
     @property
     def largest_width(self) -> float:
         """Width of the largest crop, as a share of the photo's."""
-        return 1.0 if self.ratio is None else min(1.0, self.ratio)
+        return float(largest_sides(self.ratio)[0])
 
 
 def _cuts_of(weights: PenaltyWeights, evidence: Evidence, ratio: float | None) -> Cuts:

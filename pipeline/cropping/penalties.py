@@ -21,6 +21,9 @@ from pipeline.detectors.attention import ramp
 # fully from the second on. With a hard limit its box would count in one copy of a photo and not in
 # another.
 FITS = (0.9, 1.1)
+# A large head should be shown with this share of its height above it: at the very edge it looks
+# squeezed, and its box may end below the hair or the ears. Set by eye (docs/EFFECTS.md).
+HEADROOM = 0.1
 TINY = 1e-9  # share of the photo: areas are at least this where they are divided by
 
 
@@ -80,20 +83,20 @@ def head_cuts(evidence: Evidence, cut: float) -> Cuts:
 
 
 def whole_head_cuts(evidence: Evidence, cut: float, ratio: float | None) -> Cuts:
-    """Return the cuts of large heads of people that a crop of the shape can hold.
+    """Return the cuts of large heads of people, with headroom, that a crop of the shape can hold.
 
     The only one, if it is sure, costs 1 if it is left out and 0.5 + `cut` for half of it. It
     shares that with other large heads, since of many a crop can hold only some. ratio: of the
     crops, as shares; None for any.
     """
     shares = whole_head_shares(evidence, ratio)[: len(evidence.heads)]
-    return _left_out_or_cut(evidence.heads, shares, cut)
+    return _left_out_or_cut(with_headroom(evidence.heads, ratio), shares, cut)
 
 
 def animal_head_cuts(evidence: Evidence, cut: float, ratio: float | None) -> Cuts:
     """Return the cuts of large heads of animals in the same way as `whole_head_cuts`."""
     shares = whole_head_shares(evidence, ratio)[len(evidence.heads) :]
-    return _left_out_or_cut(evidence.animal_heads, shares, cut)
+    return _left_out_or_cut(with_headroom(evidence.animal_heads, ratio), shares, cut)
 
 
 def object_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
@@ -136,10 +139,28 @@ def whole_head_shares(evidence: Evidence, ratio: float | None) -> FloatArray:
     return np.asarray(weights / total_weight(weights))
 
 
+def with_headroom(heads: FloatArray, ratio: float | None) -> FloatArray:
+    """Return heads [H, 4] grown upwards by HEADROOM of their height, as far as the photo goes.
+
+    The room is at most half of the height that the shape's largest crop has beyond the head's, so
+    that a crop that can hold the head can hold both. ratio: of the crops, as shares; None for any.
+    """
+    height = heads[:, 3] - heads[:, 1]
+    spare = np.maximum(largest_sides(ratio)[1] - height, 0)
+    grown = heads.copy()
+    grown[:, 1] = np.maximum(heads[:, 1] - np.minimum(HEADROOM * height, spare / 2), 0)
+    return grown
+
+
+def largest_sides(ratio: float | None) -> FloatArray:
+    """Return width and height of the shape's largest crop, as shares of the photo's sides: [2]."""
+    return np.ones(2) if ratio is None else np.array([min(1, ratio), min(1, 1 / ratio)])
+
+
 def fits_in_crop(boxes: FloatArray, ratio: float | None) -> FloatArray:
     """Return 1 for boxes [M, 4] that a crop of the shape can hold, 0 for larger ones: [M]."""
     sides = boxes[:, 2:] - boxes[:, :2]
-    largest = np.ones(2) if ratio is None else np.array([min(1, ratio), min(1, 1 / ratio)])
+    largest = largest_sides(ratio)
     return ramp(np.asarray((largest / np.maximum(sides, TINY)).min(axis=1)), *FITS)
 
 

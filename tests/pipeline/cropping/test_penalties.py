@@ -15,6 +15,7 @@ from pipeline.cropping.penalties import (
     thing_cuts,
     weighted_cuts,
     whole_head_cuts,
+    with_headroom,
 )
 from pipeline.detectors import Attention, Detections, Votes
 
@@ -85,6 +86,32 @@ def test_likely_heads_of_animals_are_shown_whole(likelihood: float, counts: floa
     assert cuts(WHOLE_HALF_LEFT_OUT) == pytest.approx(expected, abs=1e-6)
     for of_people in (head_cuts(photo, 0.6), whole_head_cuts(photo, 0.6, 1.0)):
         assert of_people(WHOLE_HALF_LEFT_OUT) == pytest.approx([0, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("head", "ratio", "top"),
+    [
+        ([0.4, 0.3, 0.6, 0.5], None, 0.28),  # a tenth of .2
+        ([0.4, 0.3, 0.6, 0.5], 4.0, 0.28),  # a crop of .25 has .05 to spare, and half of it is more
+        ([0.4, 0.3, 0.6, 0.5], 4.8, 0.2958333),  # of .2083: half of .0083
+        ([0.4, 0.3, 0.6, 0.5], 6.0, 0.3),  # the crop is lower than the head
+        ([0.4, 0.01, 0.6, 0.21], 0.5, 0.0),  # the photo ends
+    ],
+)
+def test_headroom(head: list[float], ratio: float | None, top: float) -> None:
+    grown = with_headroom(np.array([head]), ratio)
+    assert grown == pytest.approx(np.array([[head[0], top, *head[2:]]]))
+
+
+def test_a_large_head_at_the_upper_edge_costs_something() -> None:
+    """A crop that begins at its top lacks 1 / 11 of it and its room; with both it is free."""
+    crops = np.array([[0.0, 0.4, 1.0, 0.9], [0.0, 0.38, 1.0, 0.88]])
+    share = 10 / 11
+    expected = [(1 + 4 * 0.6 * share) * (1 - share), 0]
+    person = whole_head_cuts(evidence([[0.4, 0.4, 0.6, 0.6]]), 0.6, 2.0)
+    animal = animal_head_cuts(heads_of_animals([1.0], (CAT,)), 0.6, 2.0)
+    for cuts in (person, animal):
+        assert cuts(crops) == pytest.approx(expected, abs=1e-9)
 
 
 def test_several_large_heads_share_the_weight() -> None:
