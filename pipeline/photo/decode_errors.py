@@ -71,8 +71,9 @@ def as_decode_errors(data: bytes, name: str) -> Iterator[None]:
     except MemoryError as error:
         raise DecodeError("too_much_memory", f"decoding this {name} needs too much") from error
     except MALFORMED as error:
-        status = "truncated" if is_cut_short(data, name) else "corrupt"
-        raise DecodeError(status, f"{name}: {_one_line(error)}") from error
+        if is_cut_short(data, name):
+            raise DecodeError("truncated", f"{name}: it ends early ({_one_line(error)})") from error
+        raise DecodeError("corrupt", f"{name}: it is damaged ({_one_line(error)})") from error
 
 
 def _one_line(error: BaseException) -> str:

@@ -214,13 +214,13 @@ def test_keys_of_sixteen_bits_keep_the_low_ones() -> None:
 @pytest.mark.parametrize(
     ("error", "status", "told"),
     [
-        (OSError("no  \n good"), "corrupt", "gif: no good"),
-        (ValueError(), "corrupt", "gif: ValueError"),
-        (OSError("x" * 300), "corrupt", "gif: " + "x" * 200),
+        (OSError("no  \n good"), "corrupt", "gif: it is damaged (no good)"),
+        (ValueError(), "corrupt", "gif: it is damaged (ValueError)"),
+        (OSError("x" * 300), "corrupt", "gif: it is damaged (" + "x" * 200 + ")"),
         (MemoryError(), "too_much_memory", "decoding this gif needs too much"),
         (DecodeError("too_large", "as it was"), "too_large", "as it was"),
-        (UserWarning("odd"), "corrupt", "gif: odd"),
-        (ZeroDivisionError("x"), "corrupt", "gif: x"),
+        (UserWarning("odd"), "corrupt", "gif: it is damaged (odd)"),
+        (ZeroDivisionError("x"), "corrupt", "gif: it is damaged (x)"),
     ],
 )
 def test_whatever_a_library_raises_is_told_in_one_line(
