@@ -51,5 +51,6 @@ def check_metrics_file(path: str) -> None:
     if path and not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
         problem = f"names a file in {folder}, which is no folder that this job may write into"
         raise SettingError("metrics_file", f"{problem}: make it first")
-    if path and os.path.isdir(path):
-        raise SettingError("metrics_file", f"must name a file, and {path} is a folder")
+    if path and os.path.exists(path) and not os.path.isfile(path):  # writing would replace it
+        what = "folder" if os.path.isdir(path) else "device or pipe"
+        raise SettingError("metrics_file", f"must name a file, and {path} is a {what}")

@@ -1,5 +1,6 @@
 """What a job is given or finds before its work."""
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,13 +25,15 @@ def settings_for(folder: Path, **more: Any) -> Settings:
 @pytest.mark.parametrize(
     ("name", "problem"),
     [("none/x.prom", r"none, which is no folder that this job may write into: make it first"),
-     ("in/1.txt/x.prom", "is no folder"), ("in", "must name a file, and .* is a folder")],
+     ("in/1.txt/x.prom", "is no folder"), ("in", "must name a file, and .* is a folder"),
+     ("pipe", "must name a file, and .* is a device or pipe")],
 )  # fmt: skip
 def test_a_file_of_figures_that_cannot_be_is_told_before_the_work(
     tmp_path: Path, name: str, problem: str
 ) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "1.txt").write_text("x")
+    os.mkfifo(tmp_path / "pipe")
     with pytest.raises(SettingError, match=problem) as refused:
         crop_bucket(settings_for(tmp_path, metrics_file=str(tmp_path / name)), Log())
     assert refused.value.field == "metrics_file"

@@ -62,11 +62,14 @@ class Export(Command):
             done = write_lines(decisions, self.as_, sys.stdout)
             sys.stdout.flush()
             return done
-        draft = Path(f"{self.into}.{os.getpid()}.part")
+        path = Path(self.into)
+        is_stream = path.exists() and not path.is_file()  # a device or a pipe, which stays one
+        draft = path if is_stream else Path(f"{path}.{os.getpid()}.part")
         try:
             with draft.open("w", encoding="utf-8") as out:
                 done = write_lines(decisions, self.as_, out)
-            draft.replace(self.into)
+            if not is_stream:
+                draft.replace(path)
         except (UsageError, LedgerError):
             raise  # of the store, not of the file: these can be OSErrors too
         except OSError as error:
@@ -78,5 +81,6 @@ class Export(Command):
             ) from error
         finally:
             with suppress(OSError):  # in an unwritable folder there is no draft to remove
-                draft.unlink()
+                if not is_stream:
+                    draft.unlink()
         return done

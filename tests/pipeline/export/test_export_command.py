@@ -54,6 +54,22 @@ def test_a_folder_is_no_file(
     assert sorted(os.listdir(tmp_path)) == ["out", "photos"]
 
 
+def test_a_pipe_stays_one(output: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As `/dev/stdout` and a shell's `>(…)` do. The text is what standard output gets."""
+    assert main(["export", output, "--as", "csv"]) == 0
+    expected = capsys.readouterr().out
+    assert len(expected.splitlines()) == 2  # a header and a crop
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)  # so that opening it for writing succeeds
+    try:
+        assert main(["export", output, "--as", "csv", "--into", str(pipe)]) == 0
+        assert os.read(reader, 65_536).decode() == expected
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+
+
 def test_a_draft_is_removed_where_its_place_cannot_be_taken(
     output: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

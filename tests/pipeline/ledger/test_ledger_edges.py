@@ -76,7 +76,7 @@ def test_a_plan_is_read_by_task(store: Store) -> None:
     for task in (-1, 3):
         with pytest.raises(LedgerError, match=f"has tasks 0 to 2, not {task}"):
             task_rows(store, spec, task)
-    with pytest.raises(RecordError, match=r"no run absent in .*`runs.py list`"):
+    with pytest.raises(RecordError, match=r"no run absent in .*`runs.py list .*` names"):
         read_spec(store, "absent")
 
 
