@@ -30,6 +30,9 @@ from pipeline.stop import Drained, Stop
 
 SETTLED_S = 30.0
 """How long a cluster must not have grown before all scoring actors are replaced by others."""
+KNOWN_S = 1.0
+"""How long a machine must have been there before actors are started for it: at first the others do
+not know it, and Ray would start the actors on one of them."""
 WAIT_POLL_S = 1.0  # between two looks whether the job is asked to stop
 
 
@@ -109,7 +112,8 @@ class ClusterWorkers:
             with suppress(SettingError):  # a worker's share is more than the GPUs that have joined
                 self.wanted = self.divide([*self.most.elements()])
         if self.wanted.has_actors_like(self.shares):
-            self.shares = self.wanted
+            if time.monotonic() > self.grew_s + KNOWN_S:
+                self.shares = self.wanted
         elif time.monotonic() > self.grew_s + SETTLED_S:
             return None
         return self.shares.capacity

@@ -12,11 +12,18 @@ import ray
 
 @dataclass(frozen=True)
 class SlowJob:
-    """The file where stages record their runs, and how long they take, seconds."""
+    """The file where stages record their runs, and how long they take, seconds.
+
+    actors: how many must be up before a `DeviceScorer` scores the tasks from FIRST on
+    """
 
     notes: Path
     start_s: float = 0.0
     score_s: float = 0.0
+    actors: int = 0
+
+
+FIRST = 20
 
 
 @dataclass(frozen=True)
@@ -125,3 +132,12 @@ class DeviceScorer(SlowScorer):
     def __init__(self, job: SlowJob, device: str, gpus: float) -> None:
         super().__init__(job, "cpu")
         note(job, device, -1)
+
+    def do(self, block: pa.Table) -> pa.Table:
+        """Score, perhaps only once others are up: how long that takes depends on the machine."""
+        while number(block) >= FIRST and self._up() < self.job.actors:
+            time.sleep(0.05)
+        return super().do(block)
+
+    def _up(self) -> int:
+        return sum(one.what == "actor" for one in notes_of(self.job))

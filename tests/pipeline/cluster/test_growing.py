@@ -6,7 +6,8 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -87,6 +88,7 @@ def test_a_machine_that_joins_gets_actors(
     job: SlowJob, workers: ClusterWorkers, add: Callable[..., Any]
 ) -> None:
     """By hand: an actor for each core; two machines of two cores."""
+    job = replace(job, actors=4)
     assert (workers.machines.cores, workers.machines.actors) == (2, 2)
     joined: list[Any] = []
     assert sorted(done(workers, job, lambda: joined.append(add()))) == list(range(TASKS))
@@ -132,15 +134,21 @@ def test_a_stop_ends_a_run_whose_actors_are_being_replaced(
 
 
 def test_a_machine_in_place_of_another_is_no_growth(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two machines of four cores: one is lost, comes back, and then a third joins."""
-    found = [ClusterNode(4, 0)] * 2
+    """Two machines of four cores: one is lost, comes back, and then a third joins.
+
+    The third is used once it has been there for a second.
+    """
+    found, now_s = [ClusterNode(4, 0)] * 2, [0.0]
     monkeypatch.setattr(growing, "cluster_nodes", lambda: [*found])
+    monkeypatch.setattr(growing, "time", SimpleNamespace(monotonic=lambda: now_s[0]))
     workers = ClusterWorkers(divided, NOWHERE)
-    for machines, cores in ((2, 8), (1, 8), (2, 8), (3, 12), (2, 12)):
+    for machines, at_once, later in ((2, 8, 8), (1, 8, 8), (2, 8, 8), (3, 8, 12), (2, 12, 12)):
         found[:] = [ClusterNode(4, 0)] * machines
-        capacity = workers._capacity()
-        assert capacity is not None
-        assert (capacity.actors, capacity.task_slots) == (cores, cores)
+        for cores in (at_once, later):
+            capacity = workers._capacity()
+            assert capacity is not None
+            assert (capacity.actors, capacity.task_slots) == (cores, cores)
+            now_s[0] += 1.1
     found.append(ClusterNode(0, 1))  # while a machine is away
     workers._capacity()
     assert workers.wanted.cores == 12
