@@ -48,7 +48,7 @@ class ActorPool:
     @property
     def is_starting(self) -> bool:
         """Whether there are actors and none is ready."""
-        return bool(self.actors) and not any(one.is_ready for one in self.actors)
+        return bool(self.actors) and not self.can_score
 
     @property
     def can_score(self) -> bool:

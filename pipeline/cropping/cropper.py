@@ -198,9 +198,8 @@ class Cropper:
         """Score each box [N, 4] in source pixels after orientation, higher is better: [N].
 
         Boxes are rounded to whole pixels, at least 1 px per side, and clipped to the photo, as
-        crops are. The whole photo
-        is seen, so scores compare with those of `crop` where it has no borders, or with
-        borders="keep".
+        crops are. The whole photo is seen, so scores compare with those of `crop` where it has no
+        borders, or with borders="keep".
         Raises UsageError for boxes that are not [N, 4], finite, and with x0 < x1 and y0 < y1, or
         of which nothing is inside the photo; for the photo itself as `crop`.
         """

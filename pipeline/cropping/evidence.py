@@ -40,7 +40,7 @@ WHOLE_SIZE = (0.005, 0.02)
 MAIN_GAZE = (0.4, 0.7)
 # Heads if the source finds none: a face grown by this share of its sides, or the upper quarter of a
 # person taller than wide without a face.
-HEAD_ROOM, HEAD_SHARE = 0.3, 0.25
+FACE_MARGIN, HEAD_SHARE = 0.3, 0.25
 # If the source gives no gaze map, it is guessed on GRID × GRID cells: Gaussians on each object,
 # with half of its sides as standard deviation, and on the centre of the photo for CENTRE_SHARE of
 # all fixations. People remove REMOVED of the gap between an object and each edge.
@@ -190,7 +190,7 @@ def heads_from(
     holds = (middles >= boxes[:, None, :2]) & (middles <= boxes[:, None, 2:])
     is_body = np.array([label == "person" for label in labels], bool) & (sides[:, 1] > sides[:, 0])
     is_body &= ~np.any(np.all(holds, axis=2), axis=1)
-    grown = boxes[is_face] + HEAD_ROOM * np.tile(sides[is_face], 2) * (-1, -1, 1, 1)
+    grown = boxes[is_face] + FACE_MARGIN * np.tile(sides[is_face], 2) * (-1, -1, 1, 1)
     tops = boxes[is_body].copy()
     tops[:, 3] = tops[:, 1] + HEAD_SHARE * sides[is_body, 1]
     heads = np.clip(np.concatenate([grown, tops]), 0, 1)

@@ -27,6 +27,7 @@ from pipeline.ledger.manifest import (
     failed_photos,
     file_list,
     files_in,
+    of_table,
     read_manifest,
     unsettled_ids,
 )
@@ -152,7 +153,7 @@ def verify_run(store: Store, run_id: str) -> Verification:
                     seen.wrong |= {key: problem} if problem else {}
     found.erased = len(seen.erased)
     for table, totals in manifest.tables.items():
-        rows = pc.sum(listed["rows"].filter(pc.equal(listed["table"], table))).as_py() or 0
+        rows = pc.sum(of_table(listed, table)["rows"]).as_py() or 0
         if rows != totals.rows:
             found.problems.append(
                 f"{table}: {counted(rows, 'row')}, not {totals.rows} as committed"

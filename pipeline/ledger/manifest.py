@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterator
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from msgspec import structs
 
 from pipeline.errors import LedgerError, RecordError
@@ -114,12 +115,18 @@ def failed_photos(store: Store, entry: StoredList) -> pa.Table:
 
 def data_files(store: Store, manifest: Manifest, table: str | None = None) -> list[DataFile]:
     """List the data files of a committed run, or those of one table. Raises RecordError."""
-    return [f for f in files_in(file_list(store, manifest)) if table in (None, f.table)]
+    listed = file_list(store, manifest)
+    return list(files_in(listed if table is None else of_table(listed, table)))
 
 
 def file_list(store: Store, manifest: Manifest) -> pa.Table:
     """Read the list of a committed run's data files, as `FILES`. Raises RecordError."""
     return _read_list(store, manifest.files, FILES)
+
+
+def of_table(listed: pa.Table, table: str) -> pa.Table:
+    """Return the rows of a list of data files that are of one table."""
+    return listed.filter(pc.equal(listed["table"], table))
 
 
 def files_in(listed: pa.Table) -> Iterator[DataFile]:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -129,33 +130,40 @@ def test_a_gpu_for_each_of_no_processes_is_refused(
     assert "--gpu is for the processes of --workers" in capsys.readouterr().err
 
 
-def test_a_process_that_fails_is_told_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Of Ray's report, which holds a traceback, the line with the error; and what to do."""
+def train_and_fail(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    failures: dict[int, Exception],
+    before: Callable[[], object] = lambda: None,
+) -> int:
+    """Train in two processes that fail, by rank; return the exit code. before: called first."""
     train = pytest.importorskip("ray.train")
-    lost = RuntimeError("Traceback (most recent call last):\n  File …\nOSError: node lost\n")
 
     class Failing:
-        saves = False
-
         def __init__(self, *_: object, **__: object) -> None: ...
 
         def fit(self) -> None:
-            if self.saves:
-                saved.touch()
-            raise train.WorkerGroupError("Training failed due to worker errors:", {1: lost})
+            before()
+            raise train.WorkerGroupError("Training failed due to worker errors:", failures)
 
     monkeypatch.setattr("ray.is_initialized", lambda: True)
     monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 2.0})
     monkeypatch.setattr("ray.train.torch.TorchTrainer", Failing)
+    folders = ["--data", str(folder / "data"), "--output", str(folder / "out")]
+    return main([*folders, "--network", "gaic", "--detector", "boxes", "--workers", "2"])
+
+
+def test_a_process_that_fails_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of Ray's report, which holds a traceback, the line with the error; and what to do."""
+    lost = RuntimeError("Traceback (most recent call last):\n  File …\nOSError: node lost\n")
     write_data_set(tmp_path / "data", train=2, test=0)
-    folders = ["--data", str(tmp_path / "data"), "--output", str(tmp_path / "out")]
-    few = ["--network", "gaic", "--detector", "boxes", "--workers", "2"]
-    saved = tmp_path / "out" / "last.pt"
-    for saves, begin in ((False, "starts again"), (True, "goes on with the last whole epoch")):
-        monkeypatch.setattr(Failing, "saves", saves)
-        assert main([*folders, *few]) == 1
+    saves = (tmp_path / "out" / "last.pt").touch
+    for before, begin in (
+        (lambda: None, "starts again"), (saves, "goes on with the last whole epoch")
+    ):  # fmt: skip
+        assert train_and_fail(tmp_path, monkeypatch, {1: lost}, before) == 1
         told = f"a process of the training ended: OSError: node lost; the same command {begin}"
         said = capsys.readouterr()
         assert told in said.out + said.err
@@ -165,19 +173,7 @@ def test_a_photo_that_a_process_cannot_read_is_wrong_usage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As in one process: the same command would fail again."""
-    train = pytest.importorskip("ray.train")
-
-    class Failing:
-        def __init__(self, *_: object, **__: object) -> None: ...
-
-        def fit(self) -> None:
-            unread = UsageError("a.jpg cannot be read: it ends early")
-            raise train.WorkerGroupError("Training failed due to worker errors:", {0: unread})
-
-    monkeypatch.setattr("ray.is_initialized", lambda: True)
-    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 2.0})
-    monkeypatch.setattr("ray.train.torch.TorchTrainer", Failing)
+    unread = UsageError("a.jpg cannot be read: it ends early")
     write_data_set(tmp_path / "data", train=2, test=0)
-    folders = ["--data", str(tmp_path / "data"), "--output", str(tmp_path / "out")]
-    assert main([*folders, "--network", "gaic", "--detector", "boxes", "--workers", "2"]) == 2
+    assert train_and_fail(tmp_path, monkeypatch, {0: unread}) == 2
     assert capsys.readouterr().err.endswith(": a.jpg cannot be read: it ends early\n")
