@@ -208,13 +208,20 @@ def engine_of(
     asked = settings.cropping
     guard_policy = GuardPolicy(asked.guarded, asked.ways, asked.areas, asked.review_below)
     kind_policy = KindPolicy(asked.long_photos, asked.text_heavy)
-    how = (asked.search, asked.rank_by, asked.precision, guard_policy, kind_policy)
     wanted = settings.running.compile == "on"
-    runtime = choose_runtime(settings.running.runtime, device, compiles=wanted)
     make = partial(
-        make_engine, weights, settings.input.detector, device, *how, runtime=runtime,
+        make_engine,
+        weights,
+        settings.input.detector,
+        device,
+        search=asked.search,
+        rank_by=asked.rank_by,
+        precision=asked.precision,
+        guard_policy=guard_policy,
+        kind_policy=kind_policy,
+        runtime=choose_runtime(settings.running.runtime, device, compiles=wanted),
         backbone=asked.backbone,
-    )  # fmt: skip
+    )
     # On a GPU nothing is compiled, and recording a CUDA graph pays from the second photo of a size.
     pays = device != "cpu" or images() >= COMPILE_FROM
     if wanted or (settings.running.compile == "auto" and pays):

@@ -28,9 +28,14 @@ from pipeline.cropping.penalties import (
     weighted_cuts,
     whole_head_cuts,
 )
-from pipeline.cropping.rule import PenaltyWeights, Rule, distance_of, within_reach
+from pipeline.cropping.rule import (
+    OBJECTS_REACH,
+    PenaltyWeights,
+    Rule,
+    distance_of,
+    within_reach,
+)
 
-NEAR = 2 / 3  # distance of ratios from which on cut objects have no penalty
 # What a circle should not cut has to be in the concentric square with this share of its sides. Set
 # by hand, out of fold: the rim cuts .112 of the heads of crowds at 1, .103 at .93 and .102 at .886,
 # the square of the circle's area, where more gaze is lost (OSIE .8987, .8969, .8954 in the circle).
@@ -44,7 +49,8 @@ class Terms:
     preferred: the candidates that the network prefers.
     coefficients: [..., 13], as in MEASURES.
     ratio: width / height as shares of the photo's sides; 1 for any. [..., 1]
-    seen: share of a crop's sides that must hold what should not be cut: see IN_CIRCLE, [..., 1].
+    inner_share: share of a crop's sides that must hold what should not be cut: 1, or IN_CIRCLE for
+        circles. [..., 1]
     """
 
     preferred: Preferred
@@ -52,7 +58,7 @@ class Terms:
     ends: EndCuts
     coefficients: FloatArray
     ratio: FloatArray
-    seen: FloatArray
+    inner_share: FloatArray
 
     @classmethod
     def of(cls, rule: Rule, evidence: Evidence, preferred: Preferred, ratio: float | None) -> Terms:
@@ -89,8 +95,8 @@ class Terms:
 
     def penalty(self, extents: Extents) -> FloatArray:
         """Compute the penalty of boxes with these extents, [..., N], in the unit of agreement."""
-        if (self.seen != 1).any():
-            extents = extents.about_centres(self.seen)
+        if (self.inner_share != 1).any():
+            extents = extents.about_centres(self.inner_share)
         return self.cuts.of_extents(extents) + self.ends.of_extents(extents)
 
 
@@ -143,7 +149,8 @@ class CropValue:
         if self.main_objects:
             main = main_object_cuts(self.evidence, self.ratio)
             cuts = weighted_cuts([(1.0, cuts), (self.main_objects, main)])
-        return replace(self, terms=replace(self.terms, cuts=cuts, seen=np.array([IN_CIRCLE])))
+        terms = replace(self.terms, cuts=cuts, inner_share=np.array([IN_CIRCLE]))
+        return replace(self, terms=terms)
 
     @property
     def largest_width(self) -> float:
@@ -157,7 +164,7 @@ def _cuts_of(weights: PenaltyWeights, evidence: Evidence, ratio: float | None) -
     heads = weights.heads * (1 - weights.head_fade * distance)
     if _is_wide(ratio):
         heads += weights.wide_heads * within_reach(distance)
-    objects = weights.objects * max(0.0, 1 - distance / NEAR)
+    objects = weights.objects * max(0.0, 1 - distance / OBJECTS_REACH)
     return weighted_cuts(
         [
             (heads, head_cuts(evidence, weights.head_cut)),

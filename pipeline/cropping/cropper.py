@@ -20,7 +20,6 @@ from pipeline.cropping.build import (
     RANK_BY,
     REVIEW_BELOW,
     RUNTIME,
-    SEARCH,
     assemble,
     choose_backbone,
     choose_runtime,
@@ -29,7 +28,7 @@ from pipeline.cropping.build import (
 from pipeline.cropping.forked import use_one_thread_in_forks
 from pipeline.cropping.kind_policy import LONG, TEXT, KindPolicy, LongPhotos, TextHeavy
 from pipeline.cropping.results import CropVerdict, Fit
-from pipeline.cropping.weights import DEFAULT, choose_weights
+from pipeline.cropping.weights import load_network
 from pipeline.detectors import Detector
 from pipeline.errors import UsageError
 from pipeline.photo.decode import decode
@@ -127,7 +126,7 @@ class Cropper:
         from pipeline.cropping.decide import GuardPolicy
         from pipeline.cropping.sources import DetectorSource
         from pipeline.device import choose_device
-        from s2cnet import FastS2CNet, load_model
+        from s2cnet import FastS2CNet
 
         use_one_thread_in_forks()
         # A job's settings refuse invalid values with the same messages.
@@ -140,32 +139,30 @@ class Cropper:
             guards=guards,
             fallback=fallback,
         )
-        trims = DecodingSettings(borders=borders).borders == "trim"
+        self._trims = DecodingSettings(borders=borders).borders == "trim"
+        self._decode = decode if trusted else decode_sandboxed
         if not isinstance(safe_areas, str) or not isinstance(trusted, bool):
             raise UsageError("safe_areas is a text, as in `crop_bucket.py`; trusted True or False")
         guard_policy = GuardPolicy.read(guards, fallback, safe_areas, asked.review_below)
-        chosen = choose_device(device)
-        runs = choose_runtime(runtime, chosen)
-        named = EMBEDDED if detector is None else detector
-        _check_detects(named)
-        sha256 = ""
-        if isinstance(weights, Mapping):
-            network = load_model(weights, device=chosen)
+        on_device = choose_device(device)
+        run_by = choose_runtime(runtime, on_device)
+        detector = EMBEDDED if detector is None else detector
+        _check_detects(detector)
+        network, sha256 = load_network(weights, on_device)
+        name = detector if isinstance(detector, str) else ""
+        shared = choose_backbone(backbone, sha256, name, rank_by) == "shared"
+        if isinstance(detector, str):
+            source = make_source(name, on_device, runtime=run_by, with_features=shared)
         else:
-            pinned = choose_weights(DEFAULT if weights is None else str(weights))
-            network = pinned.load(chosen)
-            sha256 = pinned.sha256
-        spec = named if isinstance(named, str) else ""
-        shared = choose_backbone(backbone, sha256, spec, rank_by) == "shared"
-        if isinstance(named, str):
-            source = make_source(named, chosen, runtime=runs, with_features=shared)
-        else:
-            source = DetectorSource(named)
-        fast = FastS2CNet(network, runtime=runs, with_backbone=not shared)
-        policies = (guard_policy, KindPolicy(long_photos, text_heavy))
-        self._engine = assemble(fast, source, chosen, SEARCH, rank_by, *policies)
-        self._trims = trims
-        self._decode = decode if trusted else decode_sandboxed
+            source = DetectorSource(detector)
+        self._engine = assemble(
+            FastS2CNet(network, runtime=run_by, with_backbone=not shared),
+            source,
+            on_device,
+            rank_by=rank_by,
+            guard_policy=guard_policy,
+            kind_policy=KindPolicy(long_photos, text_heavy),
+        )
 
     def crop(
         self, image: ImageLike, ratios: Sequence[str] = ("1:1",), top_k: int = 1

@@ -175,19 +175,7 @@ class Decider:
         confidence: float | None,
     ) -> ScoredCrop:
         override, (counts, broken) = decision.override, finding
-        verdict: CropVerdict = "review" if broken else "ok"
-        reason = broken
-        if override is not None and override.reason is None:
-            verdict, reason = "ok", OVERRIDE if broken else None
-        elif override is not None and not broken:
-            verdict, reason = "fallback", override.reason
-        elif decision.way is not None and not broken:
-            verdict, reason = "fallback", f"fallback_{decision.way}"
-        is_low = confidence is not None and confidence < self.guards.policy.review_below
-        if is_low and verdict != "review":
-            verdict, reason = "review", LOW_CONFIDENCE
-        if self.override is not None and box_is_outside(self.override, crop.ratio, self.size_wh):
-            verdict, reason = "review", OUTSIDE
+        verdict, reason = self._verdict(decision, crop.ratio, broken, confidence)
         return replace(
             crop,
             confidence=confidence,
@@ -200,6 +188,29 @@ class Decider:
             fit=decision.fit,
             override=(override.name or None) if override is not None else None,
         )
+
+    def _verdict(
+        self, decision: CropDecision, ratio: str, broken: str | None, confidence: float | None
+    ) -> tuple[CropVerdict, str | None]:
+        """Return a crop's verdict and its reason; the first case that applies counts.
+
+        ratio: the shape's name. broken: why the crop breaks a guard; None if it breaks none.
+        """
+        if self.override is not None and box_is_outside(self.override, ratio, self.size_wh):
+            return "review", OUTSIDE
+        override = decision.override
+        is_by_person = override is not None and override.reason is None
+        if broken and not is_by_person:
+            return "review", broken
+        if confidence is not None and confidence < self.guards.policy.review_below:
+            return "review", LOW_CONFIDENCE
+        if is_by_person:
+            return "ok", OVERRIDE if broken else None
+        if override is not None:  # the rule for the photo's kind
+            return "fallback", override.reason
+        if decision.way is not None:
+            return "fallback", f"fallback_{decision.way}"
+        return "ok", None
 
 
 def _shown(

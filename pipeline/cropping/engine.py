@@ -22,7 +22,7 @@ from pipeline.cropping.results import (
     scored_crops,
 )
 from pipeline.cropping.scoring import known_or_new_scores, score_function
-from pipeline.cropping.search import Scores, Search
+from pipeline.cropping.search import Score, Scores, Search
 from pipeline.cropping.sources import ObjectSource, SeenPhoto
 from pipeline.cropping.transfer import Transfer
 from pipeline.detectors.given_boxes import ListedPhoto
@@ -91,38 +91,43 @@ class CropEngine:
 
         Raises ScoreError.
         """
-        policy = self.kind_policy
-        kind_override = (
-            None if policy is None else policy.override_for(seen.photo, seen.objects, shapes)
-        )
-        limit = self.guard_policy.guards.heads
-        protected = protected_of(seen.objects, seen.size_wh, limit)
-        guards = PhotoGuards(self.guard_policy, protected)
-        chooser = self.chooser_for(seen.objects, seen.size_wh, guards)
-        lists = [for_shape(*seen.size_wh, shape) for shape in shapes]
+        candidates = [for_shape(*seen.size_wh, shape) for shape in shapes]
         score = score_function(self.network, seen)
-        results = self.search(lists, score)
-        decider = Decider(chooser, guards, seen.size_wh, score, override, kind_override)
-        searched = [ShapeSearch(*one) for one in zip(shapes, lists, results, strict=True)]
-        decided = decider.decide(searched, top_k + 1)
-        taken = [one.boxes(top_k) for one in decided]
-        own_scores = known_or_new_scores(taken, results, score)
+        found = self.search(candidates, score)
+        searched = [ShapeSearch(*one) for one in zip(shapes, candidates, found, strict=True)]
+        decider = self._decider(seen, shapes, score, override)
+        decided = decider.decide(searched, top_k + 1)  # one more, for the margin of the last
+        boxes = [decision.boxes(top_k) for decision in decided]
+        scores = known_or_new_scores(boxes, found, score)
         crops = [
-            scored_crops(one.shape.name, decision.chosen, scores, seen.objects)
-            for one, decision, scores in zip(searched, decided, own_scores, strict=True)
+            scored_crops(shape.name, decision.chosen, own, seen.objects)
+            for shape, decision, own in zip(shapes, decided, scores, strict=True)
         ]
         confidence = [decider.confidence(*one) for one in zip(searched, decided, strict=True)]
-        kept = zip(searched, taken, own_scores, strict=True) if keep_candidates else ()
+        kept = zip(searched, boxes, scores, strict=True) if keep_candidates else ()
         chosen = PhotoCrops(
-            decider.judged(shapes, decided, crops, confidence),
-            [scored_candidates(one.shape.name, one.found, *own) for one, *own in kept],
-            [
-                SkippedShape(one.shape.name, decision.skipped)
-                for one, decision in zip(searched, decided, strict=True)
+            crops=decider.judged(shapes, decided, crops, confidence),
+            candidates=[scored_candidates(one.shape.name, one.found, *own) for one, *own in kept],
+            skipped=[
+                SkippedShape(shape.name, decision.skipped)
+                for shape, decision in zip(shapes, decided, strict=True)
                 if decision.skipped is not None
             ],
         )
         return crops_of_whole(chosen, seen.photo.origin_px)
+
+    def _decider(
+        self, seen: SeenPhoto, shapes: Sequence[Shape], score: Score, override: Override | None
+    ) -> Decider:
+        """Build what decides on the crops of a photo. score: the network's, of any boxes."""
+        heads_limit = self.guard_policy.guards.heads
+        protected = protected_of(seen.objects, seen.size_wh, heads_limit)
+        guards = PhotoGuards(self.guard_policy, protected)
+        chooser = self.chooser_for(seen.objects, seen.size_wh, guards)
+        kind_override = None
+        if self.kind_policy is not None:
+            kind_override = self.kind_policy.override_for(seen.photo, seen.objects, shapes)
+        return Decider(chooser, guards, seen.size_wh, score, override, kind_override)
 
     def score(self, seen: SeenPhoto, boxes_px: Boxes) -> Scores:
         """Score each of boxes_px [N, 4], source pixels, with the network: [N]. Higher is better.

@@ -84,11 +84,11 @@ class ShapeGuard:
     @cached_property
     def active(self) -> bool:
         """Whether any crop of this photo can break a guard."""
-        it, has = self.guards, self.protected
+        limits, has = self.guards, self.protected
         clear = has.heads[has.clear_heads]
-        pairs = ((it.heads, clear), (it.faces, has.faces), (it.text, has.text))
-        asked = any(limit is not None and len(boxes) for limit, boxes in pairs)
-        return asked or (it.subject is not None and len(has.subject) > 0)
+        asked = (limits.heads, limits.faces, limits.text, limits.subject)
+        there = map(len, (clear, has.faces, has.text, has.subject))
+        return any(count and limit is not None for limit, count in zip(asked, there, strict=True))
 
     @cached_property
     def _boxes(self) -> FloatArray:
@@ -161,26 +161,26 @@ class ShapeGuard:
 
     def severities(self, shown: Shown) -> Severities:
         """Compute how badly N crops break each guard. Half of the only head outside is 0.5."""
-        it, has = self.guards, self.protected
+        limits, has = self.guards, self.protected
         hidden = lost = np.zeros(len(shown.subject_in))
         severities = dict.fromkeys(REASONS, hidden)
-        if it.heads is not None and has.clear_heads.any():
+        if limits.heads is not None and has.clear_heads.any():
             shares = (shown.heads_show & has.clear_heads, shown.heads_in, shown.heads_seen)
-            severities["head_cut"], covered = _outside(*shares, has.heads, it.heads)
+            severities["head_cut"], covered = _outside(*shares, has.heads, limits.heads)
             hidden = hidden + covered
             lost = lost + _lost(shown.heads_seen[:, has.main_heads])
-        if it.faces is not None and len(has.faces):
+        if limits.faces is not None and len(has.faces):
             shares = (shown.faces_in > SHOWS, shown.faces_in, shown.faces_seen)
-            severities["face_cut"], covered = _outside(*shares, has.faces, it.faces)
+            severities["face_cut"], covered = _outside(*shares, has.faces, limits.faces)
             hidden = hidden + covered
             lost = lost + _lost(shown.faces_seen[:, has.main_faces])
-        if it.text is not None and len(has.text):
+        if limits.text is not None and len(has.text):
             missing = np.minimum(shown.text_in, 1 - shown.text_in)
             severities["text_cut"] = (_text_cut(shown) * missing).sum(axis=1)
             covered = _text_hidden(shown) * (shown.text_in - shown.text_seen)
             hidden = hidden + covered.sum(axis=1)
-        if it.subject is not None and len(has.subject):
-            least = it.subject - ROUNDING
+        if limits.subject is not None and len(has.subject):
+            least = limits.subject - ROUNDING
             severities["subject_cut"] = np.maximum(least - shown.subject_in, 0)
             hidden = hidden + np.maximum(least - shown.subject_seen, 0) - severities["subject_cut"]
         return {**severities, "head_lost": lost, "unsafe_area": hidden}

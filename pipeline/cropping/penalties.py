@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from pipeline.boxes import FloatArray, area, shared_lengths
+from pipeline.boxes import FloatArray, area
 from pipeline.cropping.evidence import Evidence
 from pipeline.cropping.extents import Extents
 from pipeline.detectors.attention import ramp
@@ -162,15 +162,6 @@ def fits_in_crop(boxes: FloatArray, ratio: float | None) -> FloatArray:
     sides = boxes[:, 2:] - boxes[:, :2]
     largest = largest_sides(ratio)
     return ramp(np.asarray((largest / np.maximum(sides, TINY)).min(axis=1)), *FITS)
-
-
-def shares_of(boxes: FloatArray, others: FloatArray) -> FloatArray:
-    """Return the share of the area of each of others [M, 4] inside each of boxes [N, 4]: [N, M]."""
-    x0, y0, x1, y1 = others.T
-    shares = shared_lengths(boxes[:, 0], boxes[:, 2], x0, x1)
-    shares *= shared_lengths(boxes[:, 1], boxes[:, 3], y0, y1)
-    shares /= np.maximum(area(others), TINY)
-    return shares
 
 
 def total_weight(weights: FloatArray) -> float:

@@ -22,12 +22,20 @@ from pipeline.boxes import FloatArray
 from pipeline.cropping.features import FEATURES, FREE_FEATURES
 from pipeline.errors import UsageError, did_you_mean
 
-# Of a rule's JSON.
+# Names in a rule's JSON: its parts, and in `overlap` and `gaze` the coefficients at the photo's own
+# ratio and what is added to them per unit of distance from it.
 PARTS = (
     "source", "overlap", "gaze", "free", "gaze_weight", "gaze_pull", "placement", "penalties",
     "framing",
 )  # fmt: skip
+NEAR_FAR = ("near", "far")
 FARTHEST = 1.0  # distance of ratios (difference of logarithms) from which on nothing changes
+# Distance of ratios from which on cut objects have no penalty: it would cost more of what people
+# look at than it saves.
+OBJECTS_REACH = 2 / 3
+# Distance of ratios from which on placement counts no more than there. With .4, more crops at 9:16
+# (.86 from 4:3) are acceptable and three times as much gaze is lost (docs/EFFECTS.md).
+PLACEMENT_REACH = 0.25
 
 
 @dataclass(frozen=True)
@@ -35,9 +43,8 @@ class PenaltyWeights:
     """The weights of a crop's penalties, and how those of heads count.
 
     heads, whole_heads, animals, objects, things, main_objects, tops, sides, head_ends, sights,
-        text: weights. That of objects is 0 from the distance NEAR on, where it would cost more of
-        what people look at than it saves. Those of ends (tops, sides, head_ends) apply only to
-        shapes with a ratio, that of main_objects only to circles.
+        text: weights. That of objects falls to 0 at OBJECTS_REACH. Those of ends (tops, sides,
+        head_ends) apply only to shapes with a ratio, that of main_objects only to circles.
     wide_heads: what is added to `heads` at shapes wider than the photo, per unit of distance up to
         PLACEMENT_REACH: there placement counts in full, and would cost heads without it.
     head_cut: see `head_cuts`.
@@ -66,9 +73,7 @@ class PenaltyWeights:
         return self.tops, self.sides, self.head_ends
 
 
-# Distance of ratios from which on placement counts no more than there. With .4, more crops at 9:16
-# (.86 from 4:3) are acceptable and three times as much gaze is lost (docs/EFFECTS.md).
-PLACEMENT_REACH = 0.25
+PENALTIES = tuple(field.name for field in fields(PenaltyWeights))
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,33 +117,34 @@ class Rule:
 
         "framing" has only the weights that differ from those in "penalties".
         """
-        _check_names(values, PARTS, "the rule")
-        for part in ("overlap", "gaze"):
-            _check_names(values[part], ("near", "far"), part)
-            for end in ("near", "far"):
-                _check_names(values[part][end], FEATURES, f"{part}.{end}")
-        _check_names(values["free"], FREE_FEATURES, "free")
-        names = [field.name for field in fields(PenaltyWeights)]
-        for part in ("penalties", "framing"):
-            _check_names(values[part], names, part)
-        overlap, gaze = (
-            np.array([[values[name][part][f] for f in FEATURES] for part in ("near", "far")])
-            for name in ("overlap", "gaze")
-        )
-        free = np.array([values["free"][feature] for feature in FREE_FEATURES])
+        _check_all_names(values)
         near, far = (float(weight) for weight in values["gaze_weight"])
-        pull = float(values["gaze_pull"])
-        placement = float(values["placement"])
-        weights, framing = (
-            {name: float(value) for name, value in values[part].items()}
-            for part in ("penalties", "framing")
-        )
-        in_framing = {f"framing.{name}": weight for name, weight in framing.items()}
+        pull, placement = float(values["gaze_pull"]), float(values["placement"])
+        weights = {name: float(values["penalties"][name]) for name in PENALTIES}
+        framing = {name: float(weight) for name, weight in values["framing"].items()}
         of_place = {"gaze_weight": min(near, far), "gaze_pull": pull, "placement": placement}
+        in_framing = {f"framing.{name}": weight for name, weight in framing.items()}
         _check_weights({**of_place, **weights, **in_framing})
-        penalties = PenaltyWeights(**{name: weights[name] for name in names})
+        overlap, gaze = (
+            np.array([[values[part][end][name] for name in FEATURES] for end in NEAR_FAR])
+            for part in ("overlap", "gaze")
+        )
+        free = np.array([values["free"][name] for name in FREE_FEATURES])
+        penalties = PenaltyWeights(**weights)
         framed = replace(penalties, **framing)
         return cls(overlap, gaze, free, (near, far), pull, placement, penalties, framed)
+
+
+def _check_all_names(values: Mapping[str, Any]) -> None:
+    """Raise UsageError if a rule's JSON has a name too many, KeyError if it lacks a part."""
+    _check_names(values, PARTS, "the rule")
+    for part in ("overlap", "gaze"):
+        _check_names(values[part], NEAR_FAR, part)
+        for end in NEAR_FAR:
+            _check_names(values[part][end], FEATURES, f"{part}.{end}")
+    _check_names(values["free"], FREE_FEATURES, "free")
+    for part in ("penalties", "framing"):
+        _check_names(values[part], PENALTIES, part)
 
 
 def _check_weights(weights: Mapping[str, float]) -> None:

@@ -132,7 +132,7 @@ class StackedValues:
             ),
             np.stack([one.coefficients for one in terms]),
             np.stack([one.ratio for one in terms]),
-            np.stack([one.seen for one in terms]),
+            np.stack([one.inner_share for one in terms]),
         )
 
     def __call__(self, boxes: FloatArray, extents: Extents | None = None) -> FloatArray:

@@ -4,6 +4,7 @@ torch takes seconds to import, so it is imported only where the network is loade
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +14,7 @@ from pipeline.errors import did_you_mean
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
     from s2cnet import S2CNet
 
@@ -67,6 +69,24 @@ def choose_weights(weights: str = DEFAULT, preset: str = "gaicv1", seed: int = 0
         meant = did_you_mean(weights, (DEFAULT, STARTER, UNTRAINED))
         raise WeightsError(f"{error}{meant}") from error
     return Weights("file", hashlib.sha256(data).hexdigest(), uri=weights)
+
+
+def load_network(
+    weights: "str | Path | Mapping[str, Tensor] | None", device: "torch.device"
+) -> "tuple[S2CNet, str]":
+    """Load the network that a program gives or names, and return the sha256 of its file as well.
+
+    weights: as for `choose_weights`; a mapping in the published layout, whose sha256 is ""; None is
+        `default`.
+
+    Raises WeightsError.
+    """
+    from s2cnet import load_model
+
+    if isinstance(weights, Mapping):
+        return load_model(weights, device=device), ""
+    pinned = choose_weights(DEFAULT if weights is None else str(weights))
+    return pinned.load(device), pinned.sha256
 
 
 def _packaged_starter() -> Path:

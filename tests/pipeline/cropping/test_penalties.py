@@ -10,7 +10,6 @@ from pipeline.cropping.penalties import (
     head_cuts,
     main_object_cuts,
     object_cuts,
-    shares_of,
     text_cuts,
     thing_cuts,
     weighted_cuts,
@@ -226,13 +225,6 @@ def test_text_is_shown_whole_or_left_out() -> None:
     assert text_cuts(photo)(boxes) == pytest.approx([0, 1, 0, 0.36], abs=1e-6)
     assert object_cuts(photo, None)(boxes) == pytest.approx(np.zeros(4))  # only text is text
     assert text_cuts(evidence())(boxes) == pytest.approx(np.zeros(4))
-
-
-def test_shares_are_of_the_other_boxes_area() -> None:
-    shares = shares_of(np.array([[0, 0, 0.5, 0.5]]), np.array([[0.25, 0.25, 0.75, 0.75]]))
-    assert shares == pytest.approx(np.array([[0.25]]))
-    flat = shares_of(np.array([[0, 0, 1, 1]]), np.array([[0.2, 0.5, 0.4, 0.5]]))
-    assert np.isfinite(flat).all()
 
 
 def test_joined_cuts_cost_what_each_kind_does() -> None:
