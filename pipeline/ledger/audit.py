@@ -35,6 +35,7 @@ from pipeline.ledger.pinned import read_spec
 from pipeline.ledger.promotion.crop_files import removable_crops
 from pipeline.ledger.records import ABANDONED, Abandoned, Manifest, StoredList
 from pipeline.ledger.row_balance import RowBalance
+from pipeline.ledger.stored_runs import run_ids
 from pipeline.storage.store import Store
 from pipeline.words import counted
 
@@ -49,9 +50,7 @@ def list_runs(store: Store, known: Standing | None = None) -> Iterator[dict[str,
     known: what is live, if it was looked up before
     """
     known = standing(store) if known is None else known
-    for run_id in store.folders("runs/"):
-        if run_id.startswith("_"):
-            continue
+    for run_id in run_ids(store):
         try:
             yield describe_run(store, run_id, known)
         except RecordError as error:

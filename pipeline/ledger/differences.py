@@ -10,8 +10,7 @@ import pyarrow.compute as pc
 
 from pipeline.errors import LedgerError
 from pipeline.ledger.channels.channel import channel_of
-from pipeline.ledger.channels.live import standing
-from pipeline.ledger.channels.whole import every_live_run
+from pipeline.ledger.channels.live import every_live_run, standing
 from pipeline.ledger.forgetting import read_forgotten
 from pipeline.ledger.identity import spec_differences
 from pipeline.ledger.known_runs import committed_run

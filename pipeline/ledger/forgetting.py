@@ -21,9 +21,9 @@ from msgspec import Struct
 
 from pipeline.errors import LedgerError, RecordError
 from pipeline.ledger.author import whoami
-from pipeline.ledger.channels.live import latest_commit_s, stored_runs
 from pipeline.ledger.records import FORMAT, Count, StoredList
 from pipeline.ledger.replaced import RESTORE
+from pipeline.ledger.stored_runs import latest_commit_s, stored_runs
 from pipeline.ledger.versions import Versions
 from pipeline.storage.store import Store
 

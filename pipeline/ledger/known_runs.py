@@ -5,6 +5,7 @@ from pipeline.ledger.layout import manifest_key, spec_key
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import read_committed, read_unless_abandoned
 from pipeline.ledger.records import Manifest
+from pipeline.ledger.stored_runs import run_ids
 from pipeline.storage.store import Store
 from pipeline.words import counted, runs_command
 
@@ -57,8 +58,7 @@ def check_known(store: Store, run_id: str) -> None:
     """Raise UnknownRunError if there is no such run, suggesting one that may be meant."""
     if store.exists(spec_key(run_id)) or store.exists(manifest_key(run_id)):
         return
-    names = [name for name in store.folders("runs/") if not name.startswith("_")]
     raise UnknownRunError(
         f"there is no run {run_id} in {store.uri}, see {runs_command('list', store.uri)}"
-        f"{did_you_mean(run_id, names)}"
+        f"{did_you_mean(run_id, run_ids(store))}"
     )

@@ -9,7 +9,7 @@ runs/<run_id>/metrics.json           a copy of the run's figures, for dashboards
 runs/<run_id>/README.md              the run as a Hugging Face dataset; see `card`
 runs/<run_id>/gallery/               pages that show the run to people
 runs/<run_id>/replaced/<hash>.json   which file replaces one with forgotten photos
-runs/_index/                         copies of runs' records, for speed; `catalogue`, `covered`
+runs/_index/                         copies of runs' records, for speed; see `indexes`
 _data/<table>/run=<run_id>/<task>-<attempt>.parquet   written before any record names it
 
 crops/<run_id>/<name>                crops under names of a template; see `crop_files`

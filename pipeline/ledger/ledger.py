@@ -20,7 +20,7 @@ from pipeline import schema
 from pipeline.errors import LedgerError, RecordError
 from pipeline.ledger.bounded_map import bounded_map
 from pipeline.ledger.channels.channel import channel_name
-from pipeline.ledger.channels.live import Standing, next_commit_s, standing
+from pipeline.ledger.channels.live import Standing, standing
 from pipeline.ledger.columns import ColumnSource, column_entries
 from pipeline.ledger.contents import RunContents
 from pipeline.ledger.failures import failed_rows
@@ -49,6 +49,7 @@ from pipeline.ledger.records import (
     read_record,
     to_bytes,
 )
+from pipeline.ledger.stored_runs import next_commit_s
 from pipeline.ledger.tables import TABLES, check_tables, encode_table, with_provenance
 from pipeline.ledger.totals import RunTotals
 from pipeline.storage.store import Store

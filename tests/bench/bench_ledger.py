@@ -26,7 +26,6 @@ import pyarrow as pa
 
 from pipeline import schema
 from pipeline.inputs.listing import image_id, list_all
-from pipeline.ledger.channels.live import stored_runs
 from pipeline.ledger.coverage.incremental import uncovered
 from pipeline.ledger.identity import RunSpec, input_sha256
 from pipeline.ledger.layout import task_key
@@ -34,6 +33,7 @@ from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.plan import cut_tasks
 from pipeline.ledger.records import to_bytes
+from pipeline.ledger.stored_runs import stored_runs
 from pipeline.storage.store import open_store
 from tests.bench.thin_records import PHOTO_BYTES, begin, thin_record, write_files
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 from pipeline import schema
 from pipeline.cli.local_services import s3_server
 from pipeline.inputs.listing import image_id
-from pipeline.ledger.channels import live
+from pipeline.ledger import stored_runs
 from pipeline.ledger.coverage import compaction, compare
 from pipeline.ledger.coverage.compaction import write_indexes
 from pipeline.ledger.coverage.covered import CoveredIndex
@@ -66,7 +66,7 @@ def plan(address: str, photos: int, by_index: bool) -> str:
     """Do what the next night's job does before its first task."""
     if not by_index:
         mock.patch.object(compare, "read_index", return_value=CoveredIndex(segments=())).start()
-        mock.patch.object(live, "copied_manifests", return_value={}).start()
+        mock.patch.object(stored_runs, "copied_manifests", return_value={}).start()
     store, inputs = open_store(address), made_up_inputs(photos)
     todo = uncovered(store, spec_of(inputs.slice(0, 1)), inputs)
     asked = ", ".join(f"{n:,} {what}" for what, n in sorted(store.requests.items()))
@@ -108,7 +108,7 @@ def commit_small(store: Store, spec: RunSpec, small: pa.Table) -> None:
 
 def index_large(folder: str) -> str:
     store = open_store(folder)
-    (manifest,) = live.stored_runs(store).committed
+    (manifest,) = stored_runs.stored_runs(store).committed
     for module in (compaction, compare):
         mock.patch.object(module, "TAIL", 0).start()
     # Its manifest counts one photo; the index is partitioned by the run's real number.

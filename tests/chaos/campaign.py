@@ -18,8 +18,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from pipeline.ledger.audit import verify_run
-from pipeline.ledger.channels.live import stored_runs
 from pipeline.ledger.reader import open_run
+from pipeline.ledger.stored_runs import stored_runs
 from pipeline.storage.store import open_store
 from tests.chaos import ledger_job
 from tests.conftest import S3_ENVIRONMENT

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.cli.runs.command import Command, block
 from pipeline.errors import LedgerError, naming
-from pipeline.ledger.channels.live import stored_runs
 from pipeline.ledger.differences import RunPair, compare_runs
 from pipeline.ledger.reader import open_run
+from pipeline.ledger.stored_runs import stored_runs
 from pipeline.options import option
 from pipeline.storage.store import Store, open_store
 

@@ -14,12 +14,12 @@ from pipeline.errors import RecordError, UsageError
 from pipeline.inputs.listing import image_id, list_all
 from pipeline.inputs.lists import URI
 from pipeline.inputs.local_files import local_uri
-from pipeline.ledger.channels.live import stored_runs
 from pipeline.ledger.forgetting import forget, prune, read_forgotten, take_back, without
 from pipeline.ledger.pinned import input_rows, read_spec
 from pipeline.ledger.pruning import gone_photos
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.sampling import locate_photos
+from pipeline.ledger.stored_runs import stored_runs
 from pipeline.options import check, option
 from pipeline.storage.addresses import s3_spelling
 from pipeline.storage.store import Store

@@ -5,14 +5,11 @@ long as nothing was promoted into their channel; its first version names them al
 release is live only if a channel's last version names it.
 """
 
-import time
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.errors import LedgerError, RecordError, SettingError
-from pipeline.ledger.catalogue import TAIL, copied_manifests
 from pipeline.ledger.channels.channel import (
     Channel,
     channel_of,
@@ -20,34 +17,21 @@ from pipeline.ledger.channels.channel import (
     read_channel,
     read_channels,
 )
-from pipeline.ledger.layout import manifest_key
-from pipeline.ledger.manifest import manifest_of, read_manifest
-from pipeline.ledger.records import Abandoned, Manifest
-from pipeline.ledger.replaced import RESTORE
+from pipeline.ledger.records import Manifest
+from pipeline.ledger.stored_runs import (
+    StoredRuns,
+    gone_live_run,
+    live_manifests,
+    read_runs,
+    run_ids,
+    stored_runs,
+)
 from pipeline.storage.store import Store
 from pipeline.words import runs_command
 
-READERS = 32  # manifests fetched at a time
 PUBLISH_ROUNDS = 10  # attempts to publish what is live, if it changes during each
-TICK_S = 0.001  # between two commits, or versions, if the earlier one is in the clock's future
 
 State = Literal["live", "candidate", "trial", "withdrawn"]
-
-
-@dataclass(frozen=True)
-class StoredRuns:
-    """The runs of a store.
-
-    committed: the committed runs, the latest first
-    damaged:   errors of the manifests that cannot be read, by run id
-    open_ids:  ids of runs without a manifest, so neither committed nor given up
-    abandoned_ids: ids of runs that `runs.py gc` gave up
-    """
-
-    committed: list[Manifest]
-    damaged: Mapping[str, RecordError]
-    open_ids: tuple[str, ...] = ()
-    abandoned_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,20 +84,6 @@ class Standing:
         return [m for m in own if self.state(m, name) == "candidate"]
 
 
-def next_commit_s(committed: Iterable[Manifest]) -> float:
-    """Return the time of the next commit in Unix seconds: now, but always after the latest commit.
-
-    Another machine's clock may be ahead, so that its commit is in this machine's future. The run
-    that is committed next must still count as the later one.
-    """
-    return max(time.time(), latest_commit_s(committed) + TICK_S)
-
-
-def latest_commit_s(committed: Iterable[Manifest]) -> float:
-    """Return when the latest of these runs was committed, in Unix seconds; 0 if there is none."""
-    return max((manifest.committed_at for manifest in committed), default=0.0)
-
-
 def is_earlier(manifest: Manifest) -> bool:
     """Return whether a run was committed by a release before promotion."""
     return "promote" not in manifest.job
@@ -122,11 +92,6 @@ def is_earlier(manifest: Manifest) -> bool:
 def is_trial(manifest: Manifest) -> bool:
     """Return whether a run is a trial: with `--trial`, or over a part of its input."""
     return manifest.job.get("trial") is True
-
-
-def stored_runs(store: Store) -> StoredRuns:
-    """Return every run; a damaged manifest does not prevent reading the others."""
-    return _stored(store, (name for name in store.folders("runs/") if not name.startswith("_")))
 
 
 def standing(store: Store) -> Standing:
@@ -140,6 +105,20 @@ def standing(store: Store) -> Standing:
         if name not in damaged:
             channels.setdefault(name, Channel(name, tuple(ids)))
     return Standing(runs, channels, damaged)
+
+
+def every_live_run(stored: Standing, channel: str, behind: int = 0) -> list[Manifest]:
+    """Return the live runs of a channel, front first, without the first `behind` of them.
+
+    `Standing.live`, in contrast, leaves damaged runs out. Raises RecordError if one of those
+    returned is damaged or gone.
+    """
+    known = {manifest.run_id: manifest for manifest in stored.runs.committed}
+    wanted = stored.channel(channel).runs[behind:]
+    for run_id in wanted:
+        if run_id not in known:
+            raise stored.runs.damaged.get(run_id, gone_live_run(run_id))
+    return [known[run_id] for run_id in wanted]
 
 
 def live_layers(store: Store, channel: str | None = None) -> list[list[Manifest]]:
@@ -156,14 +135,14 @@ def live_layers(store: Store, channel: str | None = None) -> list[list[Manifest]
     for error in damaged.values():  # what is live there is unknown
         raise error
     named = {run for each in channels.values() for run in each.runs}
-    others = _stored(
-        store, (n for n in store.folders("runs/") if not n.startswith("_") and n not in named)
-    )
+    others = read_runs(store, (run for run in run_ids(store) if run not in named))
     if not channels:
         for error in others.damaged.values():  # it may hide the run that comes first
             raise error
         return [_earlier_runs(store, others.committed)]
-    layers = {name: _named(store, each.runs) for name, each in channels.items() if each.runs}
+    layers = {
+        name: live_manifests(store, each.runs) for name, each in channels.items() if each.runs
+    }
     since: dict[str, float] = {}
     for manifest in filter(is_earlier, others.committed):
         name = channel_of(manifest)
@@ -182,7 +161,7 @@ def live_layers(store: Store, channel: str | None = None) -> list[list[Manifest]
 def _channel_runs(store: Store, name: str) -> list[Manifest]:
     live = read_channel(store, name)
     if live.version is not None and live.runs:
-        return _named(store, live.runs)
+        return live_manifests(store, live.runs)
     found = standing(store)
     if runs := found.live(name):
         return runs
@@ -205,46 +184,3 @@ def _nothing_live(store: Store, candidates: list[Manifest]) -> str:
         f"{candidates[0].run_id}: {runs_command('promote', store.uri, candidates[0].run_id)} "
         "makes it live, and a run id opens it"
     )
-
-
-def _named(store: Store, run_ids: Iterable[str]) -> list[Manifest]:
-    """Return the manifests of live runs. Raises RecordError if one is missing."""
-    names = list(run_ids)
-    copies = copied_manifests(store) if len(names) > TAIL else {}
-
-    def read(run_id: str) -> Manifest:
-        manifest = _read(store, run_id, copies)
-        if not isinstance(manifest, Manifest):
-            raise RecordError(manifest_key(run_id), "it is gone, and the run is live", RESTORE)
-        return manifest
-
-    with ThreadPoolExecutor(READERS) as pool:
-        return list(pool.map(read, names))
-
-
-def _stored(store: Store, run_ids: Iterable[str]) -> StoredRuns:
-    names = list(run_ids)
-    copies = copied_manifests(store) if len(names) > TAIL else {}
-
-    def read(run_id: str) -> Manifest | Abandoned | RecordError | None:
-        try:
-            return _read(store, run_id, copies)
-        except RecordError as error:
-            return error
-
-    with ThreadPoolExecutor(READERS) as pool:
-        found = list(pool.map(read, names))
-    committed = [one for one in found if isinstance(one, Manifest)]
-    committed.sort(key=lambda m: (m.committed_at, m.run_id), reverse=True)
-    by_name = dict(zip(names, found, strict=True))
-    damaged = {name: one for name, one in by_name.items() if isinstance(one, RecordError)}
-    open_ids = tuple(name for name, one in by_name.items() if one is None)
-    abandoned_ids = tuple(name for name, one in by_name.items() if isinstance(one, Abandoned))
-    return StoredRuns(committed, damaged, open_ids, abandoned_ids)
-
-
-def _read(store: Store, run_id: str, copies: Mapping[str, bytes]) -> Manifest | Abandoned | None:
-    """Return a run's manifest, from a copy if one exists, or None if it has no manifest."""
-    if run_id not in copies:
-        return read_manifest(store, run_id)
-    return manifest_of(copies[run_id], run_id)

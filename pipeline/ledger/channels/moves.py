@@ -23,8 +23,8 @@ from pipeline.ledger.channels.channel import (
     read_channel,
     versions_of,
 )
-from pipeline.ledger.channels.live import TICK_S
 from pipeline.ledger.records import StoredList
+from pipeline.ledger.stored_runs import TICK_S
 from pipeline.ledger.versions import RECENT, Versions
 from pipeline.storage.store import Store
 

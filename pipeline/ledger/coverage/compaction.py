@@ -13,13 +13,6 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from pipeline.errors import RecordError
-from pipeline.ledger.catalogue import (
-    TAIL,
-    copy_manifests,
-    numbered,
-    read_verified,
-    write_numbered,
-)
 from pipeline.ledger.channels.live import standing
 from pipeline.ledger.coverage.covered import (
     FILE_ROWS,
@@ -36,6 +29,8 @@ from pipeline.ledger.coverage.covered import (
 )
 from pipeline.ledger.coverage.covered_rows import latest_rows, renumbered, rows_of_run
 from pipeline.ledger.coverage.key_ranges import MAX_ID_DIGITS, range_numbers
+from pipeline.ledger.indexes import TAIL, numbered, read_verified, write_numbered
+from pipeline.ledger.manifest_copies import copy_manifests
 from pipeline.ledger.records import Manifest, to_bytes
 from pipeline.ledger.tables import one_array, parquet_bytes
 from pipeline.storage.partitions import Partitions

@@ -8,7 +8,6 @@ import pyarrow as pa
 
 from pipeline.errors import RecordError
 from pipeline.ledger.bounded_map import bounded_map
-from pipeline.ledger.catalogue import TAIL
 from pipeline.ledger.channels.channel import channel_of
 from pipeline.ledger.channels.live import Standing
 from pipeline.ledger.coverage.covered import (
@@ -35,6 +34,7 @@ from pipeline.ledger.coverage.nearness import (
 from pipeline.ledger.failures import failures_of
 from pipeline.ledger.forgetting import Forgotten
 from pipeline.ledger.identity import Identity, RunSpec
+from pipeline.ledger.indexes import TAIL
 from pipeline.ledger.pinned import input_file_rows, overlapping, read_spec
 from pipeline.ledger.records import InputFile, Manifest, PinnedSpec
 from pipeline.schema import INPUT_OVERRIDE

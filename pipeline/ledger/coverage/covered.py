@@ -26,11 +26,11 @@ from numpy.typing import NDArray
 
 from pipeline.errors import LedgerError, RecordError
 from pipeline.ledger.bounded_map import bounded_map
-from pipeline.ledger.catalogue import KEPT, PREFIX, TAIL, numbered, read_verified
 from pipeline.ledger.channels.channel import channel_of
 from pipeline.ledger.coverage.key_ranges import KeyRanges
 from pipeline.ledger.coverage.listed import LISTED
 from pipeline.ledger.coverage.nearness import Comparison, same_texts
+from pipeline.ledger.indexes import KEPT, PREFIX, TAIL, numbered, read_verified
 from pipeline.ledger.records import FORMAT, Count, Manifest, parse, typed
 from pipeline.ledger.tables import decode_table, one_array
 from pipeline.schema import INPUT_OVERRIDE

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import RecordError
 from pipeline.ledger.channels.channel import channel_name
-from pipeline.ledger.channels.live import latest_commit_s, standing
+from pipeline.ledger.channels.live import standing
 from pipeline.ledger.coverage.compare import nearness_of
 from pipeline.ledger.coverage.nearness import (
     CHANGED,
@@ -55,6 +55,7 @@ from pipeline.ledger.identity import RunSpec, input_sha256
 from pipeline.ledger.known_runs import started_run
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.pinned import read_spec, whole_list
+from pipeline.ledger.stored_runs import latest_commit_s
 from pipeline.storage.spool import filtered, numbered_pieces
 from pipeline.storage.store import Store
 

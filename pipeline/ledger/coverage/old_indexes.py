@@ -3,8 +3,9 @@
 from contextlib import suppress
 
 from pipeline.errors import RecordError
-from pipeline.ledger.catalogue import KEPT, MANIFESTS, PREFIX, numbered, read_verified
 from pipeline.ledger.coverage.covered import CoveredIndex
+from pipeline.ledger.indexes import KEPT, PREFIX, numbered, read_verified
+from pipeline.ledger.manifest_copies import MANIFESTS
 from pipeline.ledger.records import parse, typed
 from pipeline.storage.backend import ObjectInfo
 from pipeline.storage.store import Store

@@ -21,8 +21,7 @@ import pyarrow.compute as pc
 
 from pipeline.errors import LedgerError
 from pipeline.ledger.channels.channel import versions_of
-from pipeline.ledger.channels.live import PUBLISH_ROUNDS, Standing, standing
-from pipeline.ledger.channels.whole import every_live_run
+from pipeline.ledger.channels.live import PUBLISH_ROUNDS, Standing, every_live_run, standing
 from pipeline.ledger.forgetting import forgotten_number
 from pipeline.ledger.promotion.crop_files import LiveFile, live_files, own_names, run_prefix
 from pipeline.ledger.promotion.published_index import (

@@ -31,6 +31,7 @@ from pipeline.ledger.known_runs import committed_run
 from pipeline.ledger.manifest import data_files, read_committed
 from pipeline.ledger.records import DataFile
 from pipeline.ledger.replaced import current_file, replaced_files
+from pipeline.ledger.stored_runs import run_ids
 from pipeline.ledger.table_formats.delta_changes import (
     Change,
     change_of,
@@ -117,8 +118,8 @@ def _add_runs_without_files(
     committed after `cover` matter, and only their lists are read.
     """
     table = open_table(deltalake, store, "images")
-    for run_id in [] if table is None else store.folders("runs/"):
-        if run_id in {*known, cover.manifest.run_id} or run_id.startswith("_"):
+    for run_id in [] if table is None else run_ids(store):
+        if run_id in {*known, cover.manifest.run_id}:
             continue
         if table.transaction_version(run_id) is None:
             continue

@@ -8,12 +8,13 @@ from pipeline.ledger.audit import describe_run, list_runs, verify_run
 from pipeline.ledger.channels.channel import (
     channel_name,
 )
-from pipeline.ledger.channels.live import standing, stored_runs
+from pipeline.ledger.channels.live import standing
 from pipeline.ledger.differences import RunPair, _boxes, compare_runs
 from pipeline.ledger.figures import Figures
 from pipeline.ledger.known_runs import repair_chain
 from pipeline.ledger.layout import run_key
 from pipeline.ledger.reader import open_run
+from pipeline.ledger.stored_runs import stored_runs
 from pipeline.storage.store import Store
 from tests.support.tasks import SPEC, done, make_inputs, open_ledger, run_all
 

@@ -6,9 +6,9 @@ import signal
 from pathlib import Path
 
 from pipeline.ledger.audit import verify_run
-from pipeline.ledger.channels.live import StoredRuns, stored_runs
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.reader import open_run
+from pipeline.ledger.stored_runs import StoredRuns, stored_runs
 from pipeline.storage.store import open_store
 from tests.chaos.campaign import EARLY, IMAGES, Trap, Victims, campaign
 from tests.support.faultproxy import FaultProxy

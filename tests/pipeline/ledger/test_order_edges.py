@@ -6,9 +6,8 @@ import pyarrow as pa
 import pytest
 from msgspec.structs import replace
 
-from pipeline.ledger import catalogue
+from pipeline.ledger import manifest_copies, stored_runs
 from pipeline.ledger.author import whoami
-from pipeline.ledger.channels import live
 from pipeline.ledger.channels.channel import ChannelVersion, channel_name, history
 from pipeline.ledger.channels.live import live_layers, standing
 from pipeline.ledger.coverage import compaction, compare, covered
@@ -68,7 +67,7 @@ def test_a_later_run_of_another_sort_does_not_hide_that_a_photo_is_covered(
 def test_a_run_that_counts_again_between_others_is_taken_into_the_index(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (catalogue, compaction, covered, compare, live):
+    for module in (compaction, covered, compare, manifest_copies, stored_runs):
         monkeypatch.setattr(module, "TAIL", 2)
     tried = waits(store, make_inputs(1), trial=True)
     manifest = None

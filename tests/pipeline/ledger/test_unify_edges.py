@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 from msgspec.structs import replace
 
-from pipeline.ledger.catalogue import numbered, read_verified, write_numbered
 from pipeline.ledger.channels.channel import Channel
 from pipeline.ledger.channels.moves import _numbered
 from pipeline.ledger.garbage import Garbage, look_for_garbage, remove_garbage
+from pipeline.ledger.indexes import numbered, read_verified, write_numbered
 from pipeline.ledger.layout import manifest_key
 from pipeline.ledger.manifest import FAILURES, FILES, UNSETTLED, write_list
 from pipeline.ledger.unify import cast_column, common_type

@@ -10,9 +10,7 @@ import pyarrow as pa
 import pytest
 from msgspec.structs import replace
 
-from pipeline.ledger import catalogue
-from pipeline.ledger.catalogue import read_verified, write_numbered
-from pipeline.ledger.channels import live
+from pipeline.ledger import manifest_copies, stored_runs
 from pipeline.ledger.channels.channel import channel_name, read_channel
 from pipeline.ledger.coverage import compaction, compare, covered
 from pipeline.ledger.coverage.compaction import write_indexes
@@ -22,6 +20,7 @@ from pipeline.ledger.coverage.incremental import Todo, uncovered
 from pipeline.ledger.coverage.key_ranges import buckets
 from pipeline.ledger.forgetting import forget, prune, take_back
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
+from pipeline.ledger.indexes import read_verified, write_numbered
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import read_committed
 from pipeline.ledger.pinned import _input_file
@@ -41,7 +40,7 @@ JOB = {"promote": "auto", "channel": CHANNEL, "trial": False}
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A store whose indexes begin at three runs and cut their rows into 16 files."""
-    for module in (catalogue, compaction, covered, compare, live):
+    for module in (compaction, covered, compare, manifest_copies, stored_runs):
         monkeypatch.setattr(module, "TAIL", 2)
     monkeypatch.setattr(compaction, "FILE_ROWS", 3)
     monkeypatch.setattr(compaction, "GROWTH", 0.5)
@@ -54,7 +53,7 @@ def without_index() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compare, "read_index", lambda *_: CoveredIndex(segments=()))
         patch.setattr(covered, "read_index", lambda *_: CoveredIndex(segments=()))
-        patch.setattr(live, "copied_manifests", lambda _: {})
+        patch.setattr(stored_runs, "copied_manifests", lambda _: {})
         yield
 
 

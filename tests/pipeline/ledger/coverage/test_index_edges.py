@@ -11,15 +11,8 @@ import pytest
 from msgspec.structs import replace
 
 from pipeline.errors import RecordError
-from pipeline.ledger import catalogue, pinned
+from pipeline.ledger import indexes, manifest_copies, pinned, stored_runs
 from pipeline.ledger.bounded_map import bounded_map
-from pipeline.ledger.catalogue import (
-    MANIFESTS,
-    copied_manifests,
-    copy_manifests,
-    numbered,
-    write_numbered,
-)
 from pipeline.ledger.channels import live
 from pipeline.ledger.coverage import compaction, compare, covered
 from pipeline.ledger.coverage.compaction import write_indexes
@@ -40,6 +33,8 @@ from pipeline.ledger.coverage.covered import (
 )
 from pipeline.ledger.coverage.key_ranges import KeyRanges
 from pipeline.ledger.coverage.old_indexes import covered_objects, old_copies, old_objects
+from pipeline.ledger.indexes import numbered, write_numbered
+from pipeline.ledger.manifest_copies import MANIFESTS, copied_manifests, copy_manifests
 from pipeline.ledger.records import to_bytes
 from pipeline.ledger.tables import parquet_bytes
 from pipeline.storage.store import Store
@@ -51,7 +46,7 @@ ONE = SegmentFile("a" * 64, 1)
 @pytest.fixture
 def indexed(memory: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A store in memory whose indexes begin at three runs and have files of three photos."""
-    for module in (catalogue, compaction, covered, compare, live):
+    for module in (compaction, covered, compare, manifest_copies, stored_runs):
         monkeypatch.setattr(module, "TAIL", 2)
     monkeypatch.setattr(compaction, "FILE_ROWS", 3)
     return memory
@@ -175,7 +170,7 @@ def test_what_a_night_wrote(indexed: Store) -> None:
 
 
 def test_the_real_limits() -> None:
-    assert (catalogue.TAIL, catalogue.KEPT, compaction.GROWTH) == (32, 2, 2)
+    assert (indexes.TAIL, indexes.KEPT, compaction.GROWTH) == (32, 2, 2)
     assert (compaction.FILE_ROWS, compaction.MAX_ID_DIGITS) == (50_000, 2)
     assert [field.nullable for field in ROWS] == [
         field.name in ("etag", "override", "listed") for field in ROWS

@@ -12,14 +12,14 @@ from msgspec.structs import replace
 
 from pipeline.crop_names import parse_crop_names
 from pipeline.cropping.build import source_identity
-from pipeline.ledger import catalogue
-from pipeline.ledger.channels import live
+from pipeline.ledger import manifest_copies, stored_runs
 from pipeline.ledger.channels.channel import channel_of
 from pipeline.ledger.coverage import compaction, compare, covered, listed
 from pipeline.ledger.coverage.compaction import write_indexes
 from pipeline.ledger.coverage.covered import file_key, kind_of, read_index
 from pipeline.ledger.coverage.incremental import Todo, uncovered
 from pipeline.ledger.identity import RunSpec
+from pipeline.ledger.indexes import write_numbered
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plan import cut_tasks
 from pipeline.ledger.records import Manifest, to_bytes
@@ -39,7 +39,7 @@ def indexed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """Whether a run is indexed as soon as it is committed, which says the same as its list."""
     if request.param == "lists":
         return False
-    for module in (catalogue, compaction, covered, compare, live):
+    for module in (compaction, covered, compare, manifest_copies, stored_runs):
         monkeypatch.setattr(module, "TAIL", 0)
     if "pieces" in request.param:
         in_small_pieces(monkeypatch)
@@ -175,7 +175,7 @@ def test_a_row_has_the_same_hash_wherever_it_is() -> None:
 @pytest.fixture
 def old_index(store: Store, monkeypatch: pytest.MonkeyPatch) -> Manifest:
     """A run of three photos in an index as earlier releases wrote it, without the column."""
-    for module in (catalogue, compaction, covered, compare, live):
+    for module in (compaction, covered, compare, manifest_copies, stored_runs):
         monkeypatch.setattr(module, "TAIL", 0)
     inputs = boxed(ONE, ONE, ONE)
     todo = uncovered(store, SPEC, inputs)
@@ -190,7 +190,7 @@ def old_index(store: Store, monkeypatch: pytest.MonkeyPatch) -> Manifest:
         store.create_once(file_key(kind_of(manifest), files[-1].sha256), data)
     old = replace(index, segments=(replace(index.segments[0], files=tuple(files)),))
     prefix = covered.index_prefix(kind_of(manifest))
-    catalogue.write_numbered(store, prefix, 9, to_bytes(old), "json")
+    write_numbered(store, prefix, 9, to_bytes(old), "json")
     return manifest
 
 

@@ -15,8 +15,7 @@ from pipeline.inputs.override_rows import OverrideRow
 from pipeline.inputs.overrides import Overrides
 from pipeline.inputs.selection import Selection
 from pipeline.job import plan
-from pipeline.ledger import catalogue, contents
-from pipeline.ledger.channels import live
+from pipeline.ledger import contents, manifest_copies, stored_runs
 from pipeline.ledger.contents import ListedRows
 from pipeline.ledger.coverage import compaction, compare, covered
 from pipeline.ledger.coverage.compaction import write_indexes
@@ -111,7 +110,7 @@ def test_a_hash_that_two_texts_share_moves_nothing(monkeypatch: pytest.MonkeyPat
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A store whose index begins at three runs, in 16 or 256 files."""
-    for module in (catalogue, compaction, covered, compare, live):
+    for module in (compaction, covered, compare, manifest_copies, stored_runs):
         monkeypatch.setattr(module, "TAIL", 2)
     monkeypatch.setattr(compaction, "FILE_ROWS", 1)
     return open_store(str(tmp_path))

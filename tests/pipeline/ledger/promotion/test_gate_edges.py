@@ -10,9 +10,8 @@ from msgspec.structs import replace
 
 from pipeline.errors import UsageError
 from pipeline.gate import parse_gate
-from pipeline.ledger import failures, sampling
+from pipeline.ledger import failures, sampling, stored_runs
 from pipeline.ledger.author import whoami
-from pipeline.ledger.channels import live
 from pipeline.ledger.channels.channel import Channel, channel_name, read_channel
 from pipeline.ledger.channels.live import live_layers, standing
 from pipeline.ledger.channels.moves import advance, next_version, roll_back
@@ -189,9 +188,9 @@ def test_many_live_runs_are_read_from_copies(store: Store, monkeypatch: pytest.M
         asked.append(1)
         return copies
 
-    monkeypatch.setattr(live, "copied_manifests", copied)
+    monkeypatch.setattr(stored_runs, "copied_manifests", copied)
     for most, calls in ((3, 0), (2, 1)):
-        monkeypatch.setattr(live, "TAIL", most)
+        monkeypatch.setattr(stored_runs, "TAIL", most)
         asked.clear()
         (layer,) = live_layers(store)
         assert [run.run_id for run in layer] == [run.run_id for run in reversed(runs)]
