@@ -6,6 +6,9 @@ network      the definition, to be read alongside the paper, trainable
 fast         inference: the same scores, several times faster
 checkpoints  weights files
 aot          networks compiled ahead of time
+onnx         networks run by ONNX Runtime
+recording    functions recorded and replayed as CUDA graphs
+layout       the memory layout in which convolutions are fastest
 """
 
 from collections.abc import Sequence

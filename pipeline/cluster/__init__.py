@@ -5,7 +5,11 @@ nodes       lists its machines
 shares      divides their cores and GPUs among the stages
 growing     does a run's tasks, and divides again when machines join, or the last GPU is lost
 flow        moves tasks through the stages, with a bounded number in flight
+workers     the stages as Ray runs them: functions for tasks, classes for actors
 actor_pool  starts and replaces the actors of a flow
+actor       one of them, as the driver sees it
+capacity    how many actors and tasks of a flow run at once
+gpu_loss    notes that all GPUs are lost, and says so
 causes      summarises Ray's errors in one line
 """
 

@@ -11,6 +11,24 @@ One string names the source of objects, as in `--detector`:
 
 Every detector is one class with the same three members (`Detector`). `pipeline.cropping.sources`
 converts its boxes to source pixels and offers given boxes in the same form as detected ones.
+
+detection, attention       what a detector returns
+make                       builds the detector that a string names
+batches, suppression       photos of all sizes as batches; clipping and suppression of boxes
+given_boxes                looks boxes up instead of detecting them
+torchvision_models         detectors of torchvision
+visual_genome, visual_genome_network
+                           the detector of the published boxes
+checkpoint                 weights files of the last two
+
+The embedded detector:
+embedded                   the detector
+packaged, differences      its weights, and how they are stored
+subject_network            its network: trunk, feature pyramid, head of objects and subject
+people_head, head_branch, placement_branch, feature_head
+                           its branches: gaze and kept parts, heads, places, S2CNet's features
+peaks, postprocess         its output as objects
+read_attention             its output as maps and heads
 """
 
 from pipeline.detectors.attention import Attention, Votes

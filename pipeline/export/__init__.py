@@ -5,4 +5,6 @@ focal.py      focal points: what a focal point shows, and which one shows a crop
 services.py   imgproxy, thumbor, Cloudinary, imgix: fragments of their URLs
 pages.py      IIIF, CSS, WordPress
 formats.py    the formats by name, and the lines that are written
+hugging_face.py
+              a data set of crops for Hugging Face
 """

@@ -2,6 +2,7 @@
 
 planning         finds out what there is to do
 planned          holds the run that will do it
+networks         reads the weights that it needs, and chooses the backbone
 encoding         chooses the format of its crops
 cutting          cuts it into tasks
 concurrent_jobs  shares the tasks with other jobs that do the run at the same time

@@ -5,6 +5,7 @@ image        what all crops of an image share
 score        what differs from crop to crop
 folded       a network's weights, rearranged once for both
 folding      the rearrangements themselves, functions of tensors
+products     products of matrices by the fastest library
 cuda_graphs  the same work on a GPU, recorded once and replayed
 """
 

@@ -19,10 +19,12 @@ are ours, not the paper's:
     (8)  x ← x + W GELU(W LN(x))                                                 feed-forward
     (9)  score = head(x)
 
-    backbone    (1)
+    backbone    (1), on the stages of a known network
+    mobilenet   that network, MobileNetV2
     nodes       (2): which boxes become nodes, what is sampled for them, their embedding
     graph       (3) to (8)
     heads       (9)
     s2cnet      the network, from images to scores
+    arguments   checks of its arguments
     gaic        the baseline without a graph
 """

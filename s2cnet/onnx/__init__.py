@@ -2,6 +2,7 @@
 
 graph      a torch module as an ONNX graph
 operators  the operators that such a graph consists of
+writer     collects its nodes and constants
 runtime    a module that ONNX Runtime runs
 
 A graph is built in memory from the module that torch would run, in a tenth of a second; nothing is

@@ -163,6 +163,34 @@ def test_public_things_have_a_docstring(path: Path) -> None:
             assert ast.get_docstring(node), f"{relative(path)}: class {node.name}"
 
 
+def modules_missing_in(docstring: str, modules: Iterable[str]) -> list[str]:
+    """The modules that a package's docstring leaves out, if it lists more than half of them.
+
+    A line lists modules where it begins with their names, separated by commas.
+    """
+    listed = re.findall(r"^ *((?:\w+(?:\.py)?, )*\w+(?:\.py)?)(?= |$)", docstring, re.MULTILINE)
+    named = {name.removesuffix(".py") for line in listed for name in line.split(", ")}
+    missing = sorted(set(modules) - named)
+    return missing if 2 * len(missing) < len(set(modules)) else []
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in SOURCES if path.name == "__init__.py"], ids=relative
+)
+def test_packages_that_list_their_modules_list_all(path: Path) -> None:
+    files = {one.stem for one in path.parent.glob("*.py")} - {"__init__"}
+    folders = {one.parent.name for one in path.parent.glob("*/__init__.py")}
+    docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
+    assert modules_missing_in(docstring, files | folders) == []
+
+
+def test_a_module_that_is_not_listed_would_be_found() -> None:
+    listed = "Do it.\n\na, b.py  first\n    c  then\n\nAnd d."
+    assert modules_missing_in(listed, ["a", "b", "c", "d"]) == ["d"]
+    assert modules_missing_in(listed, ["a", "b", "c"]) == []
+    assert modules_missing_in(listed, ["a", "d", "e"]) == [], "it lists too few to be a list"
+
+
 def test_errors_are_swallowed_at_process_boundaries_only() -> None:
     broad = re.compile(r"except\s*(\(?\s*(Base)?Exception\b|:)")
     for path in SOURCES:

@@ -6,6 +6,9 @@ views          views of labelled photos, and the frozen network's features of th
 branches       trains the people branches of the embedded detector
 looking, looking_views
                trains the stages and the branch of the maps further, end to end
+further_maps   trains the branch of the maps alone further, also on predicted fixations
+placement, placement_views, placement_loss
+               trains the branch that predicts where a thumbnail should be
 animals        trains the branch for heads of animals
 feature_views, feature_scores, feature_recipe
                trains the branch that predicts S2CNet's feature map
