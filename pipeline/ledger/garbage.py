@@ -31,8 +31,8 @@ from pipeline.errors import LedgerError, RecordError, UsageError
 from pipeline.ledger.card import card_key, write_card
 from pipeline.ledger.channels.live import standing
 from pipeline.ledger.coverage.old_indexes import covered_objects, old_copies, old_objects
-from pipeline.ledger.erasing import erase
-from pipeline.ledger.forgetting import read_forgotten
+from pipeline.ledger.erasing import Erasure, erase
+from pipeline.ledger.forgetting import Forgotten, read_forgotten
 from pipeline.ledger.forgotten_garbage import (
     forgotten_galleries,
     forgotten_rows,
@@ -42,10 +42,10 @@ from pipeline.ledger.layout import RUN_ID, data_prefix, manifest_key, replaced_k
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import data_files, read_manifest
 from pipeline.ledger.pinned import input_key, read_spec
-from pipeline.ledger.promotion.crop_files import PUBLISHED_FILE, old_files, run_prefix
+from pipeline.ledger.promotion.crop_files import old_files, run_prefix
 from pipeline.ledger.promotion.publishing import unpublish
 from pipeline.ledger.records import ABANDONED, FORMAT, Abandoned, Manifest, to_bytes
-from pipeline.ledger.removable import AT_ANY_AGE, OLD_INDEX, Garbage
+from pipeline.ledger.removable import AT_ANY_AGE, Garbage, Why
 from pipeline.ledger.replaced import current_key, replaced_files
 from pipeline.ledger.table_formats.delta import forget_in_delta
 from pipeline.ledger.table_formats.iceberg import forget_in_iceberg
@@ -72,9 +72,27 @@ def look_for_garbage(store: Store, older_than_s: float, now_s: float | None = No
     """
     before = (time.time() if now_s is None else now_s) - older_than_s
     forgotten, stored = read_forgotten(store), standing(store)
+    found, committed, damaged = _of_runs(store, forgotten, before)
+    galleries = list(forgotten_galleries(store, found, committed))
+    found = with_crop_files(store, found, committed, forgotten, damaged) + galleries
+    known = {one.info.key for one in found}
+    if not damaged:
+        found += [one for one in old_files(store, stored) if one.info.key not in known]
+    found += [Garbage(info, "", "temporary file") for info in store.temporary_files()]
+    erases = any(one.erase is not None for one in found)
+    found += [Garbage(info, "", "old index") for info in _old_indexes(store, erases)]
+    at_any_age = (*AT_ANY_AGE, "old index") if erases else AT_ANY_AGE
+    kept = [one for one in found if one.why in at_any_age or one.info.modified_s < before]
+    return Findings(kept, damaged)
+
+
+def _of_runs(
+    store: Store, forgotten: Forgotten, before: float
+) -> tuple[list[Garbage], list[Manifest], dict[str, RecordError]]:
+    """Find what may be removed of each run; return the committed runs and those damaged too."""
     found: list[Garbage] = []
-    damaged: dict[str, RecordError] = {}
     committed: list[Manifest] = []
+    damaged: dict[str, RecordError] = {}
     for run_id in _run_ids(store):
         try:
             manifest = read_manifest(store, run_id)
@@ -85,22 +103,7 @@ def look_for_garbage(store: Store, older_than_s: float, now_s: float | None = No
                     found.append(one)  # also where a later file of the run is gone
         except RecordError as error:
             damaged[run_id] = error
-    galleries = list(forgotten_galleries(store, found, committed))
-    found = with_crop_files(store, found, committed, forgotten, damaged) + galleries
-    known = {g.info.key for g in found}
-    if not damaged:
-        named = (Garbage(info, run_id, why) for why, run_id, info in old_files(store, stored))
-        found += [one for one in named if one.info.key not in known]
-    found += [Garbage(info, "", "temporary file") for info in store.temporary_files()]
-    erases = any(one.erase is not None for one in found)
-    indexes = [Garbage(info, "", OLD_INDEX) for info in _old_indexes(store, erases)]
-    found += indexes
-    kept = [
-        g
-        for g in found
-        if g.why in AT_ANY_AGE or g.info.modified_s < before or (erases and g.why == OLD_INDEX)
-    ]
-    return Findings(kept, damaged)
+    return found, committed, damaged
 
 
 def remove_garbage(store: Store, garbage: list[Garbage]) -> int:
@@ -112,37 +115,49 @@ def remove_garbage(store: Store, garbage: list[Garbage]) -> int:
     where the package for it is missing; RecordError where a file with such rows is damaged.
     """
     erasures = [one.erase for one in garbage if one.erase is not None]
-    forgotten = {image_id for one in erasures for image_id in one.ids}
-    failed: list[LedgerError | UsageError] = []
+    refused: list[LedgerError | UsageError] = []
     for forget in (forget_in_delta, forget_in_iceberg):
         try:
-            forget(store, forgotten)
+            forget(store, {image_id for one in erasures for image_id in one.ids})
         except (LedgerError, UsageError) as error:
-            failed.append(error)
-    lost = {g.run_id for g in garbage if g.why == "abandoned run"}
+            refused.append(error)
+    lost = {one.run_id for one in garbage if one.why == "abandoned run"}
     spared = {run_id for run_id in lost if not _abandon(store, run_id)}
-    unpublish(store, (one.info.key for one in garbage if one.why == PUBLISHED_FILE))
-    freed = 0
+    whole = [one for one in garbage if one.erase is None and one.run_id not in spared]
+    freed = _delete(store, whole)
+    if refused:
+        raise refused[0]
+    # Last: a crop's own object can be found only until its rows are erased.
+    return freed + _erase(store, erasures)
+
+
+def _delete(store: Store, garbage: list[Garbage]) -> int:
+    """Delete objects, published ones with their names in the index; return the bytes freed."""
+    unpublish(store, (one.info.key for one in garbage if one.why == "published file"))
     for one in garbage:
-        if one.run_id in spared or one.erase is not None:
-            continue
         if one.why == "temporary file":
             store.delete_temporary_file(one.info)
-        elif one.why != PUBLISHED_FILE:
+        elif one.why != "published file":
             store.delete(one.info.key)
-        freed += one.info.bytes
-    if failed:
-        raise failed[0]
-    # Last: a crop's own object can be found only until its rows are erased.
+    return sum(one.info.bytes for one in garbage)
+
+
+def _erase(store: Store, erasures: list[Erasure]) -> int:
+    """Rewrite files without rows of forgotten photos; return the bytes freed.
+
+    Raises RecordError at the end if one of them is damaged.
+    """
+    freed = 0
+    damaged: list[RecordError] = []
     for erasure in erasures:
         try:
             freed += erase(store, erasure)
         except RecordError as error:
-            failed.append(error)
+            damaged.append(error)
     for run_id in sorted({one.run_id for one in erasures}):
         _write_card_again(store, run_id)
-    if failed:
-        raise failed[0]
+    if damaged:
+        raise damaged[0]
     return freed
 
 
@@ -191,7 +206,7 @@ def _unnamed(store: Store, manifest: Manifest, objects: list[ObjectInfo]) -> Ite
             advice = f"Delete {replaced_key(info.key)}: the next collection writes it again."
             gone = RecordError(now, f"it is gone; {info.key} still has its rows", advice)
         elif info.key not in named:
-            why = "replaced file" if info.key in replaced else "orphan"
+            why: Why = "replaced file" if info.key in replaced else "orphan"
             yield Garbage(info, manifest.run_id, why)
     if gone is not None:
         raise gone

@@ -18,6 +18,7 @@ index stands for all but the latest runs (`covered`), so that many nights cost a
 Rows that are to be done name earlier photos that may have the same bytes (`seen`).
 """
 
+import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -47,15 +48,17 @@ from pipeline.ledger.coverage.nearness import (
     TRIAL,
     WEIGHTS,
     WITHDRAWN,
+    Codes,
+    Nearness,
 )
 from pipeline.ledger.coverage.seen import with_seen
 from pipeline.ledger.coverage.unfinished import UnfinishedRun, similar_unfinished
-from pipeline.ledger.forgetting import read_forgotten
+from pipeline.ledger.forgetting import Forgotten, read_forgotten
 from pipeline.ledger.identity import RunSpec, input_sha256
 from pipeline.ledger.known_runs import started_run
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.pinned import read_spec, whole_list
-from pipeline.ledger.stored_runs import latest_commit_s
+from pipeline.ledger.stored_runs import StoredRuns, latest_commit_s
 from pipeline.storage.spool import filtered, numbered_pieces
 from pipeline.storage.store import Store
 
@@ -139,46 +142,64 @@ def uncovered(
     channel = channel or channel_name(spec.settings)
     stored = standing(store)  # once: `Ledger.open` sees a run that is committed later
     _ = stored.channel(channel)  # raises if damaged: nothing could be promoted into it
-    runs = stored.runs
-    forgotten = read_forgotten(store)
-    listed = inputs.num_rows
-    inputs = filtered(inputs, ~_are_among(inputs, forgotten.ids("forgotten")))
-    found, damaged = nearness_of(store, spec, inputs, stored, channel, forgotten)
-    nearness = found.codes
-    wanted = nearness < COVERED if mode == "incremental" else np.ones(len(nearness), bool)
-    codes, counts = np.unique(nearness[wanted], return_counts=True)
-    names = {**REASONS, COVERED: FORCED, POSTPONED: FORCED}
-    rows = filtered(inputs, wanted)
-    spec = replace(spec, input_sha256=input_sha256(rows), generation=0)
-    taken = {manifest.run_id for manifest in runs.committed} | {*runs.damaged, *runs.abandoned_ids}
-    while spec.run_id in taken:
-        spec = spec.next_generation()
-    if mode == "incremental":  # after the id, which depends on the list, not on other runs
-        # Photos with the same bytes may have different boxes, in the list or in files of their own.
-        like = [] if spec.takes_boxes else [manifest for manifest, _ in found.deciding]
-        alike = [run for run in like if run.code_version == spec.code_version]
-        rows = with_seen(store, rows, alike, pa.array(forgotten.ids("forgotten"), pa.string()))
-    reasons: dict[str, int] = {}
-    for code, count in zip(codes, counts, strict=True):  # two codes may have one name
-        reasons[names[int(code)]] = reasons.get(names[int(code)], 0) + int(count)
-    back = inputs["image_id"].filter(pa.array(_are_among(inputs, forgotten.ids("pruned"))))
-    return Todo(
+    runs, forgotten = stored.runs, read_forgotten(store)
+    shown = filtered(inputs, ~_are_among(inputs, forgotten.ids("forgotten")))
+    found, damaged = nearness_of(store, spec, shown, stored, channel, forgotten)
+    is_incremental = mode == "incremental"
+    wanted = found.codes < COVERED if is_incremental else np.ones(shown.num_rows, bool)
+    rows, codes = filtered(shown, wanted), found.codes[wanted]
+    spec = _of_new_run(replace(spec, input_sha256=input_sha256(rows), generation=0), runs)
+    back = shown["image_id"].filter(pa.array(_are_among(shown, forgotten.ids("pruned"))))
+    todo = Todo(
         rows,
         spec,
-        reasons,
-        covered=inputs.num_rows - rows.num_rows,
+        _count_reasons(codes),
+        covered=shown.num_rows - rows.num_rows,
         damaged={**runs.damaged, **damaged},
         channel=channel,
-        waiting=found.waiting() if mode == "incremental" else {},
-        forgotten=listed - inputs.num_rows,
+        forgotten=inputs.num_rows - shown.num_rows,
         returned=tuple(back.to_pylist()),
-        postponed=int((nearness == POSTPONED).sum()) if mode == "incremental" else 0,
-        given_up=found.given_up(spec.code_version) if mode == "incremental" else 0,
-        latest=found.latest() if mode == "incremental" else "",
         unfinished=similar_unfinished(store, spec, rows, runs.open_ids),
         begun_tasks=begun_tasks(store, spec.run_id) if spec.run_id in runs.open_ids else 0,
         repeats=spec.parent is not None or bool(np.isin(codes, REPEATS).all()),
         ahead_s=max(0.0, latest_commit_s(runs.committed) - time.time()),
+    )
+    return _using_runs(store, todo, found, forgotten) if is_incremental else todo
+
+
+def _of_new_run(spec: RunSpec, runs: StoredRuns) -> RunSpec:
+    """Return the first generation of a spec that no run was committed, damaged or given up with."""
+    taken = {manifest.run_id for manifest in runs.committed} | {*runs.damaged, *runs.abandoned_ids}
+    while spec.run_id in taken:
+        spec = spec.next_generation()
+    return spec
+
+
+def _count_reasons(codes: Codes) -> dict[str, int]:
+    """Count photos to do by the name of the reason; two codes may have one name."""
+    names = {**REASONS, COVERED: FORCED, POSTPONED: FORCED}
+    reasons: dict[str, int] = {}
+    for code, count in zip(*np.unique(codes, return_counts=True), strict=True):
+        reasons[names[int(code)]] = reasons.get(names[int(code)], 0) + int(count)
+    return reasons
+
+
+def _using_runs(store: Store, todo: Todo, found: Nearness, forgotten: Forgotten) -> Todo:
+    """Add what committed runs spare: the photos left out, and results for the same bytes.
+
+    The run's id stays as it is, since it depends on the list and not on other runs.
+    """
+    # Photos with the same bytes may have different boxes, in the list or in files of their own.
+    like = [] if todo.spec.takes_boxes else [manifest for manifest, _ in found.deciding]
+    alike = [run for run in like if run.code_version == todo.spec.code_version]
+    left_out = pa.array(forgotten.ids("forgotten"), pa.string())
+    return dataclasses.replace(
+        todo,
+        inputs=with_seen(store, todo.inputs, alike, left_out),
+        waiting=found.waiting(),
+        postponed=int((found.codes == POSTPONED).sum()),
+        given_up=found.given_up(todo.spec.code_version),
+        latest=found.latest(),
     )
 
 

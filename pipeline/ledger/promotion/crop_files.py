@@ -25,10 +25,10 @@ from pipeline.ledger.promotion.published_index import (
 )
 from pipeline.ledger.reader import Run
 from pipeline.ledger.records import Manifest
+from pipeline.ledger.removable import Garbage
 from pipeline.storage.backend import ObjectInfo
 from pipeline.storage.store import Store
 
-PUBLISHED_FILE = "published file"  # why one may be removed
 COLLECTED_STATES = (
     "live",
     "withdrawn",
@@ -81,8 +81,8 @@ def own_names(store: Store, stored: Standing, names: Iterable[str]) -> set[str]:
     return found
 
 
-def old_files(store: Store, stored: Standing) -> Iterator[tuple[str, str, ObjectInfo]]:
-    """Yield objects that no live run needs: (why, run id or "", object).
+def old_files(store: Store, stored: Standing) -> Iterator[Garbage]:
+    """Yield named crops and published files that no live run needs.
 
     These are crops of live runs whose photo another run shows now, all crops of runs that were
     rolled back, and published names that are no longer live, even if only the index still has them.
@@ -93,23 +93,30 @@ def old_files(store: Store, stored: Standing) -> Iterator[tuple[str, str, Object
     for channel in sorted(stored.channels):
         rows = list(_rows(store, stored, channel))
         kept |= {row["key"] for row in rows}
-        shown = {public_prefix(channel) + row["name"] for row in rows}
-        names = readable_published(store, channel) if index_key(channel) in indexes else ()
-        without_object = {public_prefix(channel) + name for name in names} - shown
-        prefix = public_prefix(channel)
-        old = {o.key: o for o in published_objects(store, channel) if o.key not in shown}
-        unknown = (key.removeprefix(prefix) for key in old.keys() - without_object)
-        own = {prefix + name for name in own_names(store, stored, unknown)}
-        for key in old.keys() & (without_object | own):
-            without_object.discard(key)
-            yield PUBLISHED_FILE, "", old[key]
-        for key in sorted(without_object):
-            yield PUBLISHED_FILE, "", ObjectInfo(key, 0, "", 0.0)
+        indexed = readable_published(store, channel) if index_key(channel) in indexes else ()
+        live = {row["name"] for row in rows}
+        yield from _old_published(store, stored, channel, live, indexed)
     for manifest in stored.runs.committed:
         if stored.state(manifest, channel_of(manifest)) in COLLECTED_STATES:
             for info in store.list(run_prefix(manifest.run_id)):
                 if info.key not in kept:
-                    yield "old crop file", manifest.run_id, info
+                    yield Garbage(info, manifest.run_id, "old crop file")
+
+
+def _old_published(
+    store: Store, stored: Standing, channel: str, live: set[str], indexed: Iterable[str]
+) -> Iterator[Garbage]:
+    """Yield what is published in a channel under names that are not live.
+
+    live, indexed: the live names, and those in the channel's index, which may have no object.
+    """
+    prefix = public_prefix(channel)
+    objects = {o.key.removeprefix(prefix): o for o in published_objects(store, channel)}
+    old = set(indexed) - live
+    old |= own_names(store, stored, objects.keys() - live - old)
+    for name in sorted(old):
+        info = objects.get(name, ObjectInfo(prefix + name, 0, "", 0.0))
+        yield Garbage(info, "", "published file")
 
 
 def removable_crops(store: Store, manifest: Manifest, keys: set[str]) -> set[str]:

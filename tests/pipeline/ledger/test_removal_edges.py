@@ -193,7 +193,7 @@ def test_named_crops_are_published_kept_and_removed(store: Store) -> None:
     assert [info.key for info in store.list("public/web/")] == ["public/web/b.webp"]
     store.write("public/web/b.webp", b"kept")
     rollback(store, "web")
-    gone = [(why, run_id, info.key) for why, run_id, info in old_files(store, standing(store))]
+    gone = [(one.why, one.run_id, one.info.key) for one in old_files(store, standing(store))]
     assert gone == [
         ("published file", "", "public/web/b.webp"),
         ("old crop file", run.run_id, f"crops/{run.run_id}/b.webp"),
