@@ -15,11 +15,11 @@ class Actor:
     is_ready: bool = False
     leaves: bool = False  # its node is draining
     scoring: set[int] = field(default_factory=set)  # tasks that it has been given, not scored yet
-    made: set[int] = field(default_factory=set)  # tasks that it has scored, not recorded yet
+    scored: set[int] = field(default_factory=set)  # those of its tasks that are not recorded yet
 
     @property
     def is_idle(self) -> bool:
-        return self.is_ready and not self.scoring and not self.made
+        return self.is_ready and not self.scoring and not self.scored
 
     @property
     def node(self) -> str:

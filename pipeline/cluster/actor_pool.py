@@ -115,5 +115,5 @@ class ActorPool:
 
     def _end(self, actor: Actor) -> None:
         self.actors.remove(actor)
-        self.orphans |= actor.made | actor.scoring
+        self.orphans |= actor.scored | actor.scoring
         ray.kill(actor.handle)

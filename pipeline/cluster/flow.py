@@ -58,9 +58,9 @@ class Flow:
     job: what the stages' functions receive of the job
     actor_args: the arguments of the actor class
     actor_options, task_options: Ray options of each actor, and of each task of another stage
-    now: returns the capacity of the cluster as it is now; None to start no more tasks and end once
-        those in flight have ended, or wait for actors that are lost, so that a flow with other
-        actors can do the rest
+    capacity_now: returns the capacity of the cluster as it is now; None to start no more tasks and
+        end once those in flight have ended, or wait for actors that are lost, so that a flow with
+        other actors can do the rest
     """
 
     def __init__(
@@ -73,12 +73,12 @@ class Flow:
         actor_options: Mapping[str, Any],
         task_options: Mapping[str, Any],
         stop: Stop,
-        now: Callable[[], Capacity | None] | None = None,
+        capacity_now: Callable[[], Capacity | None] | None = None,
     ) -> None:
         """Put the job into Ray's object store; Ray must be running."""
         self.stages, self.capacity, self.stop = stages, capacity, stop
-        self.now, self.is_ending = now or (lambda: capacity), False
-        self.waiting, self.job = pending, ray.put(job)
+        self.capacity_now, self.is_ending = capacity_now or (lambda: capacity), False
+        self.pending, self.job = pending, ray.put(job)
         task = {**task_options, "max_retries": ALWAYS}
         self.read = ray.remote(stages.read).options(**task, scheduling_strategy="SPREAD")
         self.encode: Any = ray.remote(stages.encode).options(**task) if stages.encode else None
@@ -96,8 +96,8 @@ class Flow:
     def run(self) -> Iterator[pa.Table]:
         """Yield the last stage's result for each task, as tasks end. Call this only once.
 
-        Tasks are left only if `now` ended the flow. Raises LedgerError if a worker cannot continue,
-        and Drained if tasks are left after a stop.
+        Tasks are left only if `capacity_now` ended the flow. Raises LedgerError if a worker cannot
+        continue, and Drained if tasks are left after a stop.
         """
         try:
             self.pool.grow_to(self.capacity.actors)
@@ -109,11 +109,11 @@ class Flow:
                     if task is None:
                         continue
                     self.in_flight -= 1
-                    made = self._result(task, ref)
-                    if made is None:
-                        self.waiting.appendleft(task)
+                    result = self._result(task, ref)
+                    if result is None:
+                        self.pending.appendleft(task)
                     else:
-                        yield made
+                        yield result
                 self._look_at_nodes()
                 self._release_cpus(bool(found))
                 self._feed()
@@ -121,7 +121,7 @@ class Flow:
             raise LedgerError(f"a worker could not continue: {cause_of(error)}") from error
         finally:
             self.pool.end()
-        if self.waiting and self.stop.asked:
+        if self.pending and self.stop.asked:
             raise Drained
 
     def _result(self, task: int, ref: Ref) -> pa.Table | None:
@@ -147,22 +147,22 @@ class Flow:
         If the flow ends and has no actor left, decoded tasks wait for the flow that follows.
         """
         while self.decoded and self.is_ending and not self.pool.can_score:
-            self.waiting.appendleft(self.decoded.pop()[0])
+            self.pending.appendleft(self.decoded.pop()[0])
             self.in_flight -= 1
         while self.decoded and (actor := self.pool.idlest()):
             task, decoded = self.decoded.popleft()
             ref = actor.handle.do.remote(decoded)
             actor.scoring.add(task)
-            self.awaited[ref] = partial(self._scored, actor, task, decoded)
+            self.awaited[ref] = partial(self._on_scored, actor, task, decoded)
         while (
-            self.waiting
+            self.pending
             and not (self.stop.asked or self.is_ending)
             and self.reading < self._readers()
             and self.in_flight < self.capacity.tasks
         ):
-            task = self.waiting.popleft()
+            task = self.pending.popleft()
             first = pa.table({"task": [task]})
-            self.awaited[self.read.remote(first, self.job)] = partial(self._decoded, task)
+            self.awaited[self.read.remote(first, self.job)] = partial(self._on_decoded, task)
             self.reading += 1
             self.in_flight += 1
 
@@ -176,30 +176,30 @@ class Flow:
             return max(1, self.capacity.task_slots // 2)
         return self.capacity.task_slots
 
-    def _decoded(self, task: int, ref: Ref) -> None:
+    def _on_decoded(self, task: int, ref: Ref) -> None:
         self.reading -= 1
         if self.stages.score:
             self.decoded.append((task, ref))
         else:
             self.awaited[self.encode.remote(ref, self.job)] = lambda _: task
 
-    def _scored(self, actor: Actor, task: int, decoded: Ref, ref: Ref) -> int | None:
+    def _on_scored(self, actor: Actor, task: int, decoded: Ref, ref: Ref) -> int | None:
         actor.scoring.discard(task)
         if self.encode is None:
             return task
-        actor.made.add(task)
+        actor.scored.add(task)
         written = self.encode.remote(ref, self.job, decoded)
-        self.awaited[written] = partial(self._on_record, actor, task)
+        self.awaited[written] = partial(self._on_recorded, actor, task)
         return None
 
-    def _on_record(self, actor: Actor, task: int, _: Ref) -> int:
-        actor.made.remove(task)
+    def _on_recorded(self, actor: Actor, task: int, _: Ref) -> int:
+        actor.scored.remove(task)
         return task
 
     def _await_ready(self, actor: Actor) -> None:
-        self.awaited[actor.handle.ready.remote()] = partial(self._ready, actor)
+        self.awaited[actor.handle.ready.remote()] = partial(self._on_ready, actor)
 
-    def _ready(self, actor: Actor, ref: Ref) -> None:
+    def _on_ready(self, actor: Actor, ref: Ref) -> None:
         try:
             ray.get(ref)  # raises what its constructor raised
         except TaskCancelledError:
@@ -214,7 +214,7 @@ class Flow:
         self.last_look_s = time.monotonic()
         if self.pool.actors:
             self.pool.leave(cluster_state.get_draining_nodes())
-        if (capacity := self.now()) is None:
+        if (capacity := self.capacity_now()) is None:
             self.is_ending = True
         else:
             self.capacity = capacity

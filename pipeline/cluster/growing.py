@@ -86,7 +86,7 @@ class ClusterWorkers:
                 actor_options={"num_cpus": shares.actor_cpus, "num_gpus": shares.actor_gpus},
                 task_options={"num_cpus": shares.task_cpus},
                 stop=stop,
-                now=self._capacity,
+                capacity_now=self._capacity,
             )
             for done in flow.run():
                 yield from unpack_summaries(done)

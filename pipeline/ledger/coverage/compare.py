@@ -119,26 +119,41 @@ def _compare_all(
             if run not in inside
         }
         for run, manifest in manifests.items():
-            place = len(near.deciding)
             if run in segments:
                 kind, segment = segments[run]
                 own = [manifests[one] for one in segment.runs]
-                near.deciding += [(one, how[one.run_id]) for one in own if how[run].decides]
-                when = [one.committed_at for one in own]
-                says = compare_with_segment(store, ranges, kind, segment, when, place, pool)
-                try:
-                    for found in says:
-                        near.add(found, how[run])
-                except RecordError as error:
-                    raise _BrokenIndexError from error
+                _add_segment(store, near, ranges, kind, segment, own, how, pool)
             elif run in asked:
                 try:
-                    old, failures = asked[run].result()
-                    near.deciding += [(manifest, how[run])] if how[run].decides else []
-                    for found in _compare_run(store, near, manifest, old, failures, place, pool):
-                        near.add(found, how[run])
+                    _add_run(store, near, manifest, how[run], *asked[run].result(), pool)
                 except RecordError as error:
                     damaged[run] = error
+
+
+def _add_segment(
+    store: Store, near: Nearness, ranges: KeyRanges, kind: str, segment: Segment,
+    own: Sequence[Manifest], how: Mapping[str, Relation], pool: Executor,
+) -> None:  # fmt: skip
+    """Add what the runs of a segment, `own`, had of the list. Raises _BrokenIndexError."""
+    place, relation = len(near.deciding), how[segment.runs[0]]  # all of them decide, or none
+    near.deciding += [(one, how[one.run_id]) for one in own if relation.decides]
+    when = [one.committed_at for one in own]
+    try:
+        for found in compare_with_segment(store, ranges, kind, segment, when, place, pool):
+            near.add(found, relation)
+    except RecordError as error:
+        raise _BrokenIndexError from error
+
+
+def _add_run(
+    store: Store, near: Nearness, manifest: Manifest, how: Relation,
+    spec: PinnedSpec, failures: pa.Table | None, pool: Executor,
+) -> None:  # fmt: skip
+    """Add what one run had of the list. Raises RecordError."""
+    place = len(near.deciding)
+    near.deciding += [(manifest, how)] if how.decides else []
+    for found in _compare_run(store, near, manifest, spec, failures, place, pool):
+        near.add(found, how)
 
 
 def _read_run(

@@ -138,7 +138,7 @@ def test_a_task_that_ray_cancels_is_done_again(cluster: Cluster, job: SlowJob) -
     """
     job = replace(job, score_s=0.5)  # longest, so that tasks come to wait at actors
     running = flow(20, job, Stages(slow_stages.read_slowly, SlowScorer, slow_stages.encode))
-    least = {"_decoded": 1, "_scored": CAPACITY.actors + 1}  # pending, so that one is not begun
+    least = {"_on_decoded": 1, "_on_scored": CAPACITY.actors + 1}  # so that one is not begun
 
     def cancel(_: int) -> None:
         for stage, count in list(least.items()):
