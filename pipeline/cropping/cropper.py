@@ -28,7 +28,7 @@ from pipeline.cropping.build import (
 from pipeline.cropping.forked import use_one_thread_in_forks
 from pipeline.cropping.kind_policy import LONG, TEXT, KindPolicy, LongPhotos, TextHeavy
 from pipeline.cropping.results import CropVerdict, Fit
-from pipeline.cropping.weights import load_network
+from pipeline.cropping.weights import load_given
 from pipeline.detectors import Detector
 from pipeline.errors import UsageError
 from pipeline.photo.decode import decode
@@ -148,7 +148,7 @@ class Cropper:
         run_by = choose_runtime(runtime, on_device)
         detector = EMBEDDED if detector is None else detector
         _check_detects(detector)
-        network, sha256 = load_network(weights, on_device)
+        network, sha256 = load_given(weights, on_device)
         name = detector if isinstance(detector, str) else ""
         shared = choose_backbone(backbone, sha256, name, rank_by) == "shared"
         if isinstance(detector, str):

@@ -71,7 +71,7 @@ def choose_weights(weights: str = DEFAULT, preset: str = "gaicv1", seed: int = 0
     return Weights("file", hashlib.sha256(data).hexdigest(), uri=weights)
 
 
-def load_network(
+def load_given(
     weights: "str | Path | Mapping[str, Tensor] | None", device: "torch.device"
 ) -> "tuple[S2CNet, str]":
     """Load the network that a program gives or names, and return the sha256 of its file as well.
