@@ -15,7 +15,6 @@ from pipeline.ledger.channels.channel import channel_of
 from pipeline.ledger.channels.live import Standing, standing
 from pipeline.ledger.checked_files import (
     CROP_READERS,
-    GONE,
     CheckedFile,
     check_crop_files,
     check_file,
@@ -32,16 +31,14 @@ from pipeline.ledger.manifest import (
     unsettled_ids,
 )
 from pipeline.ledger.pinned import read_spec
-from pipeline.ledger.promotion.crop_files import removable_crops
 from pipeline.ledger.records import ABANDONED, Abandoned, Manifest, StoredList
 from pipeline.ledger.row_balance import RowBalance
 from pipeline.ledger.stored_runs import run_ids
+from pipeline.ledger.wrong_crops import WrongCrops
 from pipeline.storage.store import Store
 from pipeline.words import counted
 
 READERS = 8  # data files fetched and hashed at a time
-NAMED_CROPS = 20  # crop files with a problem that are named; the rest are counted
-RESTORE_CROP = "Restore it from a copy, or from the column `image` of the run's table `crops`."
 
 
 def list_runs(store: Store, known: Standing | None = None) -> Iterator[dict[str, Any]]:
@@ -122,13 +119,11 @@ class _Seen:
 
     balance: photos of the list against their rows
     erased: photos whose rows were removed from any table; images_erased: from `images`
-    wrong: problems of crops stored as objects, by key
     """
 
     balance: RowBalance
     erased: set[str] = field(default_factory=set)
     images_erased: set[str] = field(default_factory=set)
-    wrong: dict[str, str] = field(default_factory=dict)
 
 
 def verify_run(store: Store, run_id: str) -> Verification:
@@ -141,6 +136,7 @@ def verify_run(store: Store, run_id: str) -> Verification:
     """
     manifest = committed_run(store, run_id)
     found, seen = Verification(run_id), _Seen(RowBalance(store, read_spec(store, run_id)))
+    wrong = WrongCrops(store, manifest)
     listed, hidden = file_list(store, manifest), read_forgotten(store).hidden
     with ThreadPoolExecutor(READERS) as pool, ThreadPoolExecutor(CROP_READERS) as crop_pool:
         for checked in bounded_map(pool, partial(check_file, store), files_in(listed)):
@@ -149,7 +145,8 @@ def verify_run(store: Store, run_id: str) -> Verification:
                 shown = without(checked.crops, hidden)
                 for key, problem in check_crop_files(store, shown, crop_pool):
                     found.crop_files += problem is None
-                    seen.wrong |= {key: problem} if problem else {}
+                    if problem is not None:
+                        wrong.add(key, problem)
     found.erased = len(seen.erased)
     for table, totals in manifest.tables.items():
         rows = pc.sum(of_table(listed, table)["rows"]).as_py() or 0
@@ -159,7 +156,8 @@ def verify_run(store: Store, run_id: str) -> Verification:
             )
     found.problems += seen.balance.problems()
     found.problems += _check_lists(store, manifest, seen.erased)
-    _report_crops(store, manifest, seen.wrong, found)
+    found.problems += wrong.problems()
+    found.collected = wrong.collected
     return found
 
 
@@ -177,23 +175,6 @@ def _add_file(found: Verification, seen: _Seen, checked: CheckedFile) -> None:
         ids = [] if checked.ids is None else checked.ids.to_pylist()
         seen.balance.take_off(checked.file.key, [*ids, *(checked.erased - seen.images_erased)])
         seen.images_erased |= checked.erased
-
-
-def _report_crops(
-    store: Store, manifest: Manifest, wrong: dict[str, str], found: Verification
-) -> None:
-    """Report crops whose object is not as committed, except those that `gc` may remove."""
-    gone = {key for key, problem in wrong.items() if problem == GONE}
-    try:
-        removable = removable_crops(store, manifest, gone) if gone else set()
-    except RecordError:  # it is unknown which crops live runs need
-        removable = set()
-    found.collected = len(removable)
-    lines = [f"{key} {problem}" for key, problem in wrong.items() if key not in removable]
-    found.problems += [f"{line}. {RESTORE_CROP}" for line in lines[:NAMED_CROPS]]
-    if len(lines) > NAMED_CROPS:
-        one, several = "crop file is gone or was changed", "crop files are gone or were changed"
-        found.problems.append(counted(len(lines) - NAMED_CROPS, f"more {one}", f"more {several}"))
 
 
 def _check_lists(store: Store, manifest: Manifest, erased: set[str]) -> list[str]:

@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 
 from pipeline.inputs.listing import image_id
-from pipeline.ledger.audit import NAMED_CROPS, verify_run
+from pipeline.ledger import wrong_crops
+from pipeline.ledger.audit import verify_run
 from pipeline.ledger.erasing import erase
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.manifest import data_files, read_committed
 from pipeline.ledger.promotion.promotion import Request, promote, rollback
 from pipeline.ledger.promotion.publishing import publish_files
+from pipeline.ledger.wrong_crops import NAMED_CROPS, WrongCrops
 from pipeline.storage.store import Store, open_store
 from tests.support.forgotten import with_one_forgotten
 from tests.support.named_crops import run_with_named_crops
@@ -96,6 +98,44 @@ def test_many_crops_with_a_problem_are_counted(memory: Store) -> None:
     problems = verify_run(memory, run).problems
     assert len(problems) == NAMED_CROPS + 1
     assert problems[-1] == "2 more crop files are gone or were changed"
+
+
+def test_few_keys_of_crops_are_in_memory(memory: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 30 photos, 25 are shown by a later run; all crops are gone, so five are problems."""
+    first = run_with_named_crops(memory, make_inputs(30), "A", task_images=99)
+    for run in (first, run_with_named_crops(memory, make_inputs(25, "v2"), "B", task_images=99)):
+        promote(memory, run, Request())
+    for number in range(30):
+        memory.delete(key(first, number))
+    held: list[int] = []
+
+    def add(self: WrongCrops, crop: str, problem: str) -> None:
+        added(self, crop, problem)
+        held.append(self.held)
+
+    added = WrongCrops.add
+    monkeypatch.setattr(WrongCrops, "add", add)
+    for most, expected in ((100, 30), (3, 2), (7, 6)):  # a full part is compared at once
+        monkeypatch.setattr(wrong_crops, "MOST_HELD", most)
+        held.clear()
+        found = verify_run(memory, first)
+        assert (found.crop_files, found.collected) == (0, 25)
+        assert sorted(found.problems) == [f"{key(first, n)} {GONE}" for n in range(25, 30)]
+        assert (len(held), max(held)) == (30, expected)
+
+
+@pytest.mark.parametrize("most", [1, 7, 1000])
+def test_problems_of_all_parts_are_named_up_to_twenty(
+    most: int, memory: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wrong_crops, "MOST_HELD", most)
+    manifest = read_committed(memory, run_with_named_crops(memory, make_inputs(1), "A"))
+    assert manifest is not None
+    wrong = WrongCrops(memory, manifest)
+    for number in range(23):
+        wrong.add(f"crop {number}", "is odd")
+    named = [f"crop {number} is odd. {CROP}" for number in range(20)]
+    assert wrong.problems() == [*named, "3 more crop files are gone or were changed"]
 
 
 @pytest.mark.parametrize("erased", [False, True])
