@@ -26,8 +26,8 @@ from pipeline.cli.demo_photos import (
     upload,
 )
 from pipeline.command_line import FAILED, run
-from pipeline.errors import SettingError
 from pipeline.options import option
+from pipeline.output_files import make_folder
 from pipeline.words import counted
 
 if TYPE_CHECKING:
@@ -173,11 +173,7 @@ def write_exports(path: Path, s3: "S3Server", head: "RayHead") -> None:
 def log_folder(out: Path) -> Path:
     """Make and return the folder for the logs of the services and the job. Raises SettingError."""
     logs = out / "logs"
-    try:
-        logs.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        problem = f"{out} cannot hold the logs: {error.strerror or error}: name another folder"
-        raise SettingError("out", problem) from error
+    make_folder(logs, "out")
     return logs
 
 

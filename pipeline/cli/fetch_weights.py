@@ -4,7 +4,8 @@
     python jobs/fetch_weights.py gaicv1 --file downloaded.pth --output weights/
 
 The authors publish them on Google Drive without a licence: use them only where you may.
-Exit codes: 0 all are written; 1 one could not be fetched or is no S2CNet; 2 wrong usage.
+Exit codes: 0 all are written; 1 a download failed, or is no S2CNet; 2 wrong usage, or --file is
+no S2CNet.
 """
 
 import sys
@@ -16,6 +17,7 @@ from typing import Literal
 from pipeline.command_line import FAILED, run
 from pipeline.errors import SettingError
 from pipeline.options import option
+from pipeline.output_files import make_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,22 +45,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def fetch_all(wanted: Checkpoints) -> int:
     """Fetch and convert one checkpoint after another, up to the first that fails.
 
-    Raises SettingError for a file that cannot be read, or a folder that cannot be written.
+    Raises SettingError for a file that is no such checkpoint, or a folder that cannot be written.
     """
     from pipeline.cli.published_weights import convert, fetch  # loads torch: not for --help
     from s2cnet import WeightsError
 
+    make_folder(wanted.output, "output")
     for preset in wanted.presets:
         try:
             data = _read(wanted.file) if wanted.file else fetch(preset)
             path, digest = convert(data, preset, wanted.output)
-        except WeightsError as error:
+        except (WeightsError, OSError) as error:
+            if wanted.file and isinstance(error, WeightsError):
+                raise SettingError("file", f"{wanted.file} is no {preset}: {error}") from error
             print(f"{preset}: {error}", file=sys.stderr)
             return FAILED
-        except OSError as error:
-            why = error.strerror or error
-            problem = f"{wanted.output} is no folder to write to: {why}: name another"
-            raise SettingError("output", problem) from error
         print(f"{preset}: {path}  sha256 {digest}")
     return 0
 

@@ -1,8 +1,6 @@
 """Fetch a published S2CNet checkpoint, check it, and write it as safetensors."""
 
 import hashlib
-import os
-import tempfile
 import urllib.request
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -11,6 +9,7 @@ from typing import IO
 
 import safetensors.torch
 
+from pipeline.output_files import write_atomic
 from s2cnet import WeightsError, from_published_state_dict, to_published_state_dict
 from s2cnet.checkpoints.files import LARGEST_BYTES, parse_weights
 
@@ -50,7 +49,7 @@ def fetch(preset: str, open_url: OpenUrl | None = None) -> bytes:
 
 
 def convert(data: bytes, preset: str, folder: Path) -> tuple[Path, str]:
-    """Check a checkpoint against its preset and write `<preset>-<hash>.safetensors`.
+    """Check a checkpoint against its preset; write `<preset>-<hash>.safetensors` into a folder.
 
     Returns its path and the sha256 to pin (`load_model(..., sha256=...)`). The file's metadata
     contain the preset and the sha256 of the source file. Raises WeightsError.
@@ -59,9 +58,6 @@ def convert(data: bytes, preset: str, folder: Path) -> tuple[Path, str]:
     origin = {"preset": preset, "source_sha256": hashlib.sha256(data).hexdigest()}
     content = safetensors.torch.save(to_published_state_dict(network), metadata=origin)
     digest = hashlib.sha256(content).hexdigest()
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{preset}-{digest[:12]}.safetensors"
-    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-        file.write(content)
-    os.replace(file.name, path)  # complete or absent
+    write_atomic(path, content)
     return path, digest

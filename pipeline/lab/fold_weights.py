@@ -1,12 +1,12 @@
 """Weights that were trained without one fold of the labelled photos: their files and networks."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from pipeline.detectors.differences import from_differences
@@ -14,11 +14,13 @@ from pipeline.detectors.feature_head import FeatureHead, SharedTrunk
 from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.errors import SettingError, UsageError, naming
 from pipeline.lab.folds import FOLDS, fold_name
+from pipeline.lab.named_weights import naming_weights
 from s2cnet import FastS2CNet, S2CNet, load_model
 from s2cnet.checkpoints.files import WeightsError, parse_weights, read_weights
 
 Network = TypeVar("Network", bound=nn.Module)
 
+LONGEST_HEADER = 100_000_000  # bytes, of a safetensors file, as that library allows
 SETS = "sets"  # metadata key of a fold's file: the sets whose photos were held out
 
 
@@ -63,7 +65,7 @@ class FoldWeights:
     def check(self, sets: Iterable[str] = ()) -> None:
         """Read all files, so that a faulty one is reported before hours of work with the others.
 
-        Raises UsageError as `files` does, WeightsError where a file contains something else.
+        Raises UsageError as `files` does, SettingError where a file contains something else.
         """
         self.files(sets)
         for fold in range(FOLDS):
@@ -71,34 +73,39 @@ class FoldWeights:
             self.network(fold)
 
     def detector(self, fold: int) -> SubjectNetwork | None:
-        """Load the detector that has not seen a fold, on the CPU. Raises WeightsError."""
+        """Load the detector that has not seen a fold, on the CPU. Raises SettingError."""
         if self.detectors is None:
             return None
-        return detector_in(self.detectors / fold_name(fold))
+        with naming_weights("detectors"):
+            return detector_in(self.detectors / fold_name(fold))
 
     def detector_with_branch(self, fold: int) -> nn.Module | None:
         """Load the network for a fold's photos: the detector, with the branch where given.
 
-        It is on the CPU. Raises WeightsError.
+        It is on the CPU. Raises SettingError.
         """
         detector = self.detector(fold)
         if detector is None or self.features is None:
             return detector
         path = self.features / fold_name(fold)
-        return SharedTrunk(detector, _read(path, branch_of, "branch for S2CNet")).eval()
+        with naming_weights("features"):
+            return SharedTrunk(detector, _read(path, branch_of, "branch for S2CNet")).eval()
 
     def network(self, fold: int, device: torch.device | str = "cpu") -> S2CNet | None:
-        """Load the S2CNet that has not seen a fold, on a device. Raises WeightsError."""
+        """Load the S2CNet that has not seen a fold, on a device. Raises SettingError."""
         if self.networks is None:
             return None
-        return load_model(str(self.networks / fold_name(fold)), device=device)
+        with naming_weights("networks"):
+            return load_model(str(self.networks / fold_name(fold)), device=device)
 
     def scorer(
         self, fold: int, load_default: Callable[[], S2CNet], device: torch.device | str = "cpu"
     ) -> FastS2CNet:
         """Make the scorer of a fold's photos, without a backbone where branches replace it.
 
-        load_default: returns the S2CNet for all photos, on `device`. Raises WeightsError.
+        load_default: returns the S2CNet for all photos, on `device`.
+
+        Raises SettingError for unusable weights of a fold, and what `load_default` raises.
         """
         network = self.network(fold, device) or load_default()
         return FastS2CNet(network, with_backbone=self.features is None)
@@ -121,11 +128,13 @@ def fold_metadata(sets: Iterable[str], *starts: Path) -> dict[str, str] | None:
 def held_out_sets(path: Path) -> set[str] | None:
     """Read the names of the sets held out from a weights file; None where it records none."""
     try:
-        with safe_open(path, framework="pt") as file:
-            recorded: str | None = (file.metadata() or {}).get(SETS)
-    except SafetensorError:  # reported where the tensors are read
+        with path.open("rb") as file:  # safetensors opens no path that is not UTF-8
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(length, LONGEST_HEADER)))
+        recorded: str = header["__metadata__"][SETS]
+    except (ValueError, LookupError, TypeError):  # reported where the tensors are read
         return None
-    return None if recorded is None else set(recorded.split("/"))
+    return set(recorded.split("/"))
 
 
 def check_files(paths: Iterable[Path]) -> None:

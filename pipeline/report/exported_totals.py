@@ -1,6 +1,7 @@
 """Export a run's figures while it works, where a job's settings ask for it."""
 
 import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from pipeline.errors import SettingError
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.totals import RunTotals
+from pipeline.output_files import is_stream
 from pipeline.report.progress import Log
 from pipeline.settings import RunningSettings
 
@@ -18,7 +20,7 @@ def exported_totals(
 ) -> Iterator[tuple[RunTotals, Callable[[], None]]]:
     """Yield a run's totals, exported to Prometheus if asked for, and what to call after a task.
 
-    A metrics file that cannot be written causes one warning. Raises UsageError if the port is not
+    A metrics file that cannot be written causes one warning. Raises SettingError if the port is not
     available.
     """
     about = (ledger.run_id, ledger.rows, ledger.task_count)
@@ -45,12 +47,27 @@ def exported_totals(
         yield totals, export
 
 
+def check_metrics_host(host: str) -> None:
+    """Raise SettingError, before the work, if this machine has no such address to serve at."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as tried:
+            tried.bind(address)
+    except (OSError, UnicodeError) as error:  # UnicodeError: no host can have this name
+        why = getattr(error, "strerror", None) or error
+        raise SettingError(
+            "metrics_host", f"{host!r} is no address of this machine: {why}"
+        ) from error
+
+
 def check_metrics_file(path: str) -> None:
     """Raise SettingError, before the work, if no file can be written there. path: "" for none."""
+    if not path:
+        return
     folder = Path(path).absolute().parent
-    if path and not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
         problem = f"names a file in {folder}, which is no folder that this job may write into"
         raise SettingError("metrics_file", f"{problem}: make it first")
-    if path and os.path.exists(path) and not os.path.isfile(path):  # writing would replace it
+    if os.path.isdir(path) or is_stream(Path(path)):  # writing would replace it
         what = "folder" if os.path.isdir(path) else "device or pipe"
         raise SettingError("metrics_file", f"must name a file, and {path} is a {what}")

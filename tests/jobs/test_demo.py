@@ -51,7 +51,7 @@ def test_the_demo_leaves_the_caller_s_cluster_and_cloud(monkeypatch: pytest.Monk
     [
         ("--photos", "absent", "absent is not a folder: give one that holds photos"),
         ("--photos", "empty", "empty holds no photo: give a folder of .apng, .avif, "),
-        ("--out", "file", "file cannot hold the logs: Not a directory: name another folder"),
+        ("--out", "file", "file/logs is no folder to write to: Not a directory"),
     ],
 )
 def test_a_folder_that_the_demo_cannot_use_is_wrong_usage(

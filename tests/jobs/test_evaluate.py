@@ -1,6 +1,7 @@
 """The evaluation job from its command line, on a hand-made folder in the GAIC layout."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -234,6 +235,18 @@ def test_the_options_know_every_data_set_and_baseline(tmp_path: Path) -> None:
         ("--groups", "none.csv", "is wrong: none.csv is missing"),
         ("--detector", "yolo", "is wrong: no detector 'yolo': use embedded, "),
         ("--judge", "yolo", "is wrong: no detector 'yolo': use embedded, "),
+        ("--weights", "none.pth", "is wrong: there is no weights file none.pth"),
+        ("--weights", "photos/a.jpg", "is wrong: photos/a.jpg: neither a safetensors file nor "),
+        ("--gaic", "none.pth", "is wrong: there is no weights file none.pth"),
+        ("--gaic", "photos/a.jpg", "is wrong: photos/a.jpg: neither a safetensors file nor "),
+        ("--focalnet", "none.onnx", "is wrong: none.onnx is no ONNX model: "),
+        (
+            "--focalnet",
+            os.fsdecode(b"caf\xe9.onnx"),
+            "is wrong: ONNX Runtime opens no caf",
+        ),
+        ("--detectors", "folds", "is wrong: folds/fold0.safetensors: damaged safetensors file"),
+        ("--networks", "folds", "is wrong: folds/fold0.safetensors: damaged safetensors file"),
     ],
 )
 def test_a_wrong_value_of_an_evaluation_is_told_with_its_option(
@@ -244,6 +257,41 @@ def test_a_wrong_value_of_an_evaluation_is_told_with_its_option(
     (tmp_path / "empty").mkdir()
     (tmp_path / "photos").mkdir()
     Image.new("RGB", (60, 40)).save(tmp_path / "photos/a.jpg")
+    (tmp_path / os.fsdecode(b"caf\xe9.onnx")).touch()
+    (tmp_path / "folds").mkdir()
+    for fold in range(5):
+        (tmp_path / f"folds/fold{fold}.safetensors").write_bytes(bytes(8) + b"{")
     given = {"--dataset": "photos", "--data": "photos", "--output": "report", option: value}
     assert main([word for pair in given.items() for word in pair]) == 2
-    assert f": {option} {problem}" in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert f": {option} {problem}" in printed.err
+    assert printed.err.count("\n") == 1
+    assert not (tmp_path / "report/report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ("--device cuda:0", "--device is cuda:0, and with --ray Ray tells each worker its GPU: "),
+        ("--device mps", "--device is mps, and with --ray Ray tells each worker its GPU: "),
+        ("--device gpu", "--device is gpu, and with --ray Ray tells each worker its GPU: "),
+        ("--gaic none.pth", "--gaic is wrong: there is no weights file none.pth\n"),
+    ],
+)
+def test_what_is_wrong_on_ray_is_told_before_ray_starts(
+    given: str, problem: str, gaic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(gaic, tmp_path, "--baselines", "centre", "--ray", *given.split()) == 2
+    assert f": {problem}" in capsys.readouterr().err
+
+
+def test_a_gpu_that_the_cluster_lacks_is_refused(gaic: Path, tmp_path: Path) -> None:
+    arguments = ["--dataset", "gaicv1", "--data", str(gaic), "--output", str(tmp_path), *COMMON]
+    done = subprocess.run(
+        [sys.executable, str(JOB), *arguments, "--ray", "--device", "cuda"],
+        capture_output=True, text=True, check=False, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+    )  # fmt: skip
+    assert done.returncode == 2
+    told = "evaluate.py: --device is cuda, and the cluster has no GPU: use cpu, or auto"
+    assert done.stderr.splitlines()[-1] == told
+    assert "Traceback" not in done.stderr

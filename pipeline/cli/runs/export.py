@@ -12,6 +12,7 @@ from pipeline.export.crops import export_decisions
 from pipeline.export.formats import ExportSummary, FormatName, write_lines
 from pipeline.ledger.reader import Run, open_run
 from pipeline.options import check, option
+from pipeline.output_files import is_stream
 from pipeline.standard_output import discard_output, take_all_characters
 from pipeline.words import counted
 
@@ -63,12 +64,12 @@ class Export(Command):
             sys.stdout.flush()
             return done
         path = Path(self.into)
-        is_stream = path.exists() and not path.is_file()  # a device or a pipe, which stays one
-        draft = path if is_stream else Path(f"{path}.{os.getpid()}.part")
+        is_draft = not is_stream(path)
+        draft = Path(f"{path}.{os.getpid()}.part") if is_draft else path
         try:
             with draft.open("w", encoding="utf-8") as out:
                 done = write_lines(decisions, self.as_, out)
-            if not is_stream:
+            if is_draft:
                 draft.replace(path)
         except (UsageError, LedgerError):
             raise  # of the store, not of the file: these can be OSErrors too
@@ -81,6 +82,6 @@ class Export(Command):
             ) from error
         finally:
             with suppress(OSError):  # in an unwritable folder there is no draft to remove
-                if not is_stream:
+                if is_draft:
                     draft.unlink()
         return done

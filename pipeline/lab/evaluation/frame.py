@@ -28,34 +28,46 @@ class FollowedBoxes:
 
 
 def check_frame(example: Example, followed: FollowedBoxes | None, photo: Photo) -> None:
-    """Raise ScoreError, boxes_outside, where labels are in another frame.
+    """Raise ScoreError, boxes_outside, where labels are in another frame, see `frame_problem`."""
+    if problem := frame_problem(example, (photo.width_px, photo.height_px), followed):
+        raise ScoreError("boxes_outside", problem)
 
-    This is the case if a crop or followed box leaves the photo or has no area inside it, or if all
-    fixations, all heads or all acceptable places of a shape are outside. Single ones may be.
+
+def frame_problem(
+    example: Example, size_wh: tuple[int, int], followed: FollowedBoxes | None = None
+) -> str | None:
+    """Describe labels in another frame than a photo of a size; None where there are none.
+
+    These are crops and followed boxes of which one leaves the photo or has no area inside it, and
+    fixations, heads or acceptable places of a shape that are all outside. Single ones may be.
     """
     given = {"scored crops": example.scored_px, "crops of people": example.human_px}
     if followed is not None:
         given["boxes to follow"] = followed.boxes_px
     for what, boxes in given.items():
-        if (leaves := leaving(boxes, photo)).any():
-            raise ScoreError("boxes_outside", leaving_message(what, leaves, photo))
-    if outside := all_outside(example, (photo.width_px, photo.height_px)):
-        raise ScoreError("boxes_outside", outside)
+        if (leaves := leaving(boxes, size_wh)).any():
+            return leaving_message(what, boxes, leaves, size_wh)
+    return all_outside(example, size_wh)
 
 
-def leaving(boxes: Boxes, photo: Photo, slack_px: float = SLACK_PX) -> NDArray[np.bool_]:
+def leaving(
+    boxes: Boxes, size_wh: tuple[int, int], slack_px: float = SLACK_PX
+) -> NDArray[np.bool_]:
     """Return which boxes [N, 4] leave the photo by more than slack_px or have no area in it."""
-    limit = np.array([photo.width_px, photo.height_px] * 2) + slack_px
-    inside = within_photo(boxes, photo)
-    leaves = ((boxes > limit) | (boxes < -slack_px)).any(1)
+    limit = np.array(size_wh * 2)
+    inside = np.clip(boxes, 0, limit)
+    leaves = ((boxes > limit + slack_px) | (boxes < -slack_px)).any(1)
     return np.asarray(leaves | (inside[:, :2] >= inside[:, 2:]).any(1))
 
 
-def leaving_message(what: str, leaves: NDArray[np.bool_], photo: Photo) -> str:
+def leaving_message(
+    what: str, boxes: Boxes, leaves: NDArray[np.bool_], size_wh: tuple[int, int]
+) -> str:
     """Describe boxes that leave the photo; leaves: the result of `leaving`."""
+    first = " ".join(f"{edge:g}" for edge in boxes[leaves][0].tolist())
     return (
-        f"{int(leaves.sum())} of {len(leaves)} {what} leave the photo of "
-        f"{photo.width_px} × {photo.height_px}: is it another size, or x and y swapped?"
+        f"{int(leaves.sum())} of {len(leaves)} {what} leave the photo of {size_wh[0]} × "
+        f"{size_wh[1]}: is it another size, or x and y swapped? The first is {first} (x0 y0 x1 y1)"
     )
 
 

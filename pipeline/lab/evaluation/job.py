@@ -11,7 +11,6 @@ from pipeline.cropping.build import GIVEN
 from pipeline.cropping.weights import Weights, choose_weights
 from pipeline.device import choose_device
 from pipeline.errors import SettingError, UsageError, naming
-from pipeline.lab.atomic_files import make_parent_folder
 from pipeline.lab.datasets import Dataset, Example, load_dataset, log_notes
 from pipeline.lab.datasets.layout import missing_note
 from pipeline.lab.evaluation import baselines
@@ -26,9 +25,9 @@ from pipeline.lab.evaluation.summary import not_judged, summarise
 from pipeline.lab.evaluation.tables import glance
 from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.folds import set_name_of
+from pipeline.lab.named_weights import naming_weights
+from pipeline.output_files import make_parent_folder
 from pipeline.report.progress import Log, Progress
-from pipeline.settings import RunningSettings
-from pipeline.stop import Stop
 from pipeline.words import counted
 
 ALL = "all"  # of the job's `baselines`
@@ -43,7 +42,7 @@ VERDICT_WORDS = {
 def evaluate_dataset(job: EvaluationJob, log: Log) -> float:
     """Judge every photo, write the report; return the share of photos that could not be judged.
 
-    Raises UsageError or WeightsError before the first photo.
+    Raises UsageError before the first photo.
     """
     dataset, setup = prepare(job, log)
     for path in report_files(job.output):
@@ -86,8 +85,8 @@ def describe(weights: Weights) -> str:
 def folds_of(job: EvaluationJob, set_name: str) -> FoldWeights | None:
     """Return the weights by fold; None where the job has none.
 
-    Raises UsageError where a file is missing or photos were held out under another set's name,
-    WeightsError where a file contains something else.
+    Raises UsageError where a file is missing or contains something else, or photos were held out
+    under another set's name.
     """
     if job.detectors is None and job.networks is None and job.features is None:
         return None
@@ -172,8 +171,10 @@ def prepare(job: EvaluationJob, log: Log) -> tuple[Dataset, EvaluationSetup]:
     notes += unknown
     log_notes([*dataset.notes, *notes], log)
     set_name = set_name_of(job.data) if dataset.name in OWN_SETS else dataset.name
+    with naming_weights("weights"):
+        weights = choose_weights(job.weights, job.preset, job.seed)
     setup = EvaluationSetup(
-        choose_weights(job.weights, job.preset, job.seed),
+        weights,
         job.detector,
         names,
         [shape.name for shape in job.shapes],
@@ -215,18 +216,10 @@ def evaluated_rows(
     """Judge every photo, in this process or on Ray."""
     if not job.ray:
         return evaluate_here(dataset.examples, setup, job.device)
-    from pipeline.cluster.growing import start_ray  # Ray is slow to import
-    from pipeline.lab.evaluation.cluster import block_count, evaluate_on_ray
+    setup.evaluator("cpu")  # what is wrong with it is reported here, not by a worker
+    from pipeline.lab.evaluation.cluster import evaluate_on_ray  # Ray is slow to import
 
-    gpus_per_actor = 0.0 if job.device == "cpu" else 1.0
-    blocks = block_count(len(dataset.examples))  # more workers would have nothing to do
-    settings = RunningSettings(gpus_per_actor=gpus_per_actor)
-    shares = start_ray(settings, blocks, log, Stop()).shares
-    log.say("workers", shares.why)
-    return evaluate_on_ray(
-        dataset.examples, setup, shares.device, shares.actors, shares.actor_cpus,
-        shares.actor_gpus,
-    )  # fmt: skip
+    return evaluate_on_ray(dataset.examples, setup, job.device, log)
 
 
 def log_measures(report: dict[str, Any], log: Log) -> None:

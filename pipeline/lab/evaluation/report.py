@@ -7,7 +7,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline.lab.atomic_files import write_text_atomic
 from pipeline.lab.evaluation.cards import best_and_worst, card
 from pipeline.lab.evaluation.catalogue import CONSENSUS, MEASURES, METHODS, NETWORK, OURS
 from pipeline.lab.evaluation.plots import Bar, bars, reliability_plot, scatter
@@ -15,6 +14,7 @@ from pipeline.lab.evaluation.published import published_for
 from pipeline.lab.evaluation.summary import not_judged, photo_values, sort_measure
 from pipeline.lab.evaluation.tables import Report, glance, tables
 from pipeline.lab.json_text import json_text
+from pipeline.output_files import write_text_atomic
 from pipeline.report.inline import PALETTE
 from pipeline.words import counted
 

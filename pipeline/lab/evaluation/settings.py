@@ -10,6 +10,8 @@ from pipeline.options import check, option
 from pipeline.settings import CroppingSettings, InputSettings
 from pipeline.shapes import Shape, parse_shapes
 
+RAY_DEVICES = ("auto", "cpu", "cuda")
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationJob:
@@ -123,6 +125,12 @@ class EvaluationJob:
         _ = self.shapes
         if self.detectors is not None and self.detector not in (EMBEDDED, InputSettings.detector):
             raise SettingError("detectors", f"are embedded ones, and --detector is {self.detector}")
+        if self.ray and self.device not in RAY_DEVICES:
+            raise SettingError(
+                "device",
+                f"is {self.device}, and with --ray Ray tells each worker its GPU: use "
+                f"{', '.join(RAY_DEVICES[:-1])} or {RAY_DEVICES[-1]}",
+            )
         by_fold = self.detectors is not None or self.networks is not None
         if by_fold and self.features is None and self.backbone == "shared":
             raise SettingError("backbone", "shared needs branches by fold: give --features")

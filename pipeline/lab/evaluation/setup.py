@@ -31,6 +31,7 @@ from pipeline.lab.evaluation.frame import FollowedBoxes
 from pipeline.lab.evaluation.photo import Evaluator, Row
 from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.folds import fold_of
+from pipeline.lab.named_weights import naming_weights
 from pipeline.photo.decode import Photo
 from pipeline.shapes import parse_shape
 
@@ -72,11 +73,11 @@ class EvaluationSetup:
     copies: bool = False
 
     def evaluator(self, device: str, fold: int | None = None) -> Evaluator:
-        """Load everything, with a job's default guards. Raises UsageError or WeightsError.
+        """Load everything, with a job's default guards. Raises UsageError.
 
         fold: take the weights that have not seen this fold; None: those for all photos.
         """
-        with naming("detector"):
+        with naming_weights("weights"), naming("detector"):
             engine = self._engine(device) if fold is None else self._fold_engine(device, fold)
         with naming("judge"):
             judge = make_source(self.judge, device) if self.judge else None
@@ -158,7 +159,7 @@ class Evaluators:
             self._loaded[None] = setup.evaluator(device)
 
     def evaluate(self, example: Example) -> Row:
-        """Evaluate one photo into its row. Raises WeightsError."""
+        """Evaluate one photo into its row. Raises UsageError."""
         fold = self._setup.fold_of(example)
         if fold not in self._loaded:
             self._loaded[fold] = self._setup.evaluator(self._device, fold)

@@ -21,7 +21,6 @@ from pipeline.detectors.head_branch import LEVELS, HeadBranch, fold_into
 from pipeline.detectors.packaged import embedded_weights
 from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.errors import UsageError, naming
-from pipeline.lab.atomic_files import make_folder, write_atomic
 from pipeline.lab.batches import batches_of_epochs
 from pipeline.lab.datasets import log_notes, read_set
 from pipeline.lab.datasets.layout import check_each_once, photos_of_set
@@ -32,6 +31,7 @@ from pipeline.lab.people.labels import PeopleLabels, labels_of
 from pipeline.lab.people.recipe import SUBJECTS_FILE, packaged_weights
 from pipeline.lab.people.settings import AnimalsJob
 from pipeline.lab.people.views import people_views
+from pipeline.output_files import make_folder, write_atomic
 from pipeline.report.progress import Log
 from pipeline.words import counted
 
@@ -49,8 +49,8 @@ def write_animals(job: AnimalsJob, log: Log) -> None:
     """
     with naming("heads"):
         examples, notes = read_set("labels", job.heads, "test")
-    log_notes(notes, log)
-    labelled = [labels_of(one, SET) for one in examples if one.heads_px is not None]
+        log_notes(notes, log)
+        labelled = [labels_of(one, SET) for one in examples if one.heads_px is not None]
     if not labelled:
         raise UsageError(f"{job.heads}: no photo has heads in the JSON file beside the folder")
     check_each_once(job.photos)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pipeline.lab.atomic_files import make_parent_folder, write_text_atomic
 from pipeline.lab.evaluation.calibration import MEASURED
 from pipeline.lab.evaluation.reliability import CalibrationFigures
 from pipeline.lab.fold_weights import FoldWeights
@@ -17,6 +16,7 @@ from pipeline.lab.people.confidence_fit import (
 from pipeline.lab.people.confidence_rows import judged_crops
 from pipeline.lab.people.held_out import held_out_photos, labelled_photos
 from pipeline.lab.people.settings import ConfidenceJob
+from pipeline.output_files import make_parent_folder, write_text_atomic
 from pipeline.report.progress import Log
 from pipeline.words import counted
 

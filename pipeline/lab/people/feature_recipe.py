@@ -20,7 +20,6 @@ from pipeline.detectors.feature_head import READ, FeatureHead, resample_map
 from pipeline.detectors.head_branch import fold_into
 from pipeline.detectors.subject_network import Levels, SubjectNetwork
 from pipeline.device import choose_device
-from pipeline.lab.atomic_files import make_folder, write_atomic
 from pipeline.lab.batches import batches_of, batches_of_epochs
 from pipeline.lab.datasets.layout import check_each_once, photos_of_set
 from pipeline.lab.fold_weights import FoldWeights, fold_metadata, network_of
@@ -30,6 +29,7 @@ from pipeline.lab.people.feature_views import FeatureView, feature_views
 from pipeline.lab.people.fitting import VIEWS_PER_STEP, ChannelStats, channel_stats, fit_branch
 from pipeline.lab.people.recipe import packaged_weights
 from pipeline.lab.people.settings import FeaturesJob
+from pipeline.output_files import make_folder, write_atomic
 from pipeline.report.progress import Log
 from pipeline.words import counted
 from s2cnet import S2CNet, load_model
@@ -47,7 +47,7 @@ def write_features(job: FeaturesJob, log: Log) -> None:
     Files: features.safetensors, fold0.safetensors to fold4.safetensors.
 
     Raises UsageError where a folder has no photos, a fold leaves none to learn from or its weights
-    are missing, WeightsError where a file contains something else.
+    are missing or not weights.
     """
     weights = FoldWeights(job.detectors, job.networks)
     weights.files()
@@ -79,7 +79,7 @@ def write_features(job: FeaturesJob, log: Log) -> None:
 def networks_without(weights: FoldWeights, held: int | None) -> tuple[SubjectNetwork, S2CNet]:
     """Load the detector of a branch and the S2CNet whose map the branch learns, on the CPU.
 
-    held: the fold that neither has seen; None: the packaged ones. Raises WeightsError.
+    held: the fold that neither has seen; None: the packaged ones. Raises SettingError.
     """
     detector = None if held is None else weights.detector(held)
     scorer = None if held is None else weights.network(held)

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from pipeline.detectors.people_head import fold_standardisation
 from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.errors import UsageError
-from pipeline.lab.atomic_files import make_folder, write_atomic
 from pipeline.lab.batches import batches_of_epochs
 from pipeline.lab.fold_weights import network_of
 from pipeline.lab.people.branches import DECAY
@@ -35,6 +34,7 @@ from pipeline.lab.people.looking import (
 from pipeline.lab.people.looking_views import LookingView, has_targets, random_view
 from pipeline.lab.people.recipe import SUBJECTS_FILE, packaged_tensors, packaged_weights
 from pipeline.lab.people.settings import MapsJob
+from pipeline.output_files import make_folder, write_atomic
 from pipeline.report.progress import Log
 from pipeline.words import counted
 

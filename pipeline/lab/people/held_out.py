@@ -21,14 +21,14 @@ from pipeline.cropping.transfer import Transfer
 from pipeline.detectors import Detections
 from pipeline.detectors.embedded import detect_with
 from pipeline.errors import UsageError, naming
-from pipeline.lab.atomic_files import make_parent_folder
 from pipeline.lab.datasets import Example, load_dataset, log_notes
-from pipeline.lab.datasets.layout import decoded_photo
+from pipeline.lab.datasets.layout import decoded_photo, read_upright_size
 from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.folds import FOLDS, fold_of
 from pipeline.lab.people.held_out_cache import cache_key, read_cached, write_cached
 from pipeline.lab.people.labels import check_inside, layout_of
 from pipeline.lab.people.settings import LabelsJob
+from pipeline.output_files import make_parent_folder
 from pipeline.report.progress import Log
 from pipeline.shapes import MAX_RATIO, Shape, parse_shape
 from pipeline.words import counted
@@ -92,7 +92,8 @@ def labelled_photos(job: LabelsJob, log: Log | None = None) -> list[PeoplePhoto]
     Photos with only drawn heads are left out, because heads imply no shape. log: reports what a set
     leaves out.
 
-    Raises UsageError where no folder is given, or no photo has people's crops or fixations.
+    Raises UsageError where no folder is given, no photo has people's crops or fixations, or labels
+    are in another frame than their photo.
     """
     folders = [(name, getattr(job, name)) for name in SETS if getattr(job, name) is not None]
     if not folders:
@@ -101,7 +102,9 @@ def labelled_photos(job: LabelsJob, log: Log | None = None) -> list[PeoplePhoto]
     for name, folder in folders:
         with naming(name):
             dataset = load_dataset(layout_of(name, folder), folder)
-        log_notes(dataset.notes, log)
+            log_notes(dataset.notes, log)
+            for example in dataset.examples:  # before the work of minutes
+                check_inside(example, read_upright_size(example.image))
         found += [PeoplePhoto.of(name, example) for example in dataset.examples]
     asked = [one for one in found if shapes_of(one.example)]
     if not asked:
@@ -119,8 +122,8 @@ def held_out_photos(
 
     weights: with detectors; without networks the packaged S2CNet scores all photos.
 
-    Raises UsageError where a fold's file is missing, other sets were held out from it or `cache`
-    cannot be written, WeightsError where a fold's file contains something else.
+    Raises UsageError where a fold's file is missing or contains something else, other sets were
+    held out from it or `cache` cannot be written.
     """
     if cache is not None:
         make_parent_folder(cache, "cache")

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import s2cnet
-from pipeline.lab.atomic_files import write_atomic
 from pipeline.lab.datasets import Example
 from pipeline.lab.fold_weights import FoldWeights
+from pipeline.output_files import write_atomic
 from pipeline.report.progress import Log
 from s2cnet.checkpoints.files import STARTER, read_weights
 

@@ -14,7 +14,7 @@ from pipeline.lab.datasets import Example, log_notes, read_set
 from pipeline.lab.datasets.gaze import FIRST_WEIGHT
 from pipeline.lab.datasets.labels import labels_file
 from pipeline.lab.datasets.layout import read_upright_size
-from pipeline.lab.evaluation.frame import all_outside
+from pipeline.lab.evaluation.frame import frame_problem
 from pipeline.lab.folds import FOLDS, fold_of
 from pipeline.report.progress import Log
 
@@ -67,8 +67,8 @@ def read_people_labels(
         if root is not None:
             with naming(name):
                 examples, notes = read_set(layout_of(name, root), root, "test")
-            log_notes(notes, log)
-            found += [labels_of(example, name) for example in examples]
+                log_notes(notes, log)
+                found += [labels_of(example, name) for example in examples]
     return found
 
 
@@ -83,7 +83,7 @@ def layout_of(name: str, folder: Path) -> str:
 def labels_of(example: Example, set_name: str) -> PeopleLabels:
     """Convert the labels of one photo of a data set.
 
-    Raises UsageError where the photo cannot be read, or all labels of a kind are outside of it.
+    Raises UsageError where the photo cannot be read, and as `check_inside` does.
     """
     size_wh = read_upright_size(example.image)
     check_inside(example, size_wh)
@@ -100,9 +100,9 @@ def labels_of(example: Example, set_name: str) -> PeopleLabels:
 
 
 def check_inside(example: Example, size_wh: tuple[int, int]) -> None:
-    """Raise UsageError where all labels of a kind are outside of the photo."""
-    if outside := all_outside(example, size_wh):
-        raise UsageError(f"{example.image}: {outside}")
+    """Raise UsageError where labels are in another frame than the photo, see `frame_problem`."""
+    if problem := frame_problem(example, size_wh):
+        raise UsageError(f"{example.image}: {problem}")
 
 
 def by_fold(labels: list[PeopleLabels]) -> Iterator[tuple[int, list[PeopleLabels]]]:

@@ -22,7 +22,6 @@ from torch.nn import functional
 from pipeline.detectors.head_branch import LEVELS, fold_into
 from pipeline.detectors.placement_branch import DROPOUT, PlacementBranch
 from pipeline.errors import UsageError, naming
-from pipeline.lab.atomic_files import make_folder, write_atomic
 from pipeline.lab.batches import batches_of_epochs
 from pipeline.lab.datasets import Example, log_notes, read_set
 from pipeline.lab.fold_weights import FoldWeights, detector_in, fold_metadata, network_of
@@ -34,6 +33,7 @@ from pipeline.lab.people.placement_loss import place_loss
 from pipeline.lab.people.placement_views import PlacementView, placement_views
 from pipeline.lab.people.recipe import SUBJECTS_FILE, packaged_tensors, packaged_weights
 from pipeline.lab.people.settings import PlacementJob
+from pipeline.output_files import make_folder, write_atomic
 from pipeline.report.progress import Log
 from pipeline.words import counted
 from s2cnet import FastS2CNet, load_model
@@ -47,8 +47,7 @@ def write_placement(job: PlacementJob, log: Log) -> None:
     """Train the branch; write the packaged detector with it, and those of the folds if given.
 
     Files: subjects.safetensors, fold0.safetensors to fold4.safetensors. Raises UsageError where no
-    photo tells a place, a fold leaves none or its file is missing, WeightsError where one contains
-    something else.
+    photo tells a place, a fold leaves none or its file is missing or contains something else.
     """
     FoldWeights(job.detectors).check()  # before the work of minutes
     labelled = _labelled(job, log)

@@ -26,13 +26,7 @@ from pipeline.detectors.embedded import detect_with
 from pipeline.detectors.people_head import PeopleHead
 from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.device import choose_device
-from pipeline.errors import UsageError
-from pipeline.lab.atomic_files import (
-    make_folder,
-    make_parent_folder,
-    write_atomic,
-    write_text_atomic,
-)
+from pipeline.errors import UsageError, naming
 from pipeline.lab.datasets.layout import decoded_photo, photos_of_set
 from pipeline.lab.fold_weights import (
     FoldWeights,
@@ -41,6 +35,7 @@ from pipeline.lab.fold_weights import (
     fold_metadata,
 )
 from pipeline.lab.folds import FOLDS, check_folds, fold_name
+from pipeline.lab.named_weights import naming_weights
 from pipeline.lab.people.branches import train_branches
 from pipeline.lab.people.labels import PeopleLabels, by_fold, read_people_labels
 from pipeline.lab.people.looking import train_looking
@@ -49,6 +44,12 @@ from pipeline.lab.people.rule_fit import LabelledList, as_rule_json, fit_linear
 from pipeline.lab.people.rule_lists import KINDS, lists_of
 from pipeline.lab.people.settings import BranchesJob, LookingJob, RuleJob
 from pipeline.lab.people.views import MIN_FIXATIONS, people_views
+from pipeline.output_files import (
+    make_folder,
+    make_parent_folder,
+    write_atomic,
+    write_text_atomic,
+)
 from pipeline.report.progress import Log
 from pipeline.words import counted
 from s2cnet import FastS2CNet, load_model
@@ -65,16 +66,17 @@ def write_branches(job: BranchesJob, log: Log) -> None:
     labels = read_people_labels(job.osie, job.eyecrowd, job.flms, log)
     if not labels:
         raise UsageError("give at least one of --osie, --eyecrowd and --flms")
-    others = (
-        [PeopleLabels(one, "photos") for one in photos_of_set(job.photos)] if job.photos else []
-    )
+    with naming("photos"):
+        others = photos_of_set(job.photos) if job.photos else []
     if not others:
         check_folds(one.fold for one in labels)
     make_folder(job.output, "output")
     state = packaged_weights()
     network = trunk_of(state)
     views = [(one.fold, list(people_views(network, [one], job.seed))) for one in labels]
-    unlabelled = list(people_views(network, others, job.seed))
+    unlabelled = list(
+        people_views(network, [PeopleLabels(one, "photos") for one in others], job.seed)
+    )
     count = sum(len(of_photo) for _, of_photo in views) + len(unlabelled)
     photos = f"{counted(len(labels), 'labelled photo')} and {counted(len(others), 'other')}"
     log.say("views", f"{counted(count, 'view')} of {photos}")
@@ -95,9 +97,10 @@ def write_looking(job: LookingJob, log: Log) -> None:
 
     The file of all photos stores its stages as differences (`pipeline.detectors.differences`).
     Raises UsageError, also where no photo is left to learn from without a fold or its weights are
-    missing, WeightsError where a file contains something else.
+    missing or its file contains something else.
     """
-    device = str(choose_device(job.device))
+    with naming("device"):
+        device = str(choose_device(job.device))
     labels = read_people_labels(job.osie, job.eyecrowd, job.flms, log)
     if not labels:
         raise UsageError("give at least one of --osie, --eyecrowd and --flms")
@@ -110,9 +113,10 @@ def write_looking(job: LookingJob, log: Log) -> None:
     names = {
         held: SUBJECTS_FILE if held is None else fold_name(held) for held in (None, *range(FOLDS))
     }
-    check_files(job.detectors / name for name in names.values())
-    # All are read before the first is trained: a faulty one would stop the work after minutes.
-    networks = {held: detector_in(job.detectors / name) for held, name in names.items()}
+    with naming_weights("detectors"):
+        check_files(job.detectors / name for name in names.values())
+        # All are read before the first is trained: a faulty one would stop the work after minutes.
+        networks = {held: detector_in(job.detectors / name) for held, name in names.items()}
     make_folder(job.output, "output")
     for held, name in names.items():
         network = networks.pop(held)
@@ -130,8 +134,8 @@ def write_looking(job: LookingJob, log: Log) -> None:
 def fit_rule(job: RuleJob, log: Log) -> None:
     """Fit the coefficients of the rule; the weights of gaze and penalties stay as packaged.
 
-    Raises UsageError where a kind of label or a fold's weights are missing, WeightsError where a
-    file contains something else.
+    Raises UsageError where a kind of label or a fold's weights are missing, or a file contains
+    something else.
     """
     weights = FoldWeights(job.detectors, job.networks, job.features)
     labels = read_people_labels(job.osie, job.eyecrowd, job.flms, log)

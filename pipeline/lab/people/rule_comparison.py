@@ -18,7 +18,6 @@ import numpy as np
 from pipeline.boxes import Box, Boxes, iou, shares_inside
 from pipeline.cropping.rule import Rule, packaged_rule
 from pipeline.errors import UsageError
-from pipeline.lab.atomic_files import make_parent_folder, write_text_atomic
 from pipeline.lab.evaluation.evidence import FaultEvidence, fault_evidence
 from pipeline.lab.evaluation.intervals import Interval
 from pipeline.lab.evaluation.kept import gaze_kept, heads_cut_and_lost
@@ -28,6 +27,7 @@ from pipeline.lab.json_text import json_text
 from pipeline.lab.people.held_out import OWN, HeldOutPhoto, held_out_photos, labelled_photos
 from pipeline.lab.people.held_out_choice import choose_held_out
 from pipeline.lab.people.settings import CompareJob
+from pipeline.output_files import make_parent_folder, write_text_atomic
 from pipeline.report.progress import Log
 
 MIN_HEAD_LIKELIHOOD = 0.5  # least likelihood of a detected head that is counted

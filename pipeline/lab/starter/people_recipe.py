@@ -8,19 +8,20 @@ from numpy.typing import NDArray
 
 from pipeline.detectors.embedded import EmbeddedDetector
 from pipeline.errors import UsageError, naming
-from pipeline.lab.atomic_files import make_folder
 from pipeline.lab.datasets import log_notes, read_set
 from pipeline.lab.datasets.example import Example
 from pipeline.lab.datasets.layout import check_each_once, read_upright_pixels
-from pipeline.lab.evaluation.frame import all_outside
+from pipeline.lab.evaluation.frame import frame_problem
 from pipeline.lab.fold_weights import fold_metadata
 from pipeline.lab.folds import fold_of, set_name_of
+from pipeline.lab.named_weights import naming_weights
 from pipeline.lab.starter.fine_tuning import STEPS, fine_tune
 from pipeline.lab.starter.inputs import FineTuneJob
 from pipeline.lab.starter.labelled_photos import encode_labelled
 from pipeline.lab.starter.layout_teacher import find_subjects
 from pipeline.lab.starter.recipe import write_half
 from pipeline.lab.starter.scored_crops import read_scored_crops
+from pipeline.output_files import make_folder
 from pipeline.report.progress import Log
 from s2cnet import PRESETS, S2CNet, load_model, to_published_state_dict
 
@@ -28,7 +29,7 @@ TRIAL_PHOTOS, TRIAL_LAYOUTS, TRIAL_STEPS = 6, 32, 2
 
 
 def fine_tune_starter(job: FineTuneJob, log: Log) -> None:
-    """Write the job's `file_name` into its output. Raises UsageError, WeightsError."""
+    """Write the job's `file_name` into its output. Raises UsageError."""
     with naming("scored_crops"):
         layouts = read_scored_crops(job.scored_crops)["train"]
     examples = read_examples(job.people, job.fold, log)
@@ -36,9 +37,10 @@ def fine_tune_starter(job: FineTuneJob, log: Log) -> None:
     if job.trial:
         examples = examples[:: max(1, len(examples) // TRIAL_PHOTOS)]
         layouts, steps = layouts[:TRIAL_LAYOUTS], TRIAL_STEPS
-    network = load_model(job.start)
-    if not isinstance(network, S2CNet) or network.config != PRESETS["gaicv1"]:
-        raise UsageError(f"{job.start} is no S2CNet of the preset gaicv1")
+    with naming_weights("start"):
+        network = load_model(job.start)
+        if not isinstance(network, S2CNet) or network.config != PRESETS["gaicv1"]:
+            raise UsageError(f"{job.start} is no S2CNet of the preset gaicv1")
     make_folder(job.output, "output")
     random = np.random.default_rng(job.seed)
     detector = EmbeddedDetector()
@@ -81,10 +83,10 @@ def read_examples(
 def pixels_of(example: Example) -> NDArray[np.uint8]:
     """Read the pixels of a photo that its labels are of.
 
-    Raises UsageError where it cannot be read, or all labels of a kind are outside of it.
+    Raises UsageError where it cannot be read, or the labels are in another frame.
     """
     pixels = read_upright_pixels(example.image)
     height, width = pixels.shape[:2]
-    if outside := all_outside(example, (width, height)):
-        raise UsageError(f"{example.image}: {outside}")
+    if problem := frame_problem(example, (width, height)):
+        raise UsageError(f"{example.image}: {problem}")
     return pixels

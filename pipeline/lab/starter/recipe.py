@@ -12,7 +12,7 @@ from torch import Tensor
 from pipeline.detectors.embedded import detect_with
 from pipeline.detectors.subject_network import SubjectNetwork, fold_lite0
 from pipeline.errors import UsageError, naming
-from pipeline.lab.atomic_files import make_folder, write_atomic
+from pipeline.lab.named_weights import naming_weights
 from pipeline.lab.starter.detector_training import train_detector
 from pipeline.lab.starter.graph_training import EncodedPhoto, train_graph
 from pipeline.lab.starter.inputs import StarterJob
@@ -21,6 +21,7 @@ from pipeline.lab.starter.scored_crops import ScoredLayout, read_scored_crops
 from pipeline.lab.starter.semantic_map import fit_projection, load_backbone, train_backbone
 from pipeline.lab.starter.teacher_outputs import TeacherFiles, TeacherOutputs, run_teachers
 from pipeline.lab.starter.views import View, views_of
+from pipeline.output_files import make_folder, write_atomic
 from pipeline.report.progress import Log
 from pipeline.words import counted
 from s2cnet import S2CNet, load_model, prepare_image, to_published_state_dict
@@ -53,7 +54,10 @@ def make_starter(job: StarterJob, log: Log) -> None:
     budget = TRIAL if job.trial else Budget()
     make_folder(job.output, "output")
     with naming("scored_crops"):
-        layouts = read_scored_crops(job.scored_crops)["train"]
+        scored: Sequence[ScoredLayout] | S2CNet = read_scored_crops(job.scored_crops)["train"]
+    if job.graph_from is not None:
+        with naming_weights("graph_from"):  # before the hours of the teachers
+            scored = load_model(str(job.graph_from))
     files = TeacherFiles(job.centerface, job.isnet, job.lite0)
     outputs = run_teachers(job.photos, job.objects, files, budget.photos)
     if len(outputs) <= budget.held_out:
@@ -65,7 +69,6 @@ def make_starter(job: StarterJob, log: Log) -> None:
     fold_lite0(torch.load(job.lite0, map_location="cpu", weights_only=True), detector)
     network = S2CNet.untrained("gaicv1", job.seed)
     load_backbone(network, job.mobilenet)
-    scored = layouts if job.graph_from is None else load_model(str(job.graph_from))
     train_both(detector, network, outputs, scored, job.photos, job.output, budget, job.seed, log)
 
 

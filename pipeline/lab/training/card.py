@@ -9,8 +9,8 @@ from typing import Any
 import safetensors.torch
 from torch import Tensor
 
-from pipeline.lab.atomic_files import write_atomic, write_text_atomic
 from pipeline.lab.json_text import json_text
+from pipeline.output_files import write_atomic, write_text_atomic
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.lab.atomic_files import write_atomic
 from pipeline.lab.training.history import Epoch
+from pipeline.output_files import write_atomic
 
 
 def draw_curves(epochs: Sequence[Epoch], path: Path) -> None:

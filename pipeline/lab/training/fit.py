@@ -9,8 +9,8 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from pipeline.detectors import Detector
-from pipeline.lab.atomic_files import write_text_atomic
 from pipeline.lab.json_text import json_text
+from pipeline.lab.named_weights import naming_weights
 from pipeline.lab.training.card import Card, write_cards, write_weights
 from pipeline.lab.training.curves import draw_curves
 from pipeline.lab.training.history import Epoch, History
@@ -20,6 +20,7 @@ from pipeline.lab.training.samples import read_scored_photo
 from pipeline.lab.training.settings import TrainSettings
 from pipeline.lab.training.split import Split, hash_of_photos
 from pipeline.lab.training.watch import Watch
+from pipeline.output_files import write_text_atomic
 from pipeline.stop import Drained
 from pipeline.words import counted
 from s2cnet import S2CNet, load_model, to_published_state_dict
@@ -33,13 +34,14 @@ EpochReport = Callable[[Epoch], None]
 def build_network(settings: TrainSettings, start: str | None) -> nn.Module:
     """Make a network with random weights drawn from the seed, or with those of `start`.
 
-    start: path, fsspec URI or "starter". Raises WeightsError.
+    start: path, fsspec URI or "starter". Raises SettingError.
     """
-    if settings.network == "gaic":
-        return GAIC.untrained(seed=settings.seed) if start is None else load_gaic(start)
-    if start is None:
-        return S2CNet.untrained(settings.preset, settings.seed)
-    return load_model(start, settings.preset)
+    with naming_weights("start"):
+        if settings.network == "gaic":
+            return GAIC.untrained(seed=settings.seed) if start is None else load_gaic(start)
+        if start is None:
+            return S2CNet.untrained(settings.preset, settings.seed)
+        return load_model(start, settings.preset)
 
 
 def tensors_of(network: nn.Module) -> dict[str, Tensor]:
@@ -89,7 +91,7 @@ def fit(
     watch: receives the progress, and may request an early end.
 
     Raises UsageError where the checkpoint is of another run, a photo cannot be used or the training
-    diverges, WeightsError for unusable weights, and Drained when `watch` requests an end; the
+    diverges, SettingError for unusable weights, and Drained when `watch` requests an end; the
     checkpoint then has all steps so far.
     """
     workers, watch = workers or Workers(), watch or Watch()

@@ -6,14 +6,14 @@ from pathlib import Path
 from pipeline.cropping.build import GIVEN
 from pipeline.detectors import make_detector
 from pipeline.device import choose_device
-from pipeline.errors import SettingError
-from pipeline.lab.atomic_files import make_folder
+from pipeline.errors import SettingError, naming
 from pipeline.lab.training.fit import fit
 from pipeline.lab.training.loop import Workers
 from pipeline.lab.training.resume import is_of_earlier_version
 from pipeline.lab.training.settings import TrainJob
 from pipeline.lab.training.split import Split, read_split
 from pipeline.lab.training.watch import Ticker, Watch, log_epoch
+from pipeline.output_files import make_folder
 from pipeline.report.progress import Log
 from pipeline.stop import Stop
 from pipeline.words import counted
@@ -37,7 +37,7 @@ def train_folder(job: TrainJob, log: Log, stop: Stop | None = None) -> None:
 
     stop: requests an early end of a training in this process.
 
-    Raises UsageError for unusable data, WeightsError for unusable weights, and Drained once a
+    Raises UsageError for unusable data, SettingError for unusable weights, and Drained once a
     training that was asked to stop has saved its state.
     """
     by_position = is_of_earlier_version(job.output)
@@ -54,7 +54,8 @@ def train_folder(job: TrainJob, log: Log, stop: Stop | None = None) -> None:
         train_with_ray(run, job.workers, job.gpu)
         return
     device = choose_device()
-    detector = make_detector(job.detector, device)
+    with naming("detector"):
+        detector = make_detector(job.detector, device)
     report = partial(log_epoch, log, job.settings.epochs)
     workers = Workers(device=str(device))
     watch = Watch(Ticker(log), stop or Stop())

@@ -17,7 +17,7 @@ from torch import distributed
 
 from pipeline.cluster.joining import join_or_start
 from pipeline.detectors import make_detector
-from pipeline.errors import LedgerError, SettingError, UsageError
+from pipeline.errors import LedgerError, SettingError, UsageError, naming
 from pipeline.lab.training.fit import fit
 from pipeline.lab.training.loop import Workers
 from pipeline.lab.training.settings import TrainSettings
@@ -25,7 +25,6 @@ from pipeline.lab.training.split import Split
 from pipeline.lab.training.watch import Ticker, Watch, log_epoch
 from pipeline.report.progress import Log
 from pipeline.words import counted
-from s2cnet import WeightsError
 
 
 @dataclass(frozen=True)
@@ -49,8 +48,8 @@ def train_with_ray(run: SharedRun, workers: int, use_gpu: bool) -> None:
     A step is that of `fit` in one process with photos_per_step × workers photos, except that each
     process draws its crops and augmentation from a random stream of its own. A second call resumes
     from the checkpoint in the folder. Raises SettingError where this machine is too small,
-    UsageError and WeightsError as `fit` does, LedgerError where Ray does not start or a process
-    fails, and Drained where a signal interrupts the start.
+    UsageError as `fit` does, LedgerError where Ray does not start or a process fails, and Drained
+    where a signal interrupts the start.
     """
     may_grow = ray.is_initialized() or join_or_start(shows_workers=True)
     check_room(ray.cluster_resources(), workers, use_gpu, may_grow)
@@ -67,7 +66,7 @@ def train_with_ray(run: SharedRun, workers: int, use_gpu: bool) -> None:
     except ray.train.TrainingFailedError as error:
         failures: Mapping[int, Exception] = getattr(error, "worker_failures", {}) or {0: error}
         failed = failures[min(failures)]
-        if isinstance(failed, UsageError | WeightsError):  # the same command would fail again
+        if isinstance(failed, UsageError):  # the same command would fail again
             raise failed from error
         saved = run.folder / "last.pt"
         begin = "goes on with the last whole epoch" if saved.exists() else "starts again"
@@ -112,7 +111,8 @@ def _one_process(config: dict[str, Any]) -> None:
     )
     log = Log()
     report = partial(log_epoch, log, run.settings.epochs)
-    detector = make_detector(run.detector, str(device)) if run.detector else None
+    with naming("detector"):
+        detector = make_detector(run.detector, str(device)) if run.detector else None
     watch = Watch() if rank else Watch(Ticker(log))
     fit(run.split, run.settings, run.folder, detector, run.start, workers, report, watch)
 

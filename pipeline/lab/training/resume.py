@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from pipeline.errors import UsageError
-from pipeline.lab.atomic_files import write_atomic
+from pipeline.output_files import write_atomic
 
 CHECKPOINT = "last.pt"
 ORIGIN = "origin"  # entry for photos and initial weights, which earlier versions did not write

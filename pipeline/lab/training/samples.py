@@ -55,11 +55,14 @@ def read_scored_photo(example: Example, detector: Detector | None) -> ScoredPhot
     leave it, or the detector fails.
     """
     photo = decoded_photo(example.image)
-    slack_px = SLIP * min(photo.width_px, photo.height_px)
+    size_wh = (photo.width_px, photo.height_px)
     for what, boxes in (("scored crops", example.scored_px), ("objects", example.objects_px)):
-        leaves = leaving(boxes, photo, slack_px) if boxes is not None else np.zeros(0, bool)
+        if boxes is None:
+            continue
+        leaves = leaving(boxes, size_wh, SLIP * min(size_wh))
         if 2 * leaves.sum() > len(leaves):  # clamping is for slips, not for photos of another size
-            raise UsageError(f"{example.image}: {leaving_message(what, leaves, photo)}")
+            problem = leaving_message(what, boxes, leaves, size_wh)
+            raise UsageError(f"{example.image}: {problem}")
     height, width = photo.pixels.shape[:2]
 
     def decoded(boxes: NDArray[np.float32], scale_xy: tuple[float, float]) -> FloatArray:

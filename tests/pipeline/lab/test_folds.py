@@ -1,6 +1,7 @@
 """The fold of a photo, and what weights files by fold record about the held-out sets."""
 
 import json
+import os
 import zlib
 from pathlib import Path
 
@@ -119,6 +120,23 @@ def test_weights_tell_which_sets_they_hold_out(tmp_path: Path) -> None:
     FoldWeights(networks=earlier).files(["stimuli"])
     (earlier / "fold0.safetensors").write_bytes(b"nothing of the kind")
     assert held_out_sets(earlier / "fold0.safetensors") is None
+
+
+def test_a_folder_of_folds_may_have_a_name_that_is_not_utf_8(tmp_path: Path) -> None:
+    """The library opens no file there, so that a set in training would not be noticed."""
+    made = fold_files(tmp_path / "made", fold_metadata(["osie"]))
+    odd = made.rename(tmp_path / os.fsdecode(b"caf\xe9"))
+    assert held_out_sets(odd / "fold0.safetensors") == {"osie"}
+    with pytest.raises(UsageError, match="photos of osie were held out"):
+        FoldWeights(networks=odd).files(["stimuli"])
+
+
+@pytest.mark.parametrize(
+    "content", [b"", bytes(8), b"\x02" + bytes(7) + b"[]", b"\xff" * 8 + b'{"a": 1}']
+)
+def test_what_is_no_weights_file_tells_no_set(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "fold0.safetensors").write_bytes(content)
+    assert held_out_sets(tmp_path / "fold0.safetensors") is None
 
 
 def test_the_commands_refuse_weights_of_another_set(

@@ -11,7 +11,7 @@ Each baseline does both tasks: it places a crop of a ratio, and it scores given 
 
 from collections.abc import Sequence
 
-from pipeline.errors import UsageError, did_you_mean
+from pipeline.errors import UsageError, did_you_mean, naming
 from pipeline.lab.evaluation.baselines.baseline import Baseline
 from pipeline.lab.evaluation.baselines.focalnet import FocalNet
 from pipeline.lab.evaluation.baselines.gaic import GaicBaseline
@@ -19,6 +19,7 @@ from pipeline.lab.evaluation.baselines.libvips import Smartcrop
 from pipeline.lab.evaluation.baselines.prior import AnchorPrior
 from pipeline.lab.evaluation.baselines.simple import Centre, Largest
 from pipeline.lab.evaluation.baselines.smartcrop_js import SmartcropJs
+from pipeline.lab.named_weights import naming_weights
 
 NAMES = (
     "centre",
@@ -42,7 +43,7 @@ def make_baselines(
     """Make the named baselines, and the networks whose weights (path or URI) are given.
 
     anchor_prior is left out where there is no prior. Raises UsageError for an unknown name or a
-    missing package, WeightsError for unusable GAIC weights.
+    missing package, SettingError for unusable weights.
     """
     unknown = [name for name in names if name not in NAMES]
     if unknown:
@@ -62,9 +63,11 @@ def make_baselines(
         else:
             made[name] = Centre(0.9 if name == "centre_90" else 1.0)
     if gaic is not None:
-        made["gaic"] = GaicBaseline.from_weights(gaic, device)
+        with naming_weights("gaic"):
+            made["gaic"] = GaicBaseline.from_weights(gaic, device)
     if focalnet is not None:
-        made["focalnet"] = FocalNet(focalnet)
+        with naming("focalnet"):
+            made["focalnet"] = FocalNet(focalnet)
     return made
 
 

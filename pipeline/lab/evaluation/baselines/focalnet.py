@@ -47,6 +47,10 @@ class FocalNet:
             faults.NotImplemented,  # an operator that this build lacks
         )
         try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"ONNX Runtime opens no {path}: rename it, it is not UTF-8") from None
+        try:
             self._session: Any = onnxruntime.InferenceSession(
                 str(path), providers=["CPUExecutionProvider"]
             )

@@ -18,6 +18,7 @@ from pipeline.lab.evaluation.frame import (
 from pipeline.photo.decode import Photo
 
 PHOTO = Photo(np.zeros((4, 4, 3), np.uint8), 200, 100, "png", 1)
+SIZE_WH = (200, 100)
 PLAIN = Example("a", Path("a.png"))
 
 
@@ -27,12 +28,12 @@ def boxes(*rows: list[float]) -> np.ndarray:
 
 def test_two_pixels_are_rounding_and_more_is_another_frame() -> None:
     on_the_limit = boxes([-2, 0, 50, 50], [0, -2, 50, 50], [0, 0, 202, 50], [0, 0, 50, 102])
-    assert leaving(on_the_limit, PHOTO).tolist() == [False] * 4
+    assert leaving(on_the_limit, SIZE_WH).tolist() == [False] * 4
     beyond = boxes([-2.1, 0, 50, 50], [0, -2.1, 50, 50], [0, 0, 202.1, 50], [0, 0, 50, 102.1])
-    assert leaving(beyond, PHOTO).tolist() == [True] * 4
-    assert leaving(beyond, PHOTO, slack_px=3).tolist() == [False] * 4
-    assert leaving(boxes([-2, 0, 0, 50], [0, 100, 50, 101]), PHOTO).tolist() == [True, True]
-    assert leaving(boxes([-2, 0, 0.5, 50]), PHOTO).tolist() == [False]
+    assert leaving(beyond, SIZE_WH).tolist() == [True] * 4
+    assert leaving(beyond, SIZE_WH, slack_px=3).tolist() == [False] * 4
+    assert leaving(boxes([-2, 0, 0, 50], [0, 100, 50, 101]), SIZE_WH).tolist() == [True, True]
+    assert leaving(boxes([-2, 0, 0.5, 50]), SIZE_WH).tolist() == [False]
     inside = within_photo(boxes([-1, -2, 201, 102], [5, 6, 7, 8]), PHOTO)
     assert inside.tolist() == [[0, 0, 200, 100], [5, 6, 7, 8]]
 
@@ -45,6 +46,7 @@ def test_each_kind_of_box_has_to_be_in_the_photo(what: str) -> None:
     example = dataclasses.replace(PLAIN, **{given[what]: wrong} if what in given else {})
     with pytest.raises(ScoreError, match=f"2 of 3 {what} leave the photo of 200 × 100") as told:
         check_frame(example, followed, PHOTO)
+    assert told.value.message.endswith("swapped? The first is 0 0 100 200 (x0 y0 x1 y1)")
     assert told.value.status == "boxes_outside"
     check_frame(PLAIN, FollowedBoxes(wrong[:1], [""]), PHOTO)
     check_frame(PLAIN, None, PHOTO)

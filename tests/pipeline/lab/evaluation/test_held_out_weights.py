@@ -12,7 +12,7 @@ from PIL import Image
 from pipeline.cropping.decide import GuardPolicy
 from pipeline.cropping.weights import choose_weights
 from pipeline.detectors.packaged import feature_weights
-from pipeline.errors import UsageError
+from pipeline.errors import SettingError, UsageError
 from pipeline.lab.cli.evaluate import main
 from pipeline.lab.datasets import Example
 from pipeline.lab.evaluation.catalogue import NETWORK
@@ -20,7 +20,7 @@ from pipeline.lab.evaluation.setup import EvaluationSetup, Evaluators, evaluate_
 from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.folds import FOLDS, fold_of
 from pipeline.lab.people.recipe import packaged_weights
-from s2cnet import S2CNet, WeightsError
+from s2cnet import S2CNet
 from s2cnet.checkpoints.published import to_published_state_dict
 from tests.support.odd_photos import scene
 
@@ -159,8 +159,8 @@ def test_what_is_no_detector_is_told(folder: Path, tmp_path: Path) -> None:
         choose_weights("untrained"), "embedded", [], ["1:1"],
         folds=FoldWeights(detectors=folder / "networks"), set_name="photos",
     )  # fmt: skip
-    with pytest.raises(WeightsError, match=r"fold0\.safetensors: no embedded detector"):
+    with pytest.raises(SettingError, match=r"fold0\.safetensors: no embedded detector"):
         Evaluators(setup, "cpu").evaluate(examples(folder)[0])
     wrong = FoldWeights(folder / "detectors", features=folder / "networks")
-    with pytest.raises(WeightsError, match=r"fold0\.safetensors: no branch for S2CNet"):
+    with pytest.raises(SettingError, match=r"fold0\.safetensors: no branch for S2CNet"):
         wrong.detector_with_branch(0)

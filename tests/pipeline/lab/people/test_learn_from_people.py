@@ -310,12 +310,16 @@ def test_a_photo_that_is_cut_short_is_wrong_usage(
 @pytest.mark.parametrize(
     ("label", "told"),
     [
-        ({"crops": [[200, 0, 300, 90]]}, "crops of people (1)"),
-        ({"viewers": [[[10, 100, 9], [300, 50, 9]]]}, "fixations (2)"),
-        ({"crops": [[0, 0, 90, 90]], "heads": [{"box": [0, 120, 20, 140]}]}, "heads (1)"),
+        (
+            {"crops": [[0, 0, 202, 90], [0, 0, 203, 90]]},
+            "1 of 2 crops of people leave the photo of",
+        ),
+        ({"crops": [[200, 0, 300, 90]]}, "1 of 1 crops of people leave the photo of 200 × 100: is"),
+        ({"viewers": [[[10, 100, 9], [300, 50, 9]]]}, "all fixations (2) are outside of the photo"),
+        ({"crops": [[0, 0, 90, 90]], "heads": [{"box": [0, 120, 20, 140]}]}, "all heads (1) are "),
     ],
 )
-def test_labels_that_all_lie_off_the_photo_are_told(
+def test_labels_off_the_photo_are_told_before_the_work(
     label: dict[str, object], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     draw(tmp_path / "flms", ["a.jpg"])
@@ -327,10 +331,33 @@ def test_labels_that_all_lie_off_the_photo_are_told(
         output = ["--output", str(tmp_path / f"{step}.json")]
         assert main([step, *asked, *more, *output]) == 2
         shown = capsys.readouterr()
-        assert f"a.jpg: all {told} are outside of the photo of 200 × 100" in shown.err
+        assert f": --flms is wrong: {tmp_path}/flms/a.jpg: {told}" in shown.err
         assert "1 photo named in flms.json not found" in shown.out
 
 
 def test_without_labels_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["branches", "--output", str(tmp_path)]) == 2
     assert "at least one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("looking --detectors made --device gpu", "--device is wrong: there is no device 'gpu'"),
+        ("looking --detectors none --device cpu", "--detectors is wrong: none has no subjects."),
+        ("looking --detectors made --device cpu", "--detectors is wrong: made/subjects.safe"),
+        ("branches --photos none", "--photos is wrong: no photos in none"),
+    ],
+)
+def test_a_wrong_value_is_told_with_its_option_before_the_work(
+    words: str, told: str, crowd: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "made").mkdir()
+    for name in ("subjects", *(f"fold{fold}" for fold in range(FOLDS))):
+        (tmp_path / f"made/{name}.safetensors").write_bytes(b"nothing of the kind")
+    assert main([*words.split(), "--osie", str(crowd), "--output", "out"]) == 2
+    assert f": {told}" in (shown := capsys.readouterr().err)
+    assert shown.count("\n") == 1
+    assert not (tmp_path / "out").exists()

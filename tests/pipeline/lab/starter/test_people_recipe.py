@@ -92,11 +92,14 @@ def test_labels_of_a_larger_copy_are_refused(
     people: Path, scored_crops: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Without size_wh, only their place tells that they are of another photo."""
-    far = {"3.png": {"crops": [[200, 0, 320, 200]]}}
-    people.with_suffix(".json").write_text(json.dumps(far))
     words = ["--scored-crops", str(scored_crops), "--output", str(tmp_path / "made"), "--trial"]
-    assert main([str(people), *words]) == 2
-    assert "3.png: all crops of people (1) are outside" in capsys.readouterr().err
+    for labels, told in (
+        ({"crops": [[9, 9, 90, 90], [90, 0, 320, 70]]}, "1 of 2 crops of people leave the photo"),
+        ({"viewers": [[[500, 9, 200]]]}, "all fixations (1) are outside of the photo"),
+    ):
+        people.with_suffix(".json").write_text(json.dumps({"3.png": labels}))
+        assert main([str(people), *words]) == 2
+        assert f"3.png: {told}" in capsys.readouterr().err
 
 
 def test_wrong_usage(
@@ -116,5 +119,7 @@ def test_wrong_usage(
     words = ["--scored-crops", str(scored_crops), "--output", str(tmp_path / "made")]
     assert main([str(people), *words, "--fold", str(FOLDS)]) == 2
     assert "--fold" in capsys.readouterr().err
+    assert main([str(people), *words, "--start", "none.pth"]) == 2
+    assert "--start is wrong: there is no weights file none.pth\n" in capsys.readouterr().err
     with pytest.raises(SettingError):
         FineTuneJob(people=(people,), scored_crops=scored_crops, output=tmp_path, fold=-1)

@@ -183,3 +183,7 @@ def test_photos_that_are_all_kept_out_of_training_are_refused(
     told = capsys.readouterr().err
     assert f"{tmp_path / 'index.json'} names 2 photos with a line in" in told
     assert "and 2 are kept out of training: give more" in told
+    monkeypatch.setattr(recipe, "run_teachers", lambda *_: pytest.fail("hours of work began"))
+    (tmp_path / "odd.pth").touch()
+    assert main([*words, "--graph-from", str(tmp_path / "odd.pth")]) == 2
+    assert f"--graph-from is wrong: {tmp_path / 'odd.pth'}: neither" in capsys.readouterr().err

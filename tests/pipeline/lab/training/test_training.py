@@ -131,6 +131,18 @@ def test_another_version_s_checkpoint_is_refused(tmp_path: Path) -> None:
         trainer.restore(tmp_path / "last.pt")
 
 
+def test_weights_and_detectors_that_are_none_are_told_with_their_option(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for given, told in (
+        ("--start none.pth", "--start is wrong: there is no weights file none.pth\n"),
+        ("--network gaic --start none.pth", "--start is wrong: there is no weights file none.pth"),
+        ("--detector yolo", "--detector is wrong: no detector 'yolo': use "),
+    ):
+        assert run(data, tmp_path, *given.split()) == 2
+        assert f": {told}" in capsys.readouterr().err
+
+
 def test_wrong_usage_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--data", str(tmp_path), "--output", str(tmp_path / "out")]) == 2
     assert "images" in capsys.readouterr().err

@@ -14,7 +14,7 @@ def write_atomic(path: Path, data: bytes) -> None:
 
     A device or a pipe, such as /dev/stdout, is written to directly.
     """
-    if path.exists() and not path.is_file():
+    if is_stream(path):
         path.write_bytes(data)
         return
     unfinished = path.with_name(f"{path.name}.part")
@@ -23,6 +23,11 @@ def write_atomic(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())  # the content must be on disk before the name
     unfinished.replace(path)
+
+
+def is_stream(path: Path) -> bool:
+    """Return whether a path is a device or a pipe: it is written to, never replaced by a file."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def write_text_atomic(path: Path, text: str) -> None:

@@ -12,13 +12,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pipeline.errors import SettingError
-from pipeline.lab.atomic_files import make_folder, make_parent_folder, write_atomic
 from pipeline.lab.evaluation.report import write_report
 from pipeline.lab.evaluation.summary import summarise
 from pipeline.lab.starter.recipe import write_half
 from pipeline.lab.training.card import Card, write_weights
 from pipeline.lab.training.curves import draw_curves
 from pipeline.lab.training.history import Epoch
+from pipeline.output_files import make_folder, make_parent_folder, write_atomic
 
 CARD = Card("a card", "s2cnet", "gaicv1", data={}, settings={}, measures={})
 
