@@ -24,8 +24,8 @@ from pipeline.job import (
 from pipeline.ledger.ledger import Ledger
 from pipeline.live_table import Ending, go_live
 from pipeline.report.costs import Machines, Session
-from pipeline.report.exported_totals import check_metrics_file, exported_totals
-from pipeline.report.lineage import lineage
+from pipeline.report.exported_totals import check_metrics_file, check_metrics_host, exported_totals
+from pipeline.report.lineage import check_lineage, lineage
 from pipeline.report.progress import Log, Progress, log_stalls
 from pipeline.settings import RunningSettings, Settings
 from pipeline.stages.task import TaskSummary
@@ -78,7 +78,9 @@ def crop_bucket(settings: Settings, log: Log, stop: Stop | None = None) -> Endin
     for package in () if settings.running.local else _CLUSTER_PACKAGES:
         if find_spec(package) is None:  # fail before a long listing
             raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+    check_metrics_host(settings.running.metrics_host)
     check_metrics_file(settings.running.metrics_file)
+    check_lineage(settings.running.openlineage)
     stop = stop or Stop()
     cores = partial(available_cores, settings.running, log, stop)
     return carry_out(plan(settings, log, cores), log, stop)

@@ -17,7 +17,7 @@ from pipeline.inputs.left_out import LeftOut
 from pipeline.inputs.list_values import Reasons, boxes_of, sizes_of
 from pipeline.inputs.table_files import is_table_file, read_table_file
 from pipeline.schema import CROPS, IMAGES, INPUT_BOXES, INPUT_SEEN, INPUTS
-from pipeline.storage.addresses import refuse_credentials, s3_spelling, scheme_of
+from pipeline.storage.addresses import refuse_credentials, s3_spelling, scheme_of, split_address
 from pipeline.storage.spool import numbered_pieces, pieces, spooled
 
 URI = "uri"
@@ -199,6 +199,11 @@ def _reason(uri: str | None, is_local: bool) -> str | None:
         return f"have a uri of over {MAX_URI_CHARACTERS:,} characters"
     if scheme_of(uri) == "file" and not is_local:
         return "name a local file, which only a local list may"
+    try:
+        if scheme_of(uri) != "file":
+            split_address(uri)
+    except UsageError:
+        return "have a uri whose host is not valid"
     try:
         refuse_credentials(uri)
     except UsageError:

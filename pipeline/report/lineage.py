@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pipeline.code_version import RELEASE
-from pipeline.errors import LedgerError, SettingError, UsageError, without_secrets
+from pipeline.errors import LedgerError, SettingError, UsageError, naming, without_secrets
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.records import TableTotals
 from pipeline.report.progress import Log
@@ -62,8 +62,7 @@ def lineage(where: str, source: str, ledger: Ledger, log: Log) -> Iterator[None]
     source: address of the input.
 
     FAIL means that the run could not continue, ABORT that it was stopped from outside. A failure to
-    send is only logged and does not stop the run. Raises SettingError for an address of another
-    kind, UsageError for one with a credential.
+    send is only logged and does not stop the run. Raises SettingError as `check_lineage` does.
     """
     if not where:
         yield
@@ -81,8 +80,18 @@ def lineage(where: str, source: str, ledger: Ledger, log: Log) -> Iterator[None]
         sender.send(kind, problem)
 
 
+def check_lineage(where: str) -> None:
+    """Raise SettingError, before the work, if `lineage` can send nothing there.
+
+    That is an address of another kind, or one with a credential. No request is made.
+    """
+    if where:
+        with naming("openlineage"):
+            transport(where)
+
+
 def transport(where: str) -> "Transport":
-    """Return the transport to a file or to a service."""
+    """Return the transport to a file or to a service. Raises UsageError."""
     from openlineage.client.transport.file import FileConfig, FileTransport
     from openlineage.client.transport.http import (
         ApiKeyTokenProvider,
@@ -97,18 +106,21 @@ def transport(where: str) -> "Transport":
         return FileTransport(FileConfig(log_file_path=local_path(where), append=True))
     if scheme not in ("http", "https"):
         raise SettingError("openlineage", f"{where!r} is neither a file nor an http(s) address")
-    parts = urlsplit(where)
     key = _api_key()
     retry: dict[str, Any] = {"total": ATTEMPTS, "backoff_factor": 0.3, "allowed_methods": ["POST"]}
-    return HttpTransport(
-        HttpConfig(
-            url=f"{parts.scheme}://{parts.netloc}",
-            endpoint=parts.path.strip("/") or ENDPOINT,
-            timeout=TIMEOUT_S,
-            auth=ApiKeyTokenProvider({"api_key": key}) if key else TokenProvider({}),
-            retry={**retry, "status_forcelist": [500, 502, 503, 504]},
+    try:
+        parts = urlsplit(where)
+        return HttpTransport(
+            HttpConfig(
+                url=f"{parts.scheme}://{parts.netloc}",
+                endpoint=parts.path.strip("/") or ENDPOINT,
+                timeout=TIMEOUT_S,
+                auth=ApiKeyTokenProvider({"api_key": key}) if key else TokenProvider({}),
+                retry={**retry, "status_forcelist": [500, 502, 503, 504]},
+            )
         )
-    )
+    except ValueError as error:  # no host, or an IPv6 address that is none
+        raise SettingError("openlineage", f"{where!r} is no http(s) address: {error}") from error
 
 
 def _api_key() -> str:

@@ -22,7 +22,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from pipeline.errors import UsageError
+from pipeline.errors import SettingError
 from pipeline.ledger.figures import Figures
 from pipeline.ledger.totals import RunTotals
 
@@ -117,7 +117,7 @@ def endpoint(telemetry: Telemetry, port: int | None, host: str = LOOPBACK) -> It
     host: loopback, unless a network policy protects another address. There is no password: anyone
         who reaches the port can read the figures; they name no photo.
 
-    Raises UsageError if the port cannot be bound.
+    Raises SettingError if the port cannot be bound.
     """
     if port is None:
         yield None
@@ -125,7 +125,8 @@ def endpoint(telemetry: Telemetry, port: int | None, host: str = LOOPBACK) -> It
     try:
         server, thread = start_http_server(port, host, telemetry.registry)
     except OSError as error:
-        raise UsageError(f"no metrics on {host}:{port}: {error.strerror or error}") from error
+        problem = f"cannot be used: no metrics on {host}:{port}: {error.strerror or error}"
+        raise SettingError("metrics_port", problem) from error
     try:
         yield server.server_port
     finally:

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from pipeline.errors import UsageError
 
@@ -71,8 +71,16 @@ def absolute_path(path: str) -> Path:
     return found
 
 
+def split_address(address: str) -> SplitResult:
+    """Split an address with a scheme into its parts. Raises UsageError for a host that is none."""
+    try:
+        return urlsplit(address)
+    except ValueError:  # its message may repeat a credential before the host
+        raise UsageError("an argument is no address: the host in it is not valid") from None
+
+
 def refuse_credentials(text: str) -> None:
-    """Raise UsageError when an address or argument carries a credential.
+    """Raise UsageError when an address or argument carries a credential, or is no address.
 
     The message does not repeat the credential.
     """
@@ -80,7 +88,7 @@ def refuse_credentials(text: str) -> None:
     if ACCESS_KEY.search(text):
         where = "an access key id"
     elif scheme_of(text) != "file":
-        parts = urlsplit(text.replace("\n", " "))
+        parts = split_address(text.replace("\n", " "))
         if "@" in parts.netloc:
             where = "user:password@"
         elif scheme_of(text) != "s3":  # in an s3 key a question mark is an ordinary character

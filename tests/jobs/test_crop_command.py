@@ -258,6 +258,16 @@ def test_a_run_that_does_not_exist_is_wrong_usage(
         ("--resume", "nope", "is wrong: there is no run nope in "),
         ("--retry", "nope", "is wrong: there is no run nope in "),
         ("--detector", "yolo", "is wrong: no detector 'yolo': use embedded, boxes, "),
+        ("--input", "http://[in", "is wrong: an argument is no address: the host in it is not "),
+        ("--output", "s3://[out", "is wrong: an argument is no address: the host in it is not "),
+        ("--overrides", "http://[o/o.csv", "cannot be read: an argument is no address: "),
+        ("--metrics-host", "no.invalid", "'no.invalid' is no address of this machine: "),
+        ("--metrics-host", "192.0.2.1", "'192.0.2.1' is no address of this machine: Cannot "),
+        ("--metrics-host", "a..b", "'a..b' is no address of this machine: "),
+        ("--openlineage", "ftp://x", "'ftp://x' is neither a file nor an http(s) address"),
+        ("--openlineage", "http://", "'http://' is no http(s) address: "),
+        ("--openlineage", "http://[x", "is wrong: an argument is no address: the host in it "),
+        ("--openlineage", "http://u:p@h/", "is wrong: an argument contains user:password@. "),
     ],
 )
 def test_a_value_that_cannot_be_used_is_told_with_its_option(

@@ -73,6 +73,7 @@ def test_files_of_a_local_list_are_pinned(tmp_path: Path) -> None:
         ({"uri": ["s3://b/k"], "bytes": ["many"]}, "'bytes' must be int64"),
         ({"uri": ["https://user:secret@host/k"]}, "carry a credential in their uri: 1 (row 1)"),
         ({"uri": ["https://host/k?X-Amz-Signature=secret"]}, "carry a credential"),
+        ({"uri": ["https://[host/k"]}, "have a uri whose host is not valid: 1 (row 1)"),
     ],
 )
 def test_a_list_that_is_not_acceptable(

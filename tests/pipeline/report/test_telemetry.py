@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pipeline.errors import UsageError
+from pipeline.errors import SettingError
 from pipeline.ledger.figures import Cost, Figures, add_figures, confidence_counts
 from pipeline.ledger.records import Manifest, StoredList
 from pipeline.report.telemetry import (
@@ -251,8 +251,10 @@ def test_endpoint_binds_loopback_alone() -> None:
 
 def test_a_port_that_is_taken_is_a_usage_error() -> None:
     first, second = Telemetry("x", 1, 1), Telemetry("y", 1, 1)
-    with endpoint(first, port=0) as port, pytest.raises(UsageError, match=f"127.0.0.1:{port}"):
+    with endpoint(first, port=0) as port, pytest.raises(SettingError) as told:
         endpoint(second, port=port).__enter__()
+    problem = f"cannot be used: no metrics on 127.0.0.1:{port}: Address already in use"
+    assert (told.value.field, told.value.problem) == ("metrics_port", problem)
 
 
 def test_no_port_serves_nothing() -> None:

@@ -1,4 +1,4 @@
-"""Stores that fsspec opens: who waits for whom, and which keys their listings contain."""
+"""Stores that fsspec opens: who waits for whom, which keys are listed, what is no address."""
 
 import threading
 import uuid
@@ -7,9 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from pipeline.errors import UsageError
 from pipeline.inputs.listing import list_all
 from pipeline.inputs.reading import read_image
 from pipeline.storage import fsspec_store
+from pipeline.storage.addresses import refuse_credentials
 from pipeline.storage.fsspec_store import FsspecBackend
 from pipeline.storage.store import open_store
 
@@ -88,3 +90,12 @@ def test_a_folder_without_a_name_is_left_out(s3: str) -> None:
             store._backend.put(key, b"1")
         assert store.folders("runs/") == ("a",)
         assert store.folders("") == ("runs", "z")
+
+
+def test_a_host_that_is_none_is_refused_without_what_precedes_it() -> None:
+    """Python's own message repeats the second, whose sign ℀ stands for the letters a/c."""
+    for text in ("https://u:p@[h/x", "https://u:p@h\u2100/x"):
+        with pytest.raises(UsageError, match=r"no address: the host in it is not valid$") as told:
+            refuse_credentials(text)
+        assert "u:p" not in str(told.value)
+        assert told.value.__cause__ is None
