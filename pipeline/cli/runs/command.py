@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.errors import UsageError
+from pipeline.errors import LedgerError, RecordError, UsageError
 from pipeline.options import option
 from pipeline.standard_output import discard_output, take_all_characters
 from pipeline.storage.addresses import local_path, scheme_of
@@ -31,11 +31,19 @@ class Command:
     def start(self) -> int:
         """Carry the command out if its output store exists; returns the exit code.
 
-        Raises UsageError if an S3 address does not answer or a local folder does not exist.
+        Raises UsageError if an S3 address does not answer, a local folder does not exist, or a run
+        is needed where there is none, not even an open one: the address is of something else.
         """
         check_reachable(self.output)
         _check_folder(self.store.uri)
-        return self.run()
+        try:
+            return self.run()
+        except LedgerError as error:
+            known = isinstance(error, UsageError | RecordError)
+            if known or not all(n.startswith("_") for n in self.store.folders("runs/")):
+                raise
+            message = f"there are no runs in {self.store.uri}: name the output of a job"
+            raise UsageError(message) from error
 
     def run(self) -> int:
         """Carry the command out; returns the exit code."""

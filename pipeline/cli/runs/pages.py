@@ -74,28 +74,29 @@ class Diff(Command):
 
     def run(self) -> int:
         store, ids = self.store, (self.old_id, self.new_id)
+        with naming("html"):
+            pages = open_store(self.html) if self.html else None
         pair = RunPair.of(store, *ids) if self.new_id else RunPair.with_live(store, self.old_id)
         differences = compare_runs(store, pair)
         # The plain comparison has to work without pandas; the pages need it.
-        if self.html or find_spec("pandas"):
-            differences |= self._figures(pair, differences)
+        if pages or find_spec("pandas"):
+            differences |= _figures(pair, differences, pages)
         self.print_records([differences], block)
         return 0
 
-    def _figures(self, pair: RunPair, differences: dict[str, Any]) -> dict[str, Any]:
-        """Compute figures of what changed, and write the pages if requested."""
-        from pipeline.report.diff.build import write_diff
-        from pipeline.report.diff.compare import join_runs
-        from pipeline.report.diff.figures import diff_figures
 
-        compared = join_runs(pair.old, pair.new)
-        figures = diff_figures(compared)
-        if not self.html:
-            return figures
-        with naming("html"):
-            store = open_store(self.html)
-        made = write_diff(pair.old, pair.new, compared, {**differences, **figures}, store, "")
-        return {**figures, "pages": _written(made, store)}
+def _figures(pair: RunPair, differences: dict[str, Any], pages: Store | None) -> dict[str, Any]:
+    """Compute figures of what changed, and write the pages where a store for them is given."""
+    from pipeline.report.diff.build import write_diff
+    from pipeline.report.diff.compare import join_runs
+    from pipeline.report.diff.figures import diff_figures
+
+    compared = join_runs(pair.old, pair.new)
+    figures = diff_figures(compared)
+    if pages is None:
+        return figures
+    made = write_diff(pair.old, pair.new, compared, {**differences, **figures}, pages, "")
+    return {**figures, "pages": _written(made, pages)}
 
 
 def _written(made: "WrittenPages", store: Store) -> dict[str, Any]:

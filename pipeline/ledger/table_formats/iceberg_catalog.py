@@ -28,7 +28,7 @@ from pyiceberg.table.update import TableRequirement, TableUpdate, update_table_m
 from pyiceberg.typedef import EMPTY_DICT, Identifier, Properties
 from pyiceberg.utils.config import Config
 
-from pipeline.errors import UsageError, without_secrets
+from pipeline.errors import SettingError, without_secrets
 from pipeline.storage.addresses import local_path, scheme_of
 from pipeline.storage.store import Store
 
@@ -49,16 +49,17 @@ def location_of(store: Store, key: str) -> str:
 def open_catalog(store: Store, name: str | None) -> Catalog:
     """Open the catalogue of this name in pyiceberg's configuration; None: the store's own.
 
-    Raises UsageError where there is none of that name.
+    Raises SettingError where there is none of that name.
     """
     if name is None:
         return StoreCatalog(store)
     try:
         return load_catalog(name)
     except (ValueError, KeyError) as error:
-        raise UsageError(
-            f"pyiceberg opens no catalogue {name!r}: {without_secrets(str(error), _given(name))}. "
-            f"Write it into .pyiceberg.yaml or PYICEBERG_CATALOG__{name.upper()}__URI"
+        raise SettingError(
+            "catalog",
+            f"{name!r} is none that pyiceberg opens: {without_secrets(str(error), _given(name))}. "
+            f"Write it into .pyiceberg.yaml or PYICEBERG_CATALOG__{name.upper()}__URI",
         ) from error
 
 

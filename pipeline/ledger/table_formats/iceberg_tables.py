@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 
-from pipeline.errors import LedgerError, UsageError
+from pipeline.errors import LedgerError, SettingError, UsageError
 from pipeline.extras import extra_needed
 from pipeline.ledger.forgetting import read_forgotten
 from pipeline.ledger.table_formats.iceberg_files import Ids, WantedFile, wanted_files, write_copy
@@ -59,11 +59,11 @@ class IcebergTables:
     def __init__(self, store: Store, catalog: str | None, namespace: str) -> None:
         with extra_needed():
             from pipeline.ledger.table_formats.iceberg_catalog import location_of, open_catalog
-
-        if not NAME.fullmatch(namespace) or (catalog and not NAME.fullmatch(catalog)):
-            raise UsageError("a catalogue and a namespace are named by letters, digits, ., _ and -")
+        for option, name in (("catalog", catalog), ("namespace", namespace)):
+            if name is not None and not NAME.fullmatch(name):
+                raise SettingError(option, f"{name!r} is no name: letters, digits, ., _ and -")
         if catalog is None and namespace != NAMESPACE:
-            raise UsageError("the store's own catalogue has one namespace; name a catalogue too")
+            raise SettingError("namespace", "is of a catalogue: name one with --catalog")
         self.store, self.catalog_name, self.namespace = store, catalog, namespace
         self.catalog: Catalog = open_catalog(store, catalog)
         self.root = location_of(store, "")

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.cli.runs import main
-from pipeline.errors import LedgerError, UsageError
+from pipeline.errors import LedgerError, SettingError
 from pipeline.ledger.channels.channel import channel_of
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
@@ -252,9 +252,9 @@ def test_a_catalogue_of_the_users_own(
     other = open_store(str(tmp_path / "other"))
     with pytest.raises(LedgerError, match="another output"):
         publish_iceberg(other, run_all(open_ledger(other, make_inputs(1))).run_id, "ours")
-    with pytest.raises(UsageError, match="no catalogue 'nobody'"):
+    with pytest.raises(SettingError, match=r"^catalog 'nobody' is none that pyiceberg opens: "):
         publish_iceberg(store, run.run_id, "nobody")
-    with pytest.raises(UsageError, match="are named by letters"):
+    with pytest.raises(SettingError, match=r"^namespace 'a/b' is no name: letters, digits"):
         publish_iceberg(store, run.run_id, "ours", "a/b")
 
 
@@ -355,5 +355,5 @@ def test_only_the_stores_own_catalogue_has_one_namespace(
     )
     assert IcebergTables(store, "lake", "shop").namespace == "shop"
     assert IcebergTables(store, None, NAMESPACE).catalog_name is None
-    with pytest.raises(UsageError, match="has one namespace"):
+    with pytest.raises(SettingError, match=r"^namespace is of a catalogue"):
         IcebergTables(store, None, "shop")

@@ -155,7 +155,8 @@ def test_what_a_catalogue_keeps_secret_is_not_told(
     ):  # fmt: skip
         monkeypatch.setenv(f"PYICEBERG_CATALOG__LAKE__{name}", value)
     monkeypatch.setattr("pyiceberg.catalog._ENV_CONFIG", Config())  # read once, on import
-    with pytest.raises(UsageError, match=r"no catalogue 'lake': Invalid header .*\*\*\*") as caught:
+    told = r"'lake' is none that pyiceberg opens: Invalid header .*\*\*\*"
+    with pytest.raises(UsageError, match=told) as caught:
         open_catalog(memory, "lake")
     assert "secret" not in str(caught.value)
 
