@@ -30,7 +30,7 @@ table_formats           committed runs as Delta and Iceberg tables
 bounded_map             a call on many items, in threads
 
 Checks and removal:
-audit, checked_files, row_balance
+audit, checked_files, wrong_crops, row_balance
                         a run verified byte by byte and row by row
 forgetting, pruning     photos that are not to be shown: forgotten, or gone from the input
 erasing, replaced       the removal of their bytes from committed files, and how readers follow
