@@ -68,9 +68,9 @@ class LocalWorkers:
         """Return the workers for a run that takes stored decisions."""
         return replace(self, scores=False)
 
-    def free(self) -> Mapping[str, float]:
-        """Return the unused resources, under Ray's names."""
-        return {"CPU": float(max(0, self.cores - self.processes))}
+    def free(self) -> Mapping[str, float] | None:
+        """Return None: there is no cluster whose resources could be free."""
+        return None
 
     def work(self, pending: deque[int], job: Job, stop: Stop) -> Iterator[TaskSummary]:
         """Do tasks; yield the summary of each once it is recorded.

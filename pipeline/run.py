@@ -55,8 +55,8 @@ class TaskWorkers(Protocol):
         """Their resources, which may grow."""
         ...
 
-    def free(self) -> Mapping[str, float]:
-        """Return the unused resources, under Ray's names."""
+    def free(self) -> Mapping[str, float] | None:
+        """Return the cluster's unused resources, under Ray's names; None if there is none."""
         ...
 
     def work(self, pending: deque[int], job: Job, stop: Stop) -> Iterator[TaskSummary]:

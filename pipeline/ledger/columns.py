@@ -12,7 +12,7 @@ from pipeline.errors import did_you_mean
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.tables import TABLES, columns_of_files, read_table
-from pipeline.ledger.unify import TEXT, cast_column, common_type, fits
+from pipeline.ledger.unify import TEXT, cast_column, shared_type
 from pipeline.schema import CROPS, IMAGES, INPUTS, pass_through
 from pipeline.storage.store import Store
 
@@ -145,11 +145,8 @@ def _compared(sources: Iterable[ColumnSource]) -> Columns:
 
 
 def _unified(name: str, was: Mapping[pa.DataType, Sequence[ColumnSource]]) -> Unified:
-    wanted = common_type(was)
-    others = [one for kind, runs in was.items() if kind != wanted for one in runs]
-    columns = (column for one in others for column in one.read(name))
-    if wanted != TEXT and not all(fits(column, wanted) for column in columns):
-        wanted = TEXT
+    parts = [(kind, partial(one.read, name)) for kind, runs in was.items() for one in runs]
+    wanted = shared_type(parts)
     return Unified(name, wanted, {k: tuple(m.run_id for m in runs) for k, runs in was.items()})
 
 

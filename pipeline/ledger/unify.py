@@ -2,11 +2,13 @@
 
 Pass-through columns have the types of their night's list. The common type is one that all values
 fit into without loss: integers widen, integers become floats, dates become timestamps. If there is
-none, the column becomes text.
+none, the column becomes text. A night without a value in the column has no say: its list gave it
+the type of text, or whatever type its writer gives to a column of nulls.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.types as pt
@@ -17,6 +19,29 @@ DECIMAL128_DIGITS = 38  # its maximum precision
 UNITS = ("s", "ms", "us", "ns")  # the finest last
 SIGNED = (pa.int8(), pa.int16(), pa.int32(), pa.int64())
 UNSIGNED = (pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64())
+
+
+# A run or a file: the type of a column in it, and a function that reads its values.
+Part: TypeAlias = tuple[pa.DataType, Callable[[], Iterable[pa.ChunkedArray]]]
+
+
+def shared_type(parts: Sequence[Part]) -> pa.DataType:
+    """Return a type for a column of several runs or files that changes none of its values.
+
+    Values are read only if types differ. Of types that are otherwise text together, those without
+    a value do not count; then the rows of that type are null in the one that is found.
+    """
+    wanted = common_type(kind for kind, _ in parts)
+    if wanted == TEXT:
+        valued: dict[pa.DataType, None] = {}
+        for kind, read in sorted(parts, key=lambda part: part[0] != TEXT):  # a text decides
+            if kind not in valued and any(column.null_count < len(column) for column in read()):
+                valued[kind] = None
+                if common_type(valued) == TEXT:
+                    return TEXT
+        wanted = common_type(valued) if valued else TEXT
+    others = (column for kind, read in parts if kind != wanted for column in read())
+    return wanted if wanted == TEXT or all(fits(one, wanted) for one in others) else TEXT
 
 
 def common_type(types: Iterable[pa.DataType]) -> pa.DataType:
@@ -55,6 +80,8 @@ def cast_column(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray
     """
     if column.type == wanted:
         return column
+    if column.null_count == len(column):  # also of types between which Arrow has no cast
+        return pa.chunked_array([pa.nulls(len(column), wanted)])
     if wanted != TEXT:
         return column.cast(wanted)
     try:

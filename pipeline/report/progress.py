@@ -137,13 +137,14 @@ class Progress:
 def log_stalls(
     log: Log,
     progress: Progress,
-    free: Callable[[], Mapping[str, float]],
+    free: Callable[[], Mapping[str, float] | None],
     every_s: float = STALL_EVERY_S,
 ) -> Iterator[None]:
     """While the block runs, log each interval of `every_s` seconds in which no task finished.
 
-    free: returns the cluster's free resources, as Ray names them. They are logged too, since a job
-        may wait for cores or GPUs that other jobs hold, or that the cluster does not have.
+    free: returns the cluster's free resources, as Ray names them, None without a cluster. They are
+        logged too, since a job may wait for cores or GPUs that other jobs hold, or that the cluster
+        does not have.
     """
     ended = threading.Event()
 
@@ -151,10 +152,13 @@ def log_stalls(
         seen = progress.tasks_done
         while not ended.wait(every_s):
             if progress.tasks_done == seen:
-                now = free()
-                cores, gpus = now.get("CPU", 0.0), now.get("GPU", 0.0)
-                message = f"no task was finished in {every_s:g} s; free in the cluster: "
-                log.say("waiting", f"{message}{cores:g} CPU, {gpus:g} GPU", cpu=cores, gpu=gpus)
+                message = f"no task was finished in {every_s:g} s"
+                if (now := free()) is None:
+                    log.say("waiting", message)
+                else:
+                    cores, gpus = now.get("CPU", 0.0), now.get("GPU", 0.0)
+                    message += f"; free in the cluster: {cores:g} CPU, {gpus:g} GPU"
+                    log.say("waiting", message, cpu=cores, gpu=gpus)
             seen = progress.tasks_done
 
     thread = threading.Thread(target=watch, daemon=True)

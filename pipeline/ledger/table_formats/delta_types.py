@@ -23,7 +23,7 @@ from pipeline.ledger.table_formats.published_rows import (
     write_delta_copy,
 )
 from pipeline.ledger.tables import TABLES
-from pipeline.ledger.unify import TEXT, cast_column, common_type, fits
+from pipeline.ledger.unify import TEXT, Part, cast_column, shared_type
 from pipeline.storage.store import Store
 
 Types = Mapping[str, pa.DataType]
@@ -87,14 +87,11 @@ def unify_types(
             "--picture-column; `open_run` reads both"
         )
     before, now = (pa.schema(one.to_arrow()) for one in (table.schema(), own))
-    kinds = {n: {before.field(n).type, now.field(n).type} for n in other}
     unsupported = _unsupported_types(store, name, [*paths_of(table), *change.added], before, now)
-    for n, found in unsupported.items():
-        kinds[n] = found | {one.field(n).type for one in (before, now) if n in one.names}
-    if not kinds:
+    if not other and not unsupported:
         return table.schema()
     files = [*change.added, *paths_of(table)]
-    types = {n: _common(store, name, n, found, files) for n, found in kinds.items()}
+    types = {n: _common(store, name, n, files) for n in dict.fromkeys([*other, *unsupported])}
     _rewrite(store, name, change, types, list(change.added))
     if unsupported or any(kind != before.field(n).type for n, kind in types.items()):
         left = [path for path in paths_of(table) if path not in change.removed]
@@ -130,23 +127,16 @@ def _unsupported_types(
     return found
 
 
-def _common(
-    store: Store, name: str, column: str, kinds: set[pa.DataType], files: list[str]
-) -> pa.DataType:
-    """Find a type for a column in all files that changes no value."""
-    wanted: pa.DataType = common_type(sorted(kinds, key=str))
-    if wanted == TEXT or not _is_supported(wanted):
-        return TEXT
-    return wanted if _all_fit(store, name, column, files, wanted) else TEXT
+def _common(store: Store, name: str, column: str, files: Iterable[str]) -> pa.DataType:
+    """Find a type that Delta has for a column in all files, and that changes no value."""
 
+    def part(path: str, kind: pa.DataType) -> Part:
+        return kind, lambda: [stored_rows(store, name, path)[column]]
 
-def _all_fit(store: Store, name: str, column: str, paths: list[str], kind: pa.DataType) -> bool:
-    """Return whether every value of a column fits a type, file by file."""
-    for path in paths:
-        rows = stored_rows(store, name, path)
-        if column in rows.column_names and not fits(rows[column], kind):
-            return False
-    return True
+    schemas = {path: stored_schema(store, name, path) for path in files}
+    parts = [part(path, s.field(column).type) for path, s in schemas.items() if column in s.names]
+    wanted: pa.DataType = shared_type(parts)
+    return wanted if _is_supported(wanted) else TEXT
 
 
 def _rewrite(store: Store, name: str, change: Change, types: Types, files: list[str]) -> None:

@@ -9,6 +9,7 @@ from the runs.
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.types as pt
@@ -19,12 +20,12 @@ from pipeline.ledger.records import DataFile
 from pipeline.ledger.replaced import current_file, replaced_files
 from pipeline.ledger.table_formats.published_rows import Cover
 from pipeline.ledger.tables import TABLES, columns_of_files, read_table
-from pipeline.ledger.unify import TEXT, common_type, fits
+from pipeline.ledger.unify import TEXT, shared_type
 from pipeline.storage.store import Store
 
 TYPES = "s2cnet.types"  # columns that are cast, and to what, as JSON
 Casts = Mapping[str, str]  # names of Arrow types by column
-_KEPT_AS = ("double", "timestamp[us]")  # else text
+_KEPT_AS = ("bool", "int64", "double", "date32[day]", "timestamp[us]")  # else text
 
 
 def files_of(store: Store, cover: Cover, name: str) -> list[DataFile]:
@@ -62,7 +63,7 @@ def casts_of(
         if column in casts:
             found = {*found, pa.type_for_alias(casts[column])}
         if not _widens(found):
-            casts[column] = _cast(store, name, column, found, own)
+            casts[column] = _cast(store, name, column, own)
     return casts
 
 
@@ -78,18 +79,19 @@ def _widens(kinds: set[pa.DataType]) -> bool:
     return len(kinds) == 1 or decimals or any(all(map(test, kinds)) for test in alike)
 
 
-def _cast(
-    store: Store, name: str, column: str, kinds: set[pa.DataType], own: Sequence[Cover]
-) -> str:
-    wanted = common_type(sorted(kinds, key=str))
-    if str(wanted) not in _KEPT_AS:
-        return str(TEXT)
-    for cover in own:
+def _cast(store: Store, name: str, column: str, own: Sequence[Cover]) -> str:
+    """Find a type that Iceberg has, and that changes no value: the widest of its kind."""
+
+    def read(cover: Cover) -> Iterator[pa.ChunkedArray]:
         for file in files_of(store, cover, name):
-            rows = read_table(store, file.key, ["image_id", column])
-            if column in rows.column_names and not fits(rows[column], wanted):
-                return str(TEXT)
-    return str(wanted)
+            yield read_table(store, file.key, ["image_id", column])[column]
+
+    columns = [(cover, own_columns(store, cover, name)) for cover in own]
+    parts = [(c.field(column).type, partial(read, one)) for one, c in columns if column in c.names]
+    wanted = shared_type(parts)
+    if pt.is_signed_integer(wanted) or pt.is_floating(wanted):
+        wanted = pa.int64() if pt.is_signed_integer(wanted) else pa.float64()
+    return str(wanted) if str(wanted) in _KEPT_AS else str(TEXT)
 
 
 def casts_in(casts: Casts, columns: pa.Schema) -> dict[str, str]:

@@ -183,3 +183,44 @@ def test_a_column_that_one_night_lacks_is_null_there(tmp_path: Path) -> None:
             read([name])
     with pytest.raises(KeyError, match=r"did you mean uri\?"):
         run.images(["url"])
+
+
+NO_TEXTS = pa.array([None], pa.string())  # as a list's column without a value is stored
+
+
+@pytest.mark.parametrize("nulls_first", [True, False])
+@pytest.mark.parametrize("kind", ["bool", "int8", "float64", "decimal", "date", "zoned", "ints"])
+def test_a_night_without_a_value_changes_no_type(
+    tmp_path: Path, kind: str, nulls_first: bool
+) -> None:
+    columns = [array(kind), NO_TEXTS]
+    for start, column in enumerate(reversed(columns) if nulls_first else columns):
+        night(tmp_path, start, {"n": column})
+    found = open_run(str(tmp_path)).images(["uri", "n"]).sort_by("uri")["n"]
+    assert found.type == VALUES[kind][0]
+    expected = [VALUES[kind][1], None]
+    assert found.to_pylist() == (expected[::-1] if nulls_first else expected)
+
+
+def test_nights_without_a_value_leave_the_others_their_common_type(tmp_path: Path) -> None:
+    """No cast leads from Booleans to dates; these have no value, and so need none."""
+    no_flags = pa.array([None], pa.bool_())
+    days = pa.array([date(2026, 1, 2)])
+    for start, column in enumerate(
+        [NO_TEXTS, days, no_flags, pa.array([NOON], pa.timestamp("us"))]
+    ):
+        night(tmp_path, start, {"at": column})
+    found = open_run(str(tmp_path)).images(["uri", "at"]).sort_by("uri")["at"]
+    assert found.to_pylist() == [None, datetime(2026, 1, 2), None, NOON]
+    night(tmp_path, 4, {"at": pa.array(["soon"])})  # a value that is text
+    found = open_run(str(tmp_path)).images(["uri", "at"]).sort_by("uri")["at"]
+    assert found.to_pylist() == [
+        None, "2026-01-02", None, "2026-01-02 12:30:00.000000", "soon"
+    ]  # fmt: skip
+
+
+def test_nights_of_different_types_without_a_value_are_text(tmp_path: Path) -> None:
+    night(tmp_path, 0, {"n": NO_TEXTS})
+    night(tmp_path, 1, {"n": pa.array([None], pa.date32())})
+    found = open_run(str(tmp_path)).images(["n"])["n"]
+    assert (found.type, found.to_pylist()) == (pa.string(), [None, None])

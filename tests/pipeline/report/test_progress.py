@@ -3,9 +3,11 @@
 import io
 import json
 import threading
+from collections.abc import Mapping
 
 import pytest
 
+from pipeline.local import LocalWorkers
 from pipeline.report.progress import (
     Log,
     Progress,
@@ -107,6 +109,21 @@ def test_a_job_that_waits_says_so_and_what_is_free() -> None:
     event = json.loads(stream.getvalue().splitlines()[0])
     assert (event["event"], event["cpu"], event["gpu"]) == ("waiting", 0.5, 0)
     assert "0.5 CPU, 0 GPU" in event["message"]
+
+
+def test_a_local_job_that_waits_names_no_cluster() -> None:
+    stream, asked = io.StringIO(), threading.Event()
+    local = LocalWorkers(processes=2, cores=2)
+
+    def free() -> Mapping[str, float] | None:
+        asked.set()
+        return local.free()
+
+    log = Log("json", stream)
+    with log_stalls(log, Progress(log, images=40, tasks=4), free, every_s=0.01):
+        assert asked.wait(10)
+    event = json.loads(stream.getvalue().splitlines()[0])
+    assert (event["event"], event["message"]) == ("waiting", "no task was finished in 0.01 s")
 
 
 @pytest.mark.parametrize(

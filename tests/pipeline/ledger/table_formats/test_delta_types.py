@@ -93,6 +93,9 @@ def test_a_number_yesterday_text_and_a_struct_afterwards(store: Store) -> None:
             [datetime.datetime(2026, 11, 26), None, datetime.datetime(2026, 11, 27, 9), None],
             "timestamp_ntz",
         ),
+        # a night without a value is stored as text, and decides nothing
+        (pa.array([1, 2]), pa.array([None, None], pa.string()), [1, 2, None, None], "long"),
+        (pa.array([None, None], pa.string()), pa.array([1.5, 2]), [None, None, 1.5, 2.0], "double"),
         # none holds both without loss
         (pa.array([2**53 + 1, 2]), pa.array([0.5, None]), [str(2**53 + 1), "2", "0.5", None],
          "string"),

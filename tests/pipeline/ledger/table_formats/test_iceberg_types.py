@@ -106,6 +106,10 @@ def test_a_number_yesterday_text_and_a_struct_afterwards(store: Store) -> None:
             [datetime.datetime(2026, 11, 26), None, datetime.datetime(2026, 11, 27, 9), None],
             True,
         ),
+        (pa.array([1, 2], pa.int32()), pa.array([None, None], pa.string()), [1, 2, None, None],
+         True),
+        (pa.array([None, None], pa.string()), pa.array([True, False]), [None, None, True, False],
+         True),
         (pa.array([datetime.time(9), None]), pa.array(["x", "y"]), ["09:00:00.000000", None, "x",
          "y"], True),
     ],
@@ -126,3 +130,14 @@ def test_runs_that_disagree_are_published_at_once(store: Store) -> None:
     publish_live_as_iceberg(store)
     assert shops(store) == ["1", "2", "x", "y"]
     assert set(publish_live_as_iceberg(store).values()) == {None}
+
+
+def test_a_wider_number_after_a_night_without_a_value(store: Store) -> None:
+    """What the night without a value made of the column takes every later integer, then floats."""
+    night(store, 0, pa.array([1, 2], pa.int32()))
+    night(store, 2, pa.array([None, None], pa.string()))
+    night(store, 4, pa.array([2**40, None]))
+    assert shops(store) == [1, 2, None, None, 2**40, None]
+    night(store, 6, pa.array([0.5, None]))
+    assert shops(store) == [1.0, 2.0, None, None, float(2**40), None, 0.5, None]
+    assert table_at(store).schema().as_arrow().field("shop").type == pa.float64()
