@@ -5,6 +5,7 @@ quoted field may contain line breaks.
 """
 
 import re
+from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
@@ -17,14 +18,16 @@ from pipeline.inputs.left_out import LeftOut
 
 # A field and what ends it. Group "closed" is empty where a quoted field has no closing quote.
 _FIELD = re.compile(rb'(?:"[^"]*(?:""[^"]*)*(?P<closed>"?))?[^,\r\n]*(?P<end>,|\r\n|\r|\n|\Z)')
+OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs"}
 _BEFORE_A_FIELD = b',\r\n"'  # the last is for a field whose last quote is a doubled one
 
 
 def read_csv(data: bytes, left_out: LeftOut) -> pa.Table:
     """Read the rows of a CSV file as texts; rows with another number of fields are left out.
 
-    Raises UsageError for a quote that is not closed and for a row or columns beyond the limits,
-    UnicodeDecodeError for text that is not UTF-8, and ArrowInvalid.
+    Raises UsageError for a quote that is not closed, for columns that no commas separate and for a
+    row or columns beyond the limits, UnicodeDecodeError for text that is not UTF-8, and
+    ArrowInvalid.
     """
     if not data.strip():
         return pa.table({})
@@ -41,6 +44,7 @@ def read_csv(data: bytes, left_out: LeftOut) -> pa.Table:
     tell = pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip)
     try:
         names = pa.csv.open_csv(BytesIO(data), blocks, ignore).schema.names
+        _refuse_other_separator(names)
         list_limits.check_columns(len(names))
         as_texts = pa.csv.ConvertOptions(
             column_types={name: pa.string() for name in names}, strings_can_be_null=True,
@@ -51,6 +55,19 @@ def read_csv(data: bytes, left_out: LeftOut) -> pa.Table:
         _refuse_long_row(data)
         data.decode()
         raise
+
+
+def _refuse_other_separator(names: Sequence[str]) -> None:
+    """Raise UsageError for a header of one name with a semicolon or a tab.
+
+    Spreadsheets save such files where the decimal sign is a comma.
+    """
+    found = [mark for mark in OTHER_SEPARATORS if mark in names[0]]
+    if len(names) == 1 and found:
+        raise UsageError(
+            f"its header {names[0]!r} is a single column: save it with commas between the "
+            f"columns, not {OTHER_SEPARATORS[found[0]]}, and with points in numbers"
+        )
 
 
 def _refuse_open_quote(data: bytes) -> None:

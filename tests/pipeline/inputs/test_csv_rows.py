@@ -86,6 +86,28 @@ def test_quotes_that_are_no_fault_are_read(tmp_path: Path, written: str, read: s
     assert rows[0] == {"uri": "a.jpg", "note": read}
 
 
+@pytest.mark.parametrize(
+    ("text", "mark"),
+    [
+        ("uri;focus_x\na.jpg;0,3\n", "semicolons"),  # a row of two fields, as commas count
+        ("\ufeffuri;note\r\na.jpg;x\r\n", "semicolons"),  # as Excel writes it
+        ("sep=;\nuri;note\na.jpg;x\n", "semicolons"),
+        ("uri\tnote\na.jpg\tx\n", "tabs"),
+    ],
+)
+def test_a_csv_without_commas_is_said_to_need_them(tmp_path: Path, text: str, mark: str) -> None:
+    why = f"cannot be read as a list: its header .* commas between the columns, not {mark}, and"
+    with pytest.raises(UsageError, match=why):
+        values(tmp_path, "l.csv", text.encode())
+
+
+def test_semicolons_beside_commas_and_in_values_are_read(tmp_path: Path) -> None:
+    assert values(tmp_path, "a.csv", b"uri,a;b\nx;y.jpg,1;2\n") == [
+        {"uri": "x;y.jpg", "a;b": "1;2"}
+    ]
+    assert values(tmp_path, "b.csv", b"uri\nx;y.jpg\n") == [{"uri": "x;y.jpg"}]
+
+
 def test_an_empty_csv_is_said_to_have_no_columns(tmp_path: Path) -> None:
     assert values(tmp_path, "l.csv", b"") == values(tmp_path, "l.csv", b"\n") == []
 
