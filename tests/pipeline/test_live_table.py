@@ -1,13 +1,18 @@
 """What a job reports about the live table."""
 
 import io
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pipeline.cli.runs import main
 from pipeline.ledger.coverage.incremental import uncovered
 from pipeline.ledger.promotion.promotion import Request, promote
+from pipeline.ledger.reader import open_run
 from pipeline.live_table import Removal, apply_removals, go_live, report_plan_conditions
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
@@ -42,6 +47,21 @@ def test_published_files_are_counted_apart(store: Store) -> None:
     for counts in ("3 copied, 0 the same, 0 removed", "0 copied, 3 the same, 0 removed"):
         lines = said(lambda log: go_live(given, store, log))
         assert lines == [f"crop files in public/web/: {counts}"]
+
+
+def test_the_commands_that_a_job_names_keep_the_newer_crops_in_front(store: Store) -> None:
+    """Two nights fail the gate, the second with a photo of the first that has changed."""
+    auto: dict[str, Any] = {"promote": "auto", "trial": False, "channel": "web"}
+    older = run_all(open_ledger(store, make_inputs(3)), **auto).run_id
+    newer = run_all(open_ledger(store, make_inputs(1, etag="v2")), **auto).run_id
+    given = settings(store, gate="mean_confidence>=1")
+    lines = said(lambda log: go_live(given, store, log))
+    assert [line.split()[2] for line in lines] == [newer, older]
+    for line in lines:
+        (command,) = re.findall(r"`runs\.py (promote [^`]*)` makes it live", line)
+        assert main(shlex.split(command)) == 0
+    runs = open_run(store.uri, channel="web").images(["uri", "run_id"]).sort_by("uri")["run_id"]
+    assert runs.to_pylist() == [newer, older, older]
 
 
 @pytest.mark.parametrize(

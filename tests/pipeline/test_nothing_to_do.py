@@ -45,7 +45,7 @@ def test_a_job_without_work_names_the_run_that_waits_for_a_person(photos: Path, 
     (waiting,) = list_runs(open_store(given.running.output))
     assert carry_out(given, log) == "done"
     last = told(log).splitlines()[-1]
-    how = f"`runs.py promote {photos.parent}/out {waiting['run_id']}`"
+    how = f"`runs.py promote {photos.parent}/out {waiting['run_id']} --behind-newer`"
     assert last.startswith(f"not live yet: {how} makes it live in channel ")
 
 
