@@ -30,6 +30,8 @@ AGAIN = {
     "transient": "done again in the next night",
     "circumstances": "done again in nights 1, 2, 4, 8, …, or now by {retry}",
     "permanent": "done again only if the file changes",
+    # Circumstances too, but a retry reads what was listed, which is gone.
+    "changed": "replaced since they were listed; the next night does the new ones",
 }
 
 
@@ -72,10 +74,12 @@ def _log_failures(store: Store, manifest: Manifest, log: Log) -> None:
     if manifest.failures is None or not manifest.failures.rows:
         return
     kinds = Counter(failed_photos(store, manifest.failures)["kind"].to_pylist())
+    changed = min(manifest.metrics.failures.get("changed", 0), kinds["circumstances"])
+    told = kinds + Counter(changed=changed) - Counter(circumstances=changed)
     retry = runs_command("retry", store.uri, manifest.run_id, "--kind", "circumstances")
     parts = [
         f"{count:,} {kind} ({AGAIN[kind].format(retry=retry)})"
-        for kind, count in kinds.items()
+        for kind, count in told.items()
         if kind in AGAIN
     ]
     why = "the gallery and the column error_message of `images` say why"
