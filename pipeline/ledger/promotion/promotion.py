@@ -167,7 +167,7 @@ def _promote(
         if not judged.held:
             outcomes.append(Outcome(run_id, name, "gate", judged, measured))
             return None
-        about = {"who": request.who or whoami(), "why": request.why, "gate": str(request.gate)}
+        about = {"who": request.who or whoami(), "why": request.why, "gate": str(gate)}
         runs = _placed(live, manifests, others if request.behind else [])
         more = {"suspect": ()} if forgive else {}
         figures = dict(measured.values)

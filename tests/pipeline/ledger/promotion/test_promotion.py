@@ -163,6 +163,14 @@ def test_a_night_that_fails_the_gate_waits_until_its_failures_are_repaired(store
     assert read_channel(store, CHANNEL).runs[:2] == (manifest.run_id, bad)
 
 
+def test_the_history_names_a_gate_only_where_one_was_met(store: Store) -> None:
+    """The first night of an output goes live however many photos failed: no gate is judged."""
+    for start, failed in ((0, {0: "permanent", 1: "permanent"}), (6, None)):
+        commit(store, make_inputs(6, start=start), failed=failed)
+        go(store)
+    assert [version.gate for version in history(store, CHANNEL)] == ["", DEFAULT_GATE]
+
+
 def test_a_retry_is_promoted_with_the_run_that_it_repairs(store: Store) -> None:
     bad = commit(store, make_inputs(3), failed={0: "transient"}, promote="manual")
     retry = open_ledger(store, make_inputs(1), parent=bad)
