@@ -22,10 +22,10 @@ UNSIGNED = (pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64())
 
 
 # A run or a file: the type of a column in it, and a function that reads its values.
-Part: TypeAlias = tuple[pa.DataType, Callable[[], Iterable[pa.ChunkedArray]]]
+TypedColumn: TypeAlias = tuple[pa.DataType, Callable[[], Iterable[pa.ChunkedArray]]]
 
 
-def shared_type(parts: Sequence[Part]) -> pa.DataType:
+def shared_type(parts: Sequence[TypedColumn]) -> pa.DataType:
     """Return a type for a column of several runs or files that changes none of its values.
 
     Values are read only if types differ. Of types that are otherwise text together, those without

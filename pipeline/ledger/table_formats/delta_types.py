@@ -23,7 +23,7 @@ from pipeline.ledger.table_formats.published_rows import (
     write_delta_copy,
 )
 from pipeline.ledger.tables import TABLES
-from pipeline.ledger.unify import TEXT, Part, cast_column, shared_type
+from pipeline.ledger.unify import TEXT, TypedColumn, cast_column, shared_type
 from pipeline.storage.store import Store
 
 Types = Mapping[str, pa.DataType]
@@ -130,7 +130,7 @@ def _unsupported_types(
 def _common(store: Store, name: str, column: str, files: Iterable[str]) -> pa.DataType:
     """Find a type that Delta has for a column in all files, and that changes no value."""
 
-    def part(path: str, kind: pa.DataType) -> Part:
+    def part(path: str, kind: pa.DataType) -> TypedColumn:
         return kind, lambda: [stored_rows(store, name, path)[column]]
 
     schemas = {path: stored_schema(store, name, path) for path in files}
