@@ -19,6 +19,7 @@ from pipeline.cropping.features import (
 from pipeline.cropping.penalties import (
     Cuts,
     animal_head_cuts,
+    face_cuts,
     head_cuts,
     largest_sides,
     main_object_cuts,
@@ -169,6 +170,7 @@ def _cuts_of(weights: PenaltyWeights, evidence: Evidence, ratio: float | None) -
         [
             (heads, head_cuts(evidence, weights.head_cut)),
             (weights.whole_heads, whole_head_cuts(evidence, weights.head_cut, ratio)),
+            (weights.whole_heads, face_cuts(evidence, weights.head_cut, ratio)),
             (weights.animals, animal_head_cuts(evidence, weights.head_cut, ratio)),
             (objects, object_cuts(evidence, ratio)),
             (weights.things, thing_cuts(evidence, ratio)),

@@ -24,6 +24,10 @@ FITS = (0.9, 1.1)
 # A large head should be shown with this share of its height above it: at the very edge it looks
 # squeezed, and its box may end below the hair or the ears. Set by eye (docs/EFFECTS.md).
 HEADROOM = 0.1
+# Of a person's head that is too large for the crop, the face should be shown: all but these shares
+# of its height at the top, hair and forehead, and at the bottom, where the box reaches below the
+# chin. Set by eye (docs/EFFECTS.md).
+FOREHEAD, BELOW_CHIN = 0.4, 0.07
 TINY = 1e-9  # share of the photo: areas are at least this where they are divided by
 
 
@@ -99,6 +103,18 @@ def animal_head_cuts(evidence: Evidence, cut: float, ratio: float | None) -> Cut
     return _left_out_or_cut(with_headroom(evidence.animal_heads, ratio), shares, cut)
 
 
+def face_cuts(evidence: Evidence, cut: float, ratio: float | None) -> Cuts:
+    """Return the cuts of faces that a crop can hold, of large heads of people that it cannot.
+
+    Without them a wide crop of a portrait shows the hair and ends above the chin. They cost as much
+    as heads in `whole_head_cuts`.
+    """
+    shown = faces(evidence.heads)
+    fits = fits_in_crop(shown, ratio) - fits_in_crop(evidence.heads, ratio)
+    weights = evidence.whole_heads[: len(shown)] * fits
+    return _left_out_or_cut(shown, weights / total_weight(weights), cut)
+
+
 def object_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
     """Return the cuts of people, things and regions that a crop of the shape can hold.
 
@@ -137,6 +153,15 @@ def whole_head_shares(evidence: Evidence, ratio: float | None) -> FloatArray:
     """
     weights = evidence.whole_heads * fits_in_crop(evidence.all_heads, ratio)
     return np.asarray(weights / total_weight(weights))
+
+
+def faces(heads: FloatArray) -> FloatArray:
+    """Return the part from the brow to the chin of heads [H, 4]."""
+    height = heads[:, 3] - heads[:, 1]
+    shown = heads.copy()
+    shown[:, 1] += FOREHEAD * height
+    shown[:, 3] -= BELOW_CHIN * height
+    return shown
 
 
 def with_headroom(heads: FloatArray, ratio: float | None) -> FloatArray:
