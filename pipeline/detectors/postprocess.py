@@ -27,6 +27,15 @@ SECOND_REGION = 0.3
 """A region counts if it holds at least this share of what the largest one holds."""
 FULL_SHARE = {"face": 0.02, "person": 0.12, "thing": 0.12, "text": 0.12, "subject": 0.12}
 """Share of the photo beyond which a larger object is not more important, by kind."""
+CENTRE_DEVIATION = 0.32
+"""Deviation, in the photo's sides, of the Gaussian around its middle that rates objects by place.
+
+Set by hand, as the next three.
+"""
+OFF_CENTRE, OFF_SUBJECT = 0.4, 0.25
+"""Shares of its importance that an object keeps far from the middle; where the subject map is 0."""
+STANDS_OUT = 1.1
+"""A subject map whose highest value is less than this many times its mean has no regions."""
 
 
 def postprocess(output: torch.Tensor) -> Detections:
@@ -59,7 +68,7 @@ def postprocess(output: torch.Tensor) -> Detections:
 
 def _regions(subject: Map) -> Boxes:
     """Return boxes in cells: the main subject's core, all of it, the second subject, all's hull."""
-    if float(subject.max()) < 1.1 * float(subject.mean()):  # uniform: nothing stands out
+    if float(subject.max()) < STANDS_OUT * float(subject.mean()):
         return np.zeros((0, 4), np.float32)
     wide = _connected_regions(subject, WIDE)
     core = _connected_regions(subject, CORE)[:1]
@@ -88,9 +97,10 @@ def _importance(boxes: Boxes, subject: Map, kind: str) -> Map:
     sides = (boxes[:, 2:] - boxes[:, :2]) / (width, height)
     size = np.minimum(1, np.sqrt(sides.prod(axis=1) / FULL_SHARE[kind]))
     offset = (boxes[:, :2] + boxes[:, 2:]) / 2 / (width, height) - 0.5
-    central = np.exp(-(offset**2).sum(axis=1) / (2 * 0.32**2))
-    on_subject = 1.0 if kind == "face" else 0.25 + 0.75 * inside / max(float(subject.max()), 1e-6)
-    return np.asarray(size * (0.4 + 0.6 * central) * on_subject, np.float32)
+    central = np.exp(-(offset**2).sum(axis=1) / (2 * CENTRE_DEVIATION**2))
+    highest = max(float(subject.max()), 1e-6)
+    on_subject = 1.0 if kind == "face" else OFF_SUBJECT + (1 - OFF_SUBJECT) * inside / highest
+    return np.asarray(size * (OFF_CENTRE + (1 - OFF_CENTRE) * central) * on_subject, np.float32)
 
 
 def _upper_mean(subject: Map, box: NDArray[np.float32]) -> float:

@@ -133,7 +133,7 @@ class Run:
         been another file, while its crops come from all channels. The columns are lists of names.
         """
         for manifest, part in zip(self._manifests, self._parts(), strict=True):
-            own = replace(part, first=part.photos)
+            own = replace(part, in_images=part.photos)
             if of_run := list(self._batches_of(manifest, own, "images", photos)):
                 joined = pa.concat_tables(of_run).combine_chunks()
                 yield joined, self._batches_of(manifest, part, "crops", crops), part
@@ -152,7 +152,7 @@ class Run:
             rows = without(rows, self._hidden)
             if self._photos is not None:
                 rows = rows.filter(pc.is_in(rows["image_id"], self._photos))
-            owned = part.photos if by_shape else part.first
+            owned = part.photos if by_shape else part.in_images
             if owned is not None:
                 rows = rows.filter(pc.is_in(rows["image_id"], owned))
             for shapes, photos in part.taken if by_shape else ():

@@ -17,14 +17,14 @@ class RunPart:
     """The rows that come from one run.
 
     shapes: the shapes that the run was asked for
-    photos: ids of the photos whose rows come from it; None for all
-    first:  ids of those whose row of `images` comes from it; None for all
+    photos: ids of the photos whose crops come from it, but for those in `taken`; None for all
+    in_images: ids of those whose row of `images` comes from it too; None for all
     taken:  (shapes, ids): crops of these shapes and photos come from an earlier channel instead
     """
 
     shapes: frozenset[str]
     photos: pa.Array | None = None
-    first: pa.Array | None = None
+    in_images: pa.Array | None = None
     taken: tuple[tuple[pa.Array, pa.Array], ...] = ()
 
     def taken_of(self, image_ids: pa.ChunkedArray) -> list[frozenset[str]]:
@@ -61,8 +61,8 @@ def parts_of_runs(store: Store, layers: list[list[Manifest]]) -> list[RunPart]:
             common = ((shapes & part.shapes, part.photos) for part in above)
             taken = tuple((pa.array(sorted(both)), photos) for both, photos in common if both)
             photos = pa.array(sorted(ids), pa.string())
-            first = pa.array(sorted(ids - anywhere), pa.string())
-            own.append(RunPart(shapes, photos, first, taken))
+            in_images = pa.array(sorted(ids - anywhere), pa.string())
+            own.append(RunPart(shapes, photos, in_images, taken))
         anywhere |= seen
         above += own
         parts += own

@@ -8,7 +8,7 @@ ordered by their promotions.
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from msgspec import structs
 
@@ -29,6 +29,7 @@ from pipeline.ledger.versions import RECENT, Versions
 from pipeline.storage.store import Store
 
 ATTEMPTS = 100
+VersionT = TypeVar("VersionT", bound=ChannelVersion | None)
 
 
 def advance(
@@ -39,13 +40,7 @@ def advance(
     change: builds the next version from what is live, with `next_version`; None leaves the channel
         as it is. It is called again, with what is live by then, if somebody else was faster.
     """
-    check_channel(name)
-    versions = versions_of(store, name)
-    for _ in range(ATTEMPTS):
-        version = change(read_channel(store, name))
-        if version is None or versions.create(version.number, version):
-            return version
-    raise LedgerError(f"channel {name} is being changed by others; try again later")
+    return _create_next(store, name, lambda _: change(read_channel(store, name)))
 
 
 def next_version(
@@ -68,14 +63,26 @@ def roll_back(store: Store, name: str, **about: Any) -> ChannelVersion:
     If the last version is damaged, the newest readable version is restored. Raises LedgerError if
     there is nothing to restore.
     """
-    check_channel(name)
-    versions = versions_of(store, name)
-    for _ in range(ATTEMPTS):
+
+    def restored(versions: Versions) -> ChannelVersion:
         numbers = versions.numbers()
         if not numbers:
             raise LedgerError(f"nothing was ever promoted in channel {name}")
-        version = _restored(store, versions, name, numbers, about)
-        if versions.create(version.number, version):
+        return _restored(store, versions, name, numbers, about)
+
+    return _create_next(store, name, restored)
+
+
+def _create_next(store: Store, name: str, build: Callable[[Versions], VersionT]) -> VersionT:
+    """Create the version that `build` returns, unless it returns None; return it.
+
+    build: is called again if somebody else has created a version of that number meanwhile.
+    """
+    check_channel(name)
+    versions = versions_of(store, name)
+    for _ in range(ATTEMPTS):
+        version = build(versions)
+        if version is None or versions.create(version.number, version):
             return version
     raise LedgerError(f"channel {name} is being changed by others; try again later")
 

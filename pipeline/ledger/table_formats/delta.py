@@ -51,9 +51,9 @@ from pipeline.ledger.table_formats.delta_types import (
     unify_types,
 )
 from pipeline.ledger.table_formats.published_rows import (
-    Cover,
-    cover_of,
+    RunPhotos,
     owner_of,
+    photos_of_run,
     run_of,
     takes_precedence,
 )
@@ -83,10 +83,10 @@ def publish_delta(store: Store, run_id: str) -> dict[str, int | None]:
             f"run {run_id} holds forgotten photos; {runs_command('gc', store.uri, '--delete')} "
             "first, then publish it"
         )
-    cover = cover_of(store, run_id)
-    assert cover is not None
+    run = photos_of_run(store, run_id)
+    assert run is not None
     replaced = replaced_files(store, run_id)
-    known: dict[str, Cover | None] = {}
+    known: dict[str, RunPhotos | None] = {}
     runs_files: dict[str, tuple[list[DataFile], pa.Schema]] = {}
     for name in TABLES:
         files = [current_file(file, replaced) for file in data_files(store, manifest, name)]
@@ -101,31 +101,31 @@ def publish_delta(store: Store, run_id: str) -> dict[str, int | None]:
         for path in [] if table is None else paths_of(table):
             if run_of(path) != run_id:
                 owner_of(store, path, known)
-    _add_runs_without_files(deltalake, store, cover, known)
+    _add_runs_without_files(deltalake, store, run, known)
     return {
-        name: _publish(deltalake, store, cover, name, files, columns, known)
+        name: _publish(deltalake, store, run, name, files, columns, known)
         for name, (files, columns) in runs_files.items()
     }
 
 
 def _add_runs_without_files(
-    deltalake: Any, store: Store, cover: Cover, known: dict[str, Cover | None]
+    deltalake: Any, store: Store, run: RunPhotos, known: dict[str, RunPhotos | None]
 ) -> None:
     """Add runs that were published and later lost all their rows to others.
 
     They still replace the rows of earlier runs of their channel, which those others may not. Every
     run has rows of `images`, so that table's log has the ids of all that were published. Only runs
-    committed after `cover` matter, and only their lists are read.
+    committed after `run` matter, and only their lists are read.
     """
     table = open_table(deltalake, store, "images")
     for run_id in [] if table is None else run_ids(store):
-        if run_id in {*known, cover.manifest.run_id}:
+        if run_id in {*known, run.manifest.run_id}:
             continue
         if table.transaction_version(run_id) is None:
             continue
         manifest = read_committed(store, run_id)
-        if manifest is not None and takes_precedence(manifest, cover.manifest):
-            known[run_id] = cover_of(store, run_id)
+        if manifest is not None and takes_precedence(manifest, run.manifest):
+            known[run_id] = photos_of_run(store, run_id)
 
 
 def forget_in_delta(store: Store, image_ids: Collection[str]) -> list[str]:
@@ -190,8 +190,8 @@ def _remove_copies(store: Store, name: str, before: Collection[str], now: Collec
 
 
 def _publish(
-    deltalake: Any, store: Store, cover: Cover, name: str, files: list[DataFile],
-    columns: pa.Schema, known: dict[str, Cover | None],
+    deltalake: Any, store: Store, run: RunPhotos, name: str, files: list[DataFile],
+    columns: pa.Schema, known: dict[str, RunPhotos | None],
 ) -> int | None:  # fmt: skip
     """Commit a run's files to one table; return the table's new version, None for no change.
 
@@ -199,7 +199,7 @@ def _publish(
     decides what happened: each commit carries its run's id, and no id is committed twice.
     deltalake's own retries are off: what a run replaces must be found again after another's commit.
     """
-    root, run_id = root_of(store, name)[0], cover.manifest.run_id
+    root, run_id = root_of(store, name)[0], run.manifest.run_id
     schema = deltalake.Schema.from_arrow(columns)
     refused: Exception | None = None
     for _ in range(ATTEMPTS):
@@ -209,7 +209,7 @@ def _publish(
         try:
             if table is not None:
                 add_columns(deltalake, table, schema)
-            change = change_of(store, table, cover, name, files, known)
+            change = change_of(store, table, run, name, files, known)
             if not (change.added or change.removed or (files and table is not None)):
                 return None
             if table is None:

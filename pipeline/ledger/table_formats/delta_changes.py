@@ -13,8 +13,8 @@ from pipeline.errors import RecordError
 from pipeline.ledger.forgetting import without
 from pipeline.ledger.records import DataFile
 from pipeline.ledger.table_formats.published_rows import (
-    Cover,
     DeltaCopy,
+    RunPhotos,
     copy_remaining_rows,
     owner_of,
     owners,
@@ -43,9 +43,9 @@ class AddedFile:
         return cls(str(copy.path), copy.bytes, copy.rows, int(time.time() * MILLISECONDS))
 
     @classmethod
-    def of_run(cls, cover: Cover, name: str, file: DataFile) -> "AddedFile":
+    def of_run(cls, run: RunPhotos, name: str, file: DataFile) -> "AddedFile":
         """Describe a data file of a run, as it is."""
-        modified_ms = int(cover.manifest.committed_at * MILLISECONDS)
+        modified_ms = int(run.manifest.committed_at * MILLISECONDS)
         return cls(path_of(name, file), file.bytes, file.rows, modified_ms)
 
 
@@ -69,9 +69,9 @@ class Change:
         self.copies.append(one.path)
         self.added[one.path] = one
 
-    def add_file(self, cover: Cover, name: str, file: DataFile) -> None:
+    def add_file(self, run: RunPhotos, name: str, file: DataFile) -> None:
         """Add a data file of a run as it is."""
-        one = AddedFile.of_run(cover, name, file)
+        one = AddedFile.of_run(run, name, file)
         self.added[one.path] = one
 
     def actions(self, deltalake: Any) -> list[Any]:
@@ -93,8 +93,8 @@ def actions_of(deltalake: Any, files: Iterable[AddedFile]) -> list[Any]:
 
 
 def change_of(
-    store: Store, table: Any, cover: Cover, name: str, files: list[DataFile],
-    known: dict[str, Cover | None],
+    store: Store, table: Any, run: RunPhotos, name: str, files: list[DataFile],
+    known: dict[str, RunPhotos | None],
 ) -> Change:  # fmt: skip
     """Add the run's files without what later runs have; remove what the run itself replaces.
 
@@ -102,20 +102,18 @@ def change_of(
     table replaces those of earlier runs too.
     """
     change, paths = Change(), {} if table is None else paths_of(table)
-    others = list(owners(store, paths, cover.manifest.run_id, known))
-    later = [c for c in known.values() if c is not None and c.is_after(cover)]
+    others = list(owners(store, paths, run.manifest.run_id, known))
+    later = [c for c in known.values() if c is not None and c.is_after(run)]
     for file in files:
-        copy = (
-            copy_remaining_rows(store, name, path_of(name, file), cover, later) if later else None
-        )
+        copy = copy_remaining_rows(store, name, path_of(name, file), run, later) if later else None
         if copy is None:
-            change.add_file(cover, name, file)
+            change.add_file(run, name, file)
         elif copy.path is not None:
             change.add_copy(copy)
     for path, owner in others:
-        if owner is not None and owner.is_after(cover):
+        if owner is not None and owner.is_after(run):
             continue
-        copy = copy_remaining_rows(store, name, path, owner, [cover])
+        copy = copy_remaining_rows(store, name, path, owner, [run])
         if copy is not None:
             change.removed[path] = paths[path]
             if copy.path is not None:
@@ -126,7 +124,7 @@ def change_of(
 def change_without(store: Store, table: Any, name: str, image_ids: Collection[str]) -> Change:
     """Replace the files that have rows of photos by copies without them; those keep their runs."""
     change, paths, ids = Change(), paths_of(table), frozenset(image_ids)
-    known: dict[str, Cover | None] = {}
+    known: dict[str, RunPhotos | None] = {}
     for path in paths:
         if _may_have(store, path, ids, known):
             rows = stored_rows(store, name, path)
@@ -138,7 +136,9 @@ def change_without(store: Store, table: Any, name: str, image_ids: Collection[st
     return change
 
 
-def _may_have(store: Store, path: str, ids: frozenset[str], known: dict[str, Cover | None]) -> bool:
+def _may_have(
+    store: Store, path: str, ids: frozenset[str], known: dict[str, RunPhotos | None]
+) -> bool:
     """Return whether a file may have rows of photos. known: as for `owners`."""
     try:
         own = owner_of(store, path, known)

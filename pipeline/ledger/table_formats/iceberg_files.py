@@ -20,7 +20,7 @@ from pipeline.ledger.layout import data_task
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.replaced import replaced_files
 from pipeline.ledger.table_formats.iceberg_types import Casts, casts_in, own_columns
-from pipeline.ledger.table_formats.published_rows import Cover, by_shape, same_channel
+from pipeline.ledger.table_formats.published_rows import RunPhotos, by_shape, same_channel
 from pipeline.ledger.tables import ROW_GROUP_ROWS, parquet_bytes, read_table
 from pipeline.ledger.unify import cast_column
 from pipeline.storage.store import Store
@@ -60,19 +60,19 @@ class WantedFile:
 
 
 def wanted_files(
-    store: Store, name: str, covers: Sequence[Cover], hidden: Ids, copies: str, casts: Casts
+    store: Store, name: str, runs: Sequence[RunPhotos], hidden: Ids, copies: str, casts: Casts
 ) -> Iterator[WantedFile]:
-    """Yield the files of a table that have rows. covers: its runs, in order of precedence.
+    """Yield the files of a table that have rows. runs: its runs, in order of precedence.
 
     hidden: ids of forgotten photos. copies: prefix of the keys of partial copies. casts: of
     `iceberg_types`.
     """
-    above: list[Cover] = []  # with the photos that are theirs in their channel
+    above: list[RunPhotos] = []  # with the photos that are theirs in their channel
     seen: dict[int | str, Ids] = {}
-    for cover in covers:
-        replaced = replaced_files(store, cover.manifest.run_id)
-        own = casts_in(casts, own_columns(store, cover, name)) if casts else {}
-        for file in data_files(store, cover.manifest, name):
+    for run in runs:
+        replaced = replaced_files(store, run.manifest.run_id)
+        own = casts_in(casts, own_columns(store, run, name)) if casts else {}
+        for file in data_files(store, run.manifest, name):
             key, rows, erased = file.key, file.rows, set[str]()
             while key in replaced:
                 erased |= {*replaced[key].removed}
@@ -80,8 +80,8 @@ def wanted_files(
             if not rows:  # pyiceberg would warn of each of its columns
                 continue
             task = data_task(file.key)
-            mine = cover.tasks.get(-1 if task is None else task, frozenset()) - erased
-            gone, shapes = _left_out(name, cover, mine, above)
+            mine = run.tasks.get(-1 if task is None else task, frozenset()) - erased
+            gone, shapes = _left_out(name, run, mine, above)
             gone |= mine & hidden
             if not gone and not shapes and not own:
                 yield WantedFile(key)
@@ -89,11 +89,11 @@ def wanted_files(
                 holds = [key, sorted(gone), [list(map(sorted, one)) for one in shapes]]
                 text = json.dumps([*holds, own] if own else holds, sort_keys=True)
                 digest = hashlib.sha256(text.encode()).hexdigest()[:32]
-                copy = f"{copies}from={cover.manifest.run_id}/{task:08d}-{digest}.parquet"
+                copy = f"{copies}from={run.manifest.run_id}/{task:08d}-{digest}.parquet"
                 yield WantedFile(copy, key, gone, shapes, tuple(own.items()))
-        before = seen.get(cover.channel, frozenset())
-        above.append(replace(cover, photos=cover.photos - before))
-        seen[cover.channel] = before | cover.photos
+        before = seen.get(run.channel, frozenset())
+        above.append(replace(run, photos=run.photos - before))
+        seen[run.channel] = before | run.photos
 
 
 def write_copy(store: Store, file: WantedFile) -> bool:
@@ -105,14 +105,14 @@ def write_copy(store: Store, file: WantedFile) -> bool:
 
 
 def _left_out(
-    name: str, own: Cover, mine: Ids, above: Sequence[Cover]
+    name: str, own: RunPhotos, mine: Ids, above: Sequence[RunPhotos]
 ) -> tuple[Ids, tuple[tuple[Ids, Ids], ...]]:
     """Return a task's photos that other runs replace entirely, and those with some shapes."""
     whole: set[str] = set()
     parts: list[tuple[Ids, Ids]] = []
-    for cover in above:
-        hit, common = cover.photos & mine, own.shapes & cover.shapes
-        if not by_shape(name) or same_channel(own, cover) or own.shapes <= cover.shapes:
+    for other in above:
+        hit, common = other.photos & mine, own.shapes & other.shapes
+        if not by_shape(name) or same_channel(own, other) or own.shapes <= other.shapes:
             whole |= hit
         elif hit and common:
             parts.append((hit, common))

@@ -30,7 +30,7 @@ from pipeline.ledger.table_formats.iceberg_types import (
     optional,
     plain_texts,
 )
-from pipeline.ledger.table_formats.published_rows import Cover, cover_of
+from pipeline.ledger.table_formats.published_rows import RunPhotos, photos_of_run
 from pipeline.ledger.tables import TABLES, read_table
 from pipeline.storage.store import Store
 
@@ -67,7 +67,7 @@ class IcebergTables:
         self.store, self.catalog_name, self.namespace = store, catalog, namespace
         self.catalog: Catalog = open_catalog(store, catalog)
         self.root = location_of(store, "")
-        self._covers: dict[str, Cover | None] = {}
+        self._known_runs: dict[str, RunPhotos | None] = {}
 
     def keys(self) -> set[str]:
         """Return the keys of the files that the tables have now."""
@@ -109,7 +109,7 @@ class IcebergTables:
             table = self._load(name)
             recorded = PublishedRuns.of({} if table is None else table.properties)
             runs = runs_of(recorded)
-            own = self._covers_of(runs)
+            own = self._photos_of(runs)
             if table is None:
                 columns = [one for c in own if (one := files_of(self.store, c, name))]
                 if not columns:
@@ -132,8 +132,10 @@ class IcebergTables:
                 ) from error
         raise LedgerError(f"the Iceberg table {name} takes no commit: {refused}; publish again")
 
-    def _casts(self, name: str, table: "Table", recorded: PublishedRuns, own: list[Cover]) -> Casts:
-        new = [cover for cover in own if cover.manifest.run_id not in recorded.ids]
+    def _casts(
+        self, name: str, table: "Table", recorded: PublishedRuns, own: list[RunPhotos]
+    ) -> Casts:
+        new = [run for run in own if run.manifest.run_id not in recorded.ids]
         known, there = table.properties.get(TYPES, ""), table.schema().as_arrow()
         return casts_of(self.store, name, known, there, new, own)
 
@@ -238,13 +240,13 @@ class IcebergTables:
         tasks = table.scan().plan_files()
         return {task.file.file_path.removeprefix(self.root): task.file for task in tasks}
 
-    def _covers_of(self, runs: PublishedRuns) -> list[Cover]:
-        """Return what a table's runs cover, without those that are not committed."""
+    def _photos_of(self, runs: PublishedRuns) -> list[RunPhotos]:
+        """Read the photos of a table's runs, without those that are not committed."""
         layers: Sequence[int | None] = runs.layers or [None] * len(runs.ids)
-        found = [(self._cover(one), at) for one, at in zip(runs.ids, layers, strict=True)]
-        return [replace(cover, layer=at) for cover, at in found if cover is not None]
+        found = [(self._run(one), at) for one, at in zip(runs.ids, layers, strict=True)]
+        return [replace(run, layer=at) for run, at in found if run is not None]
 
-    def _cover(self, run_id: str) -> Cover | None:
-        if run_id not in self._covers:
-            self._covers[run_id] = cover_of(self.store, run_id)
-        return self._covers[run_id]
+    def _run(self, run_id: str) -> RunPhotos | None:
+        if run_id not in self._known_runs:
+            self._known_runs[run_id] = photos_of_run(self.store, run_id)
+        return self._known_runs[run_id]

@@ -18,7 +18,7 @@ from pipeline.errors import LedgerError, UsageError
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.records import DataFile
 from pipeline.ledger.replaced import current_file, replaced_files
-from pipeline.ledger.table_formats.published_rows import Cover
+from pipeline.ledger.table_formats.published_rows import RunPhotos
 from pipeline.ledger.tables import TABLES, columns_of_files, read_table
 from pipeline.ledger.unify import TEXT, shared_type
 from pipeline.storage.store import Store
@@ -28,15 +28,15 @@ Casts = Mapping[str, str]  # names of Arrow types by column
 _KEPT_AS = ("bool", "int64", "double", "date32[day]", "timestamp[us]")  # else text
 
 
-def files_of(store: Store, cover: Cover, name: str) -> list[DataFile]:
+def files_of(store: Store, run: RunPhotos, name: str) -> list[DataFile]:
     """List the files of a run's table, as they are now."""
-    replaced = replaced_files(store, cover.manifest.run_id)
-    return [current_file(file, replaced) for file in data_files(store, cover.manifest, name)]
+    replaced = replaced_files(store, run.manifest.run_id)
+    return [current_file(file, replaced) for file in data_files(store, run.manifest, name)]
 
 
-def own_columns(store: Store, cover: Cover, name: str) -> pa.Schema:
+def own_columns(store: Store, run: RunPhotos, name: str) -> pa.Schema:
     """Read the columns of a run's files that come from its list; none where it has no file."""
-    columns = columns_of_files(store, files_of(store, cover, name))
+    columns = columns_of_files(store, files_of(store, run, name))
     return pa.schema([one for one in columns if one.name not in TABLES[name].names])
 
 
@@ -45,8 +45,8 @@ def casts_of(
     name: str,
     known: str,
     there: pa.Schema,
-    new: Iterable[Cover],
-    own: Sequence[Cover],
+    new: Iterable[RunPhotos],
+    own: Sequence[RunPhotos],
 ) -> dict[str, str]:
     """Return the columns that are cast once new runs are in a table, and to which types.
 
@@ -55,7 +55,7 @@ def casts_of(
     """
     casts: dict[str, str] = json.loads(known or "{}")
     kinds: dict[str, set[pa.DataType]] = {}
-    for columns in [there, *(own_columns(store, cover, name) for cover in new)]:
+    for columns in [there, *(own_columns(store, run, name) for run in new)]:
         for field in columns:
             if field.name not in TABLES[name].names:
                 kinds.setdefault(field.name, set()).add(field.type)
@@ -79,14 +79,14 @@ def _widens(kinds: set[pa.DataType]) -> bool:
     return len(kinds) == 1 or decimals or any(all(map(test, kinds)) for test in alike)
 
 
-def _cast(store: Store, name: str, column: str, own: Sequence[Cover]) -> str:
+def _cast(store: Store, name: str, column: str, own: Sequence[RunPhotos]) -> str:
     """Find a type that Iceberg has, and that changes no value: the widest of its kind."""
 
-    def read(cover: Cover) -> Iterator[pa.ChunkedArray]:
-        for file in files_of(store, cover, name):
+    def read(run: RunPhotos) -> Iterator[pa.ChunkedArray]:
+        for file in files_of(store, run, name):
             yield read_table(store, file.key, ["image_id", column])[column]
 
-    columns = [(cover, own_columns(store, cover, name)) for cover in own]
+    columns = [(run, own_columns(store, run, name)) for run in own]
     parts = [(c.field(column).type, partial(read, one)) for one, c in columns if column in c.names]
     wanted = shared_type(parts)
     if pt.is_signed_integer(wanted) or pt.is_floating(wanted):

@@ -28,8 +28,8 @@ SEVERAL = "several"  # in place of a run's id: a copy of a file whose run is not
 
 
 @dataclass(frozen=True, eq=False)
-class Cover:
-    """The photos that a run covers.
+class RunPhotos:
+    """A published run and its photos.
 
     tasks: ids of its photos by task
     layer: number of the channel that it is live in; None: it counts in the one it was made for
@@ -50,7 +50,7 @@ class Cover:
         """The shapes that the run was asked for, see `shapes_asked`."""
         return shapes_asked(self.manifest)
 
-    def is_after(self, other: "Cover") -> bool:
+    def is_after(self, other: "RunPhotos") -> bool:
         """Return whether this run's rows take precedence over another's."""
         return takes_precedence(self.manifest, other.manifest)
 
@@ -60,8 +60,8 @@ def takes_precedence(mine: Manifest, theirs: Manifest) -> bool:
     return (mine.committed_at, mine.run_id) > (theirs.committed_at, theirs.run_id)
 
 
-def cover_of(store: Store, run_id: str) -> Cover | None:
-    """Read what a committed run covers from its pinned lists; None if it is not committed."""
+def photos_of_run(store: Store, run_id: str) -> RunPhotos | None:
+    """Read a committed run's photos from its pinned lists; None if it is not committed."""
     manifest = read_committed(store, run_id)
     if manifest is None:
         return None
@@ -72,7 +72,7 @@ def cover_of(store: Store, run_id: str) -> Cover | None:
         for image_id, task in zip(*(c.to_pylist() for c in listed.columns), strict=True):
             tasks.setdefault(task, set()).add(image_id)
     kept = {task: frozenset(ids) for task, ids in tasks.items()}
-    return Cover(manifest, kept, frozenset().union(*kept.values()))
+    return RunPhotos(manifest, kept, frozenset().union(*kept.values()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +88,7 @@ class DeltaCopy:
 
 
 def copy_remaining_rows(
-    store: Store, table: str, path: str, own: Cover | None, others: list[Cover]
+    store: Store, table: str, path: str, own: RunPhotos | None, others: list[RunPhotos]
 ) -> DeltaCopy | None:
     """Copy what is left of a file that other runs take precedence over; None if all of it is.
 
@@ -105,8 +105,8 @@ def copy_remaining_rows(
         return DeltaCopy(None)
     rows = stored_rows(store, table, path)
     left = rows
-    for cover in above:
-        left = left.filter(pc.invert(_replaced(left, table, own, cover)))
+    for other in above:
+        left = left.filter(pc.invert(_replaced(left, table, own, other)))
     if left.num_rows == rows.num_rows:
         return None
     if left.num_rows == 0:
@@ -130,8 +130,8 @@ def stored_rows(store: Store, table: str, path: str) -> pa.Table:
 
 
 def owners(
-    store: Store, paths: Iterable[str], run_id: str, known: dict[str, Cover | None]
-) -> Iterator[tuple[str, Cover | None]]:
+    store: Store, paths: Iterable[str], run_id: str, known: dict[str, RunPhotos | None]
+) -> Iterator[tuple[str, RunPhotos | None]]:
     """Yield each file of a table with its run, except the files of `run_id`.
 
     known: runs that were read before, by id; those that are read are added.
@@ -141,11 +141,11 @@ def owners(
             yield path, owner_of(store, path, known)
 
 
-def owner_of(store: Store, path: str, known: dict[str, Cover | None]) -> Cover | None:
+def owner_of(store: Store, path: str, known: dict[str, RunPhotos | None]) -> RunPhotos | None:
     """Return the run of a file; None if its name does not tell it. known: as for `owners`."""
     run_id = run_of(path)
     if run_id not in known:
-        known[run_id] = cover_of(store, run_id) if run_id else None
+        known[run_id] = photos_of_run(store, run_id) if run_id else None
     return known[run_id]
 
 
@@ -155,7 +155,7 @@ def run_of(path: str) -> str:
     return found[1] if found and found[1] != SEVERAL else ""
 
 
-def photos_in(path: str, own: Cover | None) -> frozenset[str] | None:
+def photos_in(path: str, own: RunPhotos | None) -> frozenset[str] | None:
     """Return the ids of the photos that a file may have; None if its run, `own`, is not known."""
     found = PATH.fullmatch(path)
     return own.tasks.get(int(found[2]), frozenset()) if own and found else None
@@ -189,28 +189,30 @@ def by_shape(table: str) -> bool:
     return "ratio" in TABLES[table].names
 
 
-def same_channel(own: Cover | None, cover: Cover) -> bool:
+def same_channel(own: RunPhotos | None, other: RunPhotos) -> bool:
     """Return whether two runs replace each other's rows whatever their shapes."""
-    return own is not None and own.channel == cover.channel
+    return own is not None and own.channel == other.channel
 
 
-def _replaces_any(table: str, own: Cover | None, cover: Cover) -> bool:
+def _replaces_any(table: str, own: RunPhotos | None, other: RunPhotos) -> bool:
     """Return whether a run can replace any rows of another's file."""
-    if own is None or not by_shape(table) or same_channel(own, cover):
+    if own is None or not by_shape(table) or same_channel(own, other):
         return True
-    return bool(own.shapes & cover.shapes)
+    return bool(own.shapes & other.shapes)
 
 
-def _replaces_all(table: str, own: Cover | None, cover: Cover) -> bool:
+def _replaces_all(table: str, own: RunPhotos | None, other: RunPhotos) -> bool:
     """Return whether all rows of a photo are replaced."""
-    if own is None or not by_shape(table) or same_channel(own, cover):
+    if own is None or not by_shape(table) or same_channel(own, other):
         return True
-    return own.shapes <= cover.shapes
+    return own.shapes <= other.shapes
 
 
-def _replaced(rows: pa.Table, table: str, own: Cover | None, cover: Cover) -> pa.ChunkedArray:
-    hit = pc.is_in(rows["image_id"], pa.array(sorted(cover.photos), pa.string()))
-    if by_shape(table) and not same_channel(own, cover):
-        shapes = pa.array(sorted(cover.shapes), pa.string())
+def _replaced(
+    rows: pa.Table, table: str, own: RunPhotos | None, other: RunPhotos
+) -> pa.ChunkedArray:
+    hit = pc.is_in(rows["image_id"], pa.array(sorted(other.photos), pa.string()))
+    if by_shape(table) and not same_channel(own, other):
+        shapes = pa.array(sorted(other.shapes), pa.string())
         hit = pc.and_(hit, pc.is_in(rows["ratio"], shapes))
     return hit

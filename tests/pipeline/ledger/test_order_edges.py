@@ -20,10 +20,10 @@ from pipeline.ledger.promotion import crop_files
 from pipeline.ledger.promotion.crop_files import live_files
 from pipeline.ledger.promotion.promotion import Request, promote, rollback
 from pipeline.ledger.table_formats.delta_changes import path_of
-from pipeline.ledger.table_formats.published_rows import copy_remaining_rows, cover_of
+from pipeline.ledger.table_formats.published_rows import copy_remaining_rows, photos_of_run
 from pipeline.ledger.unify import common_type
 from pipeline.storage.store import Store
-from tests.support.covers import cover, of_shapes
+from tests.support.shaped_runs import of_shapes, run_photos
 from tests.support.tasks import SPEC, make_inputs, open_ledger, run_all
 
 CHANNEL = channel_name(SPEC.settings)
@@ -147,14 +147,14 @@ def test_the_same_crop_twice_under_one_name_is_no_collision(
 
 def test_within_a_channel_a_run_takes_all_rows_of_its_photos(store: Store) -> None:
     run = of_shapes(store, "1:1,16:9", 3)
-    own = cover_of(store, run.run_id)
+    own = photos_of_run(store, run.run_id)
     assert own is not None
     (file,) = data_files(store, run, "crops")
-    same = cover(run, "4:3", "1x1_16x9", 0)
+    same = run_photos(run, "4:3", "1x1_16x9", 0)
     left = copy_remaining_rows(store, "crops", path_of("crops", file), own, [same])
     assert left is not None
     assert left.rows == 4
-    everything = cover(run, "4:3", "1x1_16x9", 0, 1, 2)
+    everything = run_photos(run, "4:3", "1x1_16x9", 0, 1, 2)
     nothing = copy_remaining_rows(store, "crops", path_of("crops", file), own, [everything])
     assert nothing is not None
     assert nothing.path is None

@@ -21,13 +21,13 @@ from pipeline.ledger.table_formats.published_rows import (
     _without_view,
     _without_views,
     copy_remaining_rows,
-    cover_of,
     owners,
+    photos_of_run,
     write_delta_copy,
 )
 from pipeline.storage.store import Store
 from tests.support.committed import committed_runs
-from tests.support.covers import HOUR_S, IDS, cover, of_shapes
+from tests.support.shaped_runs import HOUR_S, IDS, of_shapes, run_photos
 from tests.support.tasks import make_inputs, open_ledger, run_all
 
 deltalake = pytest.importorskip("deltalake")
@@ -35,22 +35,27 @@ deltalake = pytest.importorskip("deltalake")
 
 def test_shapes_are_told_as_asked_and_as_rows_spell_them(memory: Store) -> None:
     run = of_shapes(memory, "1:1", 1)
-    assert cover(run, "16:9,free, 1:1", "tv", 0).shapes == {"16:9", "free", "1:1"}
-    assert cover(run, "16 : 9,Circle", "tv", 0).shapes == {"16 : 9", "16:9", "Circle", "circle"}
+    assert run_photos(run, "16:9,free, 1:1", "tv", 0).shapes == {"16:9", "free", "1:1"}
+    assert run_photos(run, "16 : 9,Circle", "tv", 0).shapes == {
+        "16 : 9",
+        "16:9",
+        "Circle",
+        "circle",
+    }
 
 
 def test_what_is_left_of_a_delta_file_is_told_without_reading_where_it_can_be(
     memory: Store,
 ) -> None:
     run = of_shapes(memory, "1:1,16:9", 3)
-    own = cover_of(memory, run.run_id)
+    own = photos_of_run(memory, run.run_id)
     assert own is not None
     (file,) = data_files(memory, run, "crops")
     path = path_of("crops", file)
-    stranger = cover(run, "1:1", "tv", 7)
-    narrow = cover(run, "4:3", "tv", 0, 1, 2)
-    whole = cover(run, "1:1,16:9,4:3", "tv", 0, 1, 2)
-    as_many = cover(run, "16:9,1:1", "tv", 0, 1, 2, 7)
+    stranger = run_photos(run, "1:1", "tv", 7)
+    narrow = run_photos(run, "4:3", "tv", 0, 1, 2)
+    whole = run_photos(run, "1:1,16:9,4:3", "tv", 0, 1, 2)
+    as_many = run_photos(run, "16:9,1:1", "tv", 0, 1, 2, 7)
     before = memory.requests["get"]
     for others in ([], [stranger], [narrow], [stranger, narrow]):
         assert copy_remaining_rows(memory, "crops", path, own, others) is None
@@ -59,14 +64,16 @@ def test_what_is_left_of_a_delta_file_is_told_without_reading_where_it_can_be(
         assert nothing is not None
         assert (nothing.path, nothing.bytes, nothing.rows) == (None, 0, 0)
     assert memory.requests["get"] == before
-    some = copy_remaining_rows(memory, "crops", path, own, [cover(run, "16:9", "tv", 0, 2, 7)])
+    some = copy_remaining_rows(memory, "crops", path, own, [run_photos(run, "16:9", "tv", 0, 2, 7)])
     assert some is not None
     assert some.rows == 4
     assert str(some.path).startswith(f"from={run.run_id}/00000000-")
     assert str(some.path).rpartition("/")[2] != file.key.rpartition("/")[2]
     left = memory.read(f"_data/crops/{some.path}")
     assert len(left) == some.bytes
-    strange = copy_remaining_rows(memory, "crops", path, None, [cover(run, "1:1", "tv", *range(3))])
+    strange = copy_remaining_rows(
+        memory, "crops", path, None, [run_photos(run, "1:1", "tv", *range(3))]
+    )
     assert strange is not None
     assert strange.rows == 3  # the run is not known, so the other counts before it, for its shapes
 
@@ -122,7 +129,7 @@ def test_types_that_delta_has() -> None:
 
 def test_the_actions_of_a_delta_commit(memory: Store) -> None:
     run = run_all(open_ledger(memory, make_inputs(2)))
-    own = cover_of(memory, run.run_id)
+    own = photos_of_run(memory, run.run_id)
     assert own is not None
     (file,) = data_files(memory, run, "images")
     change = Change()

@@ -10,7 +10,7 @@ from pipeline.ledger.layout import run_key
 from pipeline.ledger.table_formats.delta import forget_in_delta, publish_delta
 from pipeline.storage.store import Store
 from tests.support.committed import committed_runs, runs_of_pictures
-from tests.support.covers import IDS
+from tests.support.shaped_runs import IDS
 from tests.support.tasks import make_inputs, open_ledger, run_all
 
 deltalake = pytest.importorskip("deltalake")

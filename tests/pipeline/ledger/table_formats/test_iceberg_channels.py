@@ -12,8 +12,8 @@ from pipeline.ledger.table_formats.iceberg import (
     publish_live_as_iceberg,
 )
 from pipeline.storage.store import Store
-from tests.support.covers import IDS, of_shapes
 from tests.support.put_live import put
+from tests.support.shaped_runs import IDS, of_shapes
 
 Crops = set[tuple[str, str, str]]
 COLUMNS = ["image_id", "ratio", "run_id"]

@@ -13,11 +13,11 @@ from pipeline.ledger.forgetting import forget
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.table_formats import iceberg, iceberg_tables
 from pipeline.ledger.table_formats.iceberg import forget_in_iceberg, publish_iceberg
-from pipeline.ledger.table_formats.published_rows import cover_of
+from pipeline.ledger.table_formats.published_rows import photos_of_run
 from pipeline.storage.backend import StoreRefusedError
 from pipeline.storage.store import Store
 from tests.support.committed import committed_runs
-from tests.support.covers import HOUR_S, IDS, cover, ids, of_shapes
+from tests.support.shaped_runs import HOUR_S, IDS, ids, of_shapes, run_photos
 from tests.support.tasks import make_inputs, open_ledger, run_all
 
 pytest.importorskip("pyiceberg")
@@ -49,12 +49,12 @@ def iceberg_schema() -> Schema:
 
 def test_which_rows_of_a_file_other_runs_take_the_place_of(memory: Store) -> None:
     run = run_all(open_ledger(memory, make_inputs(1)))
-    own = cover(run, "1:1, 16:9", "web", 0, 1, 2, 3)
+    own = run_photos(run, "1:1, 16:9", "web", 0, 1, 2, 3)
     mine = ids(0, 1, 2, 3)
-    same = cover(run, "4:3", "web", 0, 8)  # the channel is the same, whatever the shapes
-    some = cover(run, "16:9,4:3", "app", 1, 2, 8)
-    all_of_them = cover(run, "16:9,1:1,4:3", "tv", 2)
-    none = cover(run, "4:3", "tv", 0, 1, 2, 3)
+    same = run_photos(run, "4:3", "web", 0, 8)  # the channel is the same, whatever the shapes
+    some = run_photos(run, "16:9,4:3", "app", 1, 2, 8)
+    all_of_them = run_photos(run, "16:9,1:1,4:3", "tv", 2)
+    none = run_photos(run, "4:3", "tv", 0, 1, 2, 3)
     above = [same, some, all_of_them, none]
     assert _left_out("crops", own, mine, above) == (ids(0, 2), ((ids(1), shapes("16:9")),))
     assert _left_out("crops", own, mine, [some]) == (ids(), ((ids(1, 2), shapes("16:9")),))
@@ -69,8 +69,8 @@ def test_which_rows_of_a_file_other_runs_take_the_place_of(memory: Store) -> Non
 def test_files_of_an_iceberg_table_where_channels_share_a_shape(store: Store) -> None:
     wide = of_shapes(store, "16:9", 1, start=1)
     both = of_shapes(store, "1:1,16:9", 4)  # tasks of photos 0 to 2, and 3
-    covers = [c for c in (cover_of(store, run.run_id) for run in (wide, both)) if c is not None]
-    found = list(wanted_files(store, "crops", covers, frozenset([IDS[3]]), "copies/", {}))
+    runs = [c for c in (photos_of_run(store, run.run_id) for run in (wide, both)) if c is not None]
+    found = list(wanted_files(store, "crops", runs, frozenset([IDS[3]]), "copies/", {}))
     first, second = data_files(store, both, "crops")
     (of_wide,) = data_files(store, wide, "crops")
     assert [(file.key, file.source) for file in found[:1]] == [(of_wide.key, None)]
@@ -83,9 +83,9 @@ def test_files_of_an_iceberg_table_where_channels_share_a_shape(store: Store) ->
     rows = sorted((row["image_id"], row["ratio"]) for row in copy.rows(store).to_pylist())
     assert rows == sorted([*((IDS[n], "1:1") for n in range(3)), (IDS[0], "16:9"),
                            (IDS[2], "16:9")])  # fmt: skip
-    again = list(wanted_files(store, "crops", covers, frozenset([IDS[3]]), "copies/", {}))
+    again = list(wanted_files(store, "crops", runs, frozenset([IDS[3]]), "copies/", {}))
     assert [file.key for file in again] == [file.key for file in found]
-    other = list(wanted_files(store, "crops", covers, frozenset(IDS[2:4]), "copies/", {}))
+    other = list(wanted_files(store, "crops", runs, frozenset(IDS[2:4]), "copies/", {}))
     assert other[1].gone == {IDS[2]}
     assert other[1].key != copy.key
     written = replace(copy, key="_iceberg/crops/data/from=a/0-b.parquet")

@@ -12,8 +12,8 @@ from pipeline.ledger.audit import verify_run
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.table_formats.iceberg import publish_iceberg
 from pipeline.storage.store import Store, open_store
-from tests.support.covers import IDS
 from tests.support.put_live import put
+from tests.support.shaped_runs import IDS
 from tests.support.tasks import make_inputs, open_ledger, run_all
 
 

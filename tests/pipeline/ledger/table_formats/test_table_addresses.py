@@ -13,8 +13,8 @@ from pipeline.ledger.table_formats.delta import publish_delta
 from pipeline.ledger.table_formats.iceberg import publish_iceberg
 from pipeline.ledger.table_formats.iceberg_tables import IcebergTables
 from pipeline.storage.store import Store, open_store
-from tests.support.covers import IDS
 from tests.support.put_live import put
+from tests.support.shaped_runs import IDS
 from tests.support.tasks import make_inputs, open_ledger, run_all
 
 deltalake = pytest.importorskip("deltalake")

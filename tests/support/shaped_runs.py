@@ -1,4 +1,4 @@
-"""Runs with crops of given shapes, and what runs with other shapes would cover."""
+"""Runs with crops of given shapes, and runs with other shapes of the same photos."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pyarrow as pa
 from msgspec.structs import replace
 
 from pipeline.ledger.records import Manifest
-from pipeline.ledger.table_formats.published_rows import Cover
+from pipeline.ledger.table_formats.published_rows import RunPhotos
 from pipeline.storage.store import Store
 from tests.support.tasks import done, make_inputs, open_ledger
 
@@ -30,11 +30,11 @@ def of_shapes(store: Store, ratios: str, count: int, start: int = 0, **changes: 
     return ledger.finish({"job": {"channel": ratios.replace(":", "x").replace(",", "_")}})
 
 
-def cover(run: Manifest, ratios: str, channel: str, *numbers: int) -> Cover:
-    """Return what a run with these shapes would cover."""
+def run_photos(run: Manifest, ratios: str, channel: str, *numbers: int) -> RunPhotos:
+    """Return a run as if it had these shapes, channel and photos."""
     ids = frozenset(IDS[n] for n in numbers)
     made = replace(run, settings={"ratios": ratios}, job={"channel": channel})
-    return Cover(made, {0: ids}, ids)
+    return RunPhotos(made, {0: ids}, ids)
 
 
 def ids(*numbers: int) -> frozenset[str]:
