@@ -11,7 +11,6 @@ from pipeline.ledger.author import whoami
 from pipeline.ledger.channels.channel import channel_name
 from pipeline.ledger.channels.live import standing
 from pipeline.ledger.coverage.incremental import Todo
-from pipeline.ledger.coverage.unfinished import UnfinishedRun
 from pipeline.ledger.forgetting import forget, prune, read_forgotten, take_back
 from pipeline.ledger.promotion.promotion import Outcome, Request, promote_waiting
 from pipeline.ledger.promotion.published_index import index_key, public_prefix
@@ -20,12 +19,11 @@ from pipeline.ledger.pruning import gone_photos, live_photos
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.tables import one_array
 from pipeline.report.progress import Log
-from pipeline.settings import Settings
+from pipeline.settings import RunningSettings, Settings
 from pipeline.storage.spool import pieces
 from pipeline.storage.store import Store
 from pipeline.words import counted, runs_command
 
-LEAST_CLOCK_SKEW_S = 60.0  # smaller differences between clocks are not reported
 Ending = Literal["done", "over_error_rate", "not_promoted"]
 
 
@@ -33,7 +31,7 @@ Ending = Literal["done", "over_error_rate", "not_promoted"]
 class Removal:
     """What to take out of the live table.
 
-    forgotten: addresses that the table of overrides says to forget
+    forgotten: addresses that the table of overrides says to forget, also by `live_and_forgotten`
     listed:    the whole input, for pruning; None does not prune
     """
 
@@ -58,54 +56,12 @@ def job_entry(settings: Settings) -> dict[str, object]:
     return {**settings.flat(), **resolved}
 
 
-def report_plan_conditions(todo: Todo, output: str, log: Log) -> None:
-    """Report what affects a plan: waiting and unfinished runs, forgotten photos, clock skew."""
-    for run_id, photos in todo.waiting.items():
-        covered = counted(photos, "photo is", "photos are")
-        log.say(
-            "waiting",
-            f"WARNING: {covered} covered by run {run_id}, which is not live: "
-            f"{runs_command('promote', output, run_id)} makes it live, "
-            "`--mode full` does them again",
-            run_id=run_id, photos=photos,
-        )  # fmt: skip
-    for run in todo.unfinished:
-        _report_unfinished(run, todo.spec.code_version, output, log)
-    if todo.forgotten:
-        left = counted(todo.forgotten, "photo of the input is", "photos of the input are")
-        log.say("forgotten", f"{left} forgotten, and left out")
-    if todo.ahead_s > LEAST_CLOCK_SKEW_S:
-        log.say(
-            "clock",
-            f"WARNING: the latest run was committed {todo.ahead_s:,.0f} s ahead of this machine's "
-            "clock; this one will count as later all the same. Check the clocks.",
-            ahead_s=todo.ahead_s,
-        )
-
-
-def _report_unfinished(run: UnfinishedRun, code_version: str, output: str, log: Log) -> None:
-    """Report that an unfinished run is not resumed, why, and what can be done."""
-    state = f"run {run.run_id} is not finished, {run.done:,} of {counted(run.tasks, 'task')} done"
-    if run.code_version != code_version:
-        reason = (
-            f"code version {run.code_version} started it, and this job, version {code_version}, "
-            f"does its photos again. {runs_command('gc', output)} lists its files once they are "
-            "old enough; with `--delete` it removes them"
-        )
-    else:
-        reason = (
-            "its list of photos differs, and photos in both lists are done again. "
-            f"`--resume {run.run_id}` continues it"
-        )
-    log.say("unfinished", f"WARNING: {state}: {reason}", **asdict(run))
-
-
 def apply_removals(
     settings: Settings, store: Store, todo: Todo, removal: Removal, log: Log
 ) -> None:
     """Forget photos as the overrides say, restore those listed again and prune those gone."""
     dry = settings.running.dry_run or settings.estimating.estimate
-    _forget(settings, store, removal.forgotten, dry, log)
+    _forget(store, removal.forgotten, dry, log)
     if todo.returned and not dry:
         count = take_back(store, todo.returned, whoami(), "listed again")
         again = counted(count, "pruned photo is", "pruned photos are")
@@ -114,11 +70,8 @@ def apply_removals(
         _prune(settings, store, removal.listed, dry, log)
 
 
-def _forget(
-    settings: Settings, store: Store, addresses: tuple[str, ...], dry: bool, log: Log
-) -> None:
-    overrides = Overrides.read(settings.input.overrides)
-    ids = {image_id(uri) for uri in (*addresses, *live_and_forgotten(overrides, store))}
+def _forget(store: Store, addresses: tuple[str, ...], dry: bool, log: Log) -> None:
+    ids = {image_id(uri) for uri in addresses}
     if not ids:
         return
     if dry:
@@ -170,23 +123,17 @@ def go_live(settings: Settings, store: Store, log: Log, committed: Manifest | No
 
     committed: the run that the job has just committed, if any
     """
-    running = settings.running
     if is_trial_job(settings):
         log.say("trial", "this is a trial: it does not go live, and covers no photo")
         return True
     channel = channel_for(settings)
-    if running.promote == "manual":
+    if settings.running.promote == "manual":
         waiting = standing(store).waiting(channel) if committed is None else [committed]
         if waiting:
             how = _promote_command(store.uri, waiting[0].run_id)
             log.say("manual", f"not live yet: {how} makes it live in channel {channel}")
         return True
-    strict = running.gate != DEFAULT_GATE
-    gate = parse_gate(running.gate)
-    if not strict and running.max_error_rate < 1:
-        gate = Gate((*gate.terms, Term("error_rate", "<=", running.max_error_rate)))
-    request = Request(gate=gate, strict=strict, behind=True, who=whoami(), why="its commit")
-    outcomes = promote_waiting(store, channel, request)
+    outcomes = promote_waiting(store, channel, _request(settings.running))
     for outcome in outcomes:
         _report(outcome, store.uri, log)
     if committed is not None and committed.only_failed_again:
@@ -196,7 +143,23 @@ def go_live(settings: Settings, store: Store, log: Log, committed: Manifest | No
         done = publish_files(store, channel)
         counts = f"{done.copied:,} copied, {done.same:,} the same, {done.removed:,} removed"
         log.say("files", f"crop files in {public_prefix(channel)}: {counts}", **asdict(done))
-    elif any(outcome.is_live for outcome in outcomes) and _has_names(store, channel):
+    elif any(outcome.is_live for outcome in outcomes):
+        _warn_of_earlier_names(store, channel, log)
+    return all(outcome.is_live for outcome in outcomes)
+
+
+def _request(running: RunningSettings) -> Request:
+    """Ask for a promotion by the job's gate; the default one holds `max_error_rate` too."""
+    strict = running.gate != DEFAULT_GATE
+    gate = parse_gate(running.gate)
+    if not strict and running.max_error_rate < 1:
+        gate = Gate((*gate.terms, Term("error_rate", "<=", running.max_error_rate)))
+    return Request(gate=gate, strict=strict, behind=True, who=whoami(), why="its commit")
+
+
+def _warn_of_earlier_names(store: Store, channel: str, log: Log) -> None:
+    """Warn if crops of earlier runs are published under names; a job without any leaves them."""
+    if any(store.list(index_key(channel))):  # only listed: such a job may not read them
         removes = runs_command("publish-files", store.uri, "--channel", channel)
         log.say(
             "files_left",
@@ -205,12 +168,6 @@ def go_live(settings: Settings, store: Store, log: Log, committed: Manifest | No
             f"{removes} removes the names that are no longer live",
             channel=channel,
         )
-    return all(outcome.is_live for outcome in outcomes)
-
-
-def _has_names(store: Store, channel: str) -> bool:
-    """Return whether crops were published in a channel; a job without names may not read these."""
-    return any(store.list(index_key(channel)))
 
 
 def _report(outcome: Outcome, output: str, log: Log) -> None:

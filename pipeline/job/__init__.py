@@ -2,6 +2,7 @@
 
 planning         finds out what there is to do
 planned          holds the run that will do it
+plan_warnings    tells a person what a plan found, such as runs that wait
 networks         reads the weights that it needs, and chooses the backbone
 encoding         chooses the format of its crops
 cutting          cuts it into tasks

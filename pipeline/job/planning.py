@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from pipeline.code_version import code_version
 from pipeline.cropping.build import source_identity
+from pipeline.cropping.weights import Weights
 from pipeline.errors import SettingError, naming
 from pipeline.inputs.listing import Listing, list_all
 from pipeline.inputs.overrides import Overridden, Overrides
@@ -17,22 +18,21 @@ from pipeline.inputs.within import refuse_overlap
 from pipeline.job.cutting import cut_for
 from pipeline.job.encoding import with_chosen_format
 from pipeline.job.networks import pin_weights, with_chosen_backbone
+from pipeline.job.plan_warnings import (
+    report_misleading_names,
+    report_plan_conditions,
+    report_unused_overrides,
+)
 from pipeline.job.planned import PlannedRun
 from pipeline.ledger.coverage.incremental import Todo, resumed, uncovered
 from pipeline.ledger.identity import RunSpec
 from pipeline.ledger.plan import same_bytes_together
 from pipeline.ledger.retry import failed_inputs
-from pipeline.live_table import (
-    Removal,
-    channel_for,
-    live_and_forgotten,
-    report_plan_conditions,
-)
+from pipeline.live_table import Removal, channel_for, live_and_forgotten
 from pipeline.report.progress import Log
 from pipeline.schema import INPUT_BOXES
 from pipeline.settings import Settings
 from pipeline.settings.crop_name_checks import check_distinct, check_photos
-from pipeline.settings.formats import in_words
 from pipeline.storage.addresses import scheme_of
 from pipeline.storage.spool import pieces
 from pipeline.storage.store import Store, check_reachable, open_store
@@ -47,18 +47,7 @@ def plan(settings: Settings, log: Log, cores: Callable[[], int] | None = None) -
 
     Raises UsageError for a job that makes no sense.
     """
-    given = {"input": settings.input.input, "output": settings.running.output}
-    for name, address in given.items():
-        if not address:
-            raise SettingError(name, "is empty: name a folder or an address")
-    with naming("output"):
-        refuse_overlap(*given.values())
-    refuse_partial_prune(settings)
-    for name, address in given.items():
-        with naming(name):
-            check_reachable(address)
-    with naming("output"):
-        store = open_store(settings.running.output)
+    store = _output_store(settings)
     settings, of_format = with_chosen_format(settings, store)
     overrides = Overrides.read(settings.input.overrides)
     weights = pin_weights(settings.input)
@@ -70,17 +59,9 @@ def plan(settings: Settings, log: Log, cores: Callable[[], int] | None = None) -
             **weights.as_dict(),
         )
     settings = with_chosen_backbone(settings, weights)
-    shared = settings.cropping.backbone == "shared"
-    with naming("detector"):
-        detector = source_identity(settings.input.detector, shared)
-    spec = RunSpec(
-        settings=settings.identity(),
-        weights_sha256=weights.sha256,
-        detector=detector,
-        code_version=code_version(),
-        input_sha256="",  # a hash of the photos left to do, so it is filled in below
+    todo, applied, listed = _todo(
+        settings, overrides, store, _spec_without_list(settings, weights), log
     )
-    todo, applied, listed = _todo(settings, overrides, store, spec, log)
     for run_id, error in todo.damaged.items():
         log.say("damaged_run", f"WARNING: run {run_id} covers nothing: {error}", run_id=run_id)
     report_plan_conditions(todo, store.uri, log)
@@ -93,6 +74,36 @@ def plan(settings: Settings, log: Log, cores: Callable[[], int] | None = None) -
     forgotten = {*applied.forgotten, *live_and_forgotten(overrides, store)}
     removal = Removal(tuple(sorted(forgotten)), listed if settings.running.prune else None)
     return PlannedRun(settings, weights, store, todo, tasks, applied.count, removal)
+
+
+def _output_store(settings: Settings) -> Store:
+    """Open the output, once input and output make sense together and their stores answer."""
+    given = {"input": settings.input.input, "output": settings.running.output}
+    for name, address in given.items():
+        if not address:
+            raise SettingError(name, "is empty: name a folder or an address")
+    with naming("output"):
+        refuse_overlap(*given.values())
+    refuse_partial_prune(settings)
+    for name, address in given.items():
+        with naming(name):
+            check_reachable(address)
+    with naming("output"):
+        return open_store(settings.running.output)
+
+
+def _spec_without_list(settings: Settings, weights: Weights) -> RunSpec:
+    """Build the run's spec, but for the hash of the photos left to do, which `_todo` fills in."""
+    with naming("detector"):
+        is_shared = settings.cropping.backbone == "shared"
+        detector = source_identity(settings.input.detector, is_shared)
+    return RunSpec(
+        settings=settings.identity(),
+        weights_sha256=weights.sha256,
+        detector=detector,
+        code_version=code_version(),
+        input_sha256="",
+    )
 
 
 def refuse_partial_prune(settings: Settings) -> None:
@@ -125,34 +136,6 @@ def check_crop_names(settings: Settings, inputs: pa.Table) -> None:
             names, _Photos(inputs), ratios, *settings.thumbnails.formats,
             top_k=settings.cropping.top_k, as_files=as_files,
         )  # fmt: skip
-
-
-def report_misleading_names(settings: Settings, log: Log) -> None:
-    """Warn if the ending of the crops' names tells another format than theirs."""
-    names, made = settings.thumbnails.crop_names, settings.thumbnails.format
-    if names is not None and names.told_format not in (None, made):
-        log.say(
-            "crop_names",
-            f"WARNING: the names {names.text!r} do not end as the crops' format, {in_words(made)}: "
-            f"write .{{format}} at their end, or choose --format {names.told_format}",
-        )
-
-
-def report_unused_overrides(
-    overrides: Overrides, applied: Overridden, settings: Settings, listed: pa.Table, log: Log
-) -> None:
-    """Report overrides of shapes that the job does not make, or that none matches a photo."""
-    said = []
-    made = {shape.name for shape in settings.cropping.shapes}
-    if unmade := sorted({row.ratio for row in overrides.rows if row.ratio} - made):
-        said.append(
-            f"the overrides lock boxes of {', '.join(unmade)}, which this job does not make"
-        )
-    if overrides.rows and not applied.count and not applied.forgotten:
-        so = f": addresses are whole, for instance {listed['uri'][0]}" if len(listed) else ""
-        said.append(f"the overrides name no photo of {settings.input.input}{so}")
-    for one in said:
-        log.say("overrides", one, overrides=settings.input.overrides)
 
 
 @dataclass(frozen=True)

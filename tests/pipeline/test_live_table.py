@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from pipeline.cli.runs import main
+from pipeline.job.plan_warnings import report_plan_conditions
 from pipeline.ledger.coverage.incremental import uncovered
 from pipeline.ledger.promotion.promotion import Request, promote
 from pipeline.ledger.reader import open_run
-from pipeline.live_table import Removal, apply_removals, go_live, report_plan_conditions
+from pipeline.live_table import Removal, apply_removals, go_live
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
 from pipeline.storage.store import Store, open_store

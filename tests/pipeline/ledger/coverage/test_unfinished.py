@@ -10,11 +10,11 @@ import pytest
 from msgspec.structs import replace
 
 from pipeline.job import plan
+from pipeline.job.plan_warnings import report_plan_conditions
 from pipeline.ledger.coverage.incremental import Todo, uncovered
 from pipeline.ledger.coverage.unfinished import UnfinishedRun
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.ledger import Ledger
-from pipeline.live_table import report_plan_conditions
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
 from pipeline.storage.store import Store, open_store
