@@ -8,7 +8,7 @@ to the store, but never split into paths.
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -92,8 +92,7 @@ def list_all(
     a store or a disk does not answer.
     """
     refuse_credentials(input_uri)
-    input_uri, as_glob, unreadable = s3_spelling(input_uri), False, 0
-    unusable: frozenset[str] = frozenset()
+    input_uri = s3_spelling(input_uri)
     if limit is not None and limit < 1:
         raise SettingError("limit", f"must be at least 1, not {limit}")
     if scheme_of(input_uri) in ("http", "https"):
@@ -102,34 +101,50 @@ def list_all(
             "photos in a list in a folder or bucket, and its hosts by --http-hosts"
         )
     if is_list(input_uri):
-        read = read_list(input_uri, focus_columns or (), uri_column, requester_pays)
-        unusable, unreadable = read.unusable, read.unreadable
-        pinned = spooled(_pin_files(rows) for rows in pieces(read.table))
-        table, left_out = _selected_rows(pinned, selection, read.left_out)
-        table = table if focus_columns is None else with_focus(table, focus_columns)
+        found = _list_rows(input_uri, focus_columns, uri_column, selection, requester_pays)
     else:
         if focus_columns is not None or uri_column != URI:
             name = "uri_column" if focus_columns is None else "focus_columns"
             raise SettingError(name, "is about columns of a list; the input is no list")
-        left_out, as_glob = LeftOut(), is_glob(input_uri, requester_pays)
-        is_local = scheme_of(input_uri) == "file"
-        found = (
-            walk(local_path(input_uri), left_out, as_glob, selection)
-            if is_local
-            else _objects(input_uri, as_glob, requester_pays)
-        )
-        table = _table(_selected_objects(found, selection, left_out))
-        if table.num_rows == 0 and not left_out and is_pattern(input_uri):
-            raise UsageError(f"nothing found in {input_uri!r}; check the address and its glob")
-        if left_out.places == {NO_PHOTO: [_address(input_uri)]} and not table.num_rows:
-            raise UsageError(
-                f"{input_uri!r} is no photo by its name, and no list: those end in {LIST_ENDS}"
-            )
-    table = sorted_by(table, "uri")
+        found = _list_objects(input_uri, selection, requester_pays)
+    table = sorted_by(found.table, "uri")
     if limit is not None:
         table = filtered(table, np.arange(table.num_rows) < limit)
-    belongs = membership_test(input_uri, as_glob)
-    return Listing(table, left_out, lambda uri: uri not in unusable and belongs(uri), unreadable)
+    return replace(found, table=table)
+
+
+def _list_rows(
+    input_uri: str,
+    focus_columns: FocusColumns | None,
+    uri_column: str,
+    selection: Selection,
+    requester_pays: bool,
+) -> Listing:
+    """List the photos that a list names, in its order. Raises as `list_all`."""
+    read = read_list(input_uri, focus_columns or (), uri_column, requester_pays)
+    pinned = spooled(_pin_files(rows) for rows in pieces(read.table))
+    table = _selected_rows(pinned, selection, read.left_out)
+    table = table if focus_columns is None else with_focus(table, focus_columns)
+    unusable = read.unusable  # so that `within` does not keep the table that was read
+    return Listing(table, read.left_out, lambda uri: uri not in unusable, read.unreadable)
+
+
+def _list_objects(input_uri: str, selection: Selection, requester_pays: bool) -> Listing:
+    """List the photos in a folder or a store, in its order. Raises as `list_all`."""
+    left_out, as_glob = LeftOut(), is_glob(input_uri, requester_pays)
+    found = (
+        walk(local_path(input_uri), left_out, as_glob, selection)
+        if scheme_of(input_uri) == "file"
+        else _objects(input_uri, as_glob, requester_pays)
+    )
+    table = _table(_selected_objects(found, selection, left_out))
+    if table.num_rows == 0 and not left_out and is_pattern(input_uri):
+        raise UsageError(f"nothing found in {input_uri!r}; check the address and its glob")
+    if left_out.places == {NO_PHOTO: [_address(input_uri)]} and not table.num_rows:
+        raise UsageError(
+            f"{input_uri!r} is no photo by its name, and no list: those end in {LIST_ENDS}"
+        )
+    return Listing(table, left_out, membership_test(input_uri, as_glob))
 
 
 def _address(input_uri: str) -> str:
@@ -149,12 +164,10 @@ def _selected_objects(
             yield uri, info
 
 
-def _selected_rows(
-    table: pa.Table, selection: Selection, left_out: LeftOut
-) -> tuple[pa.Table, LeftOut]:
-    """Select the rows of a list that are taken; without patterns, all of them."""
+def _selected_rows(table: pa.Table, selection: Selection, left_out: LeftOut) -> pa.Table:
+    """Select the rows of a list that are taken, and note the others; without patterns, all are."""
     if not (selection.include or selection.exclude):
-        return table, left_out
+        return table
 
     def part(rows: pa.Table) -> pa.Table:
         uris = rows["uri"].to_pylist()
@@ -164,7 +177,7 @@ def _selected_rows(
                 left_out.row(reason, uri)
         return rows.filter(pa.array([reason is None for reason in reasons], pa.bool_()))
 
-    return spooled(part(rows) for rows in pieces(table)), left_out
+    return spooled(part(rows) for rows in pieces(table))
 
 
 def _objects(uri: str, as_glob: bool, requester_pays: bool) -> Iterator[tuple[str, ObjectInfo]]:
