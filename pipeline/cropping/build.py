@@ -206,7 +206,7 @@ def engine_of(
     from s2cnet.aot import CannotCompileError, cache_folder
 
     asked = settings.cropping
-    guard_policy = GuardPolicy(asked.guarded, asked.ways, asked.areas, asked.review_below)
+    guard_policy = GuardPolicy(asked.guarded, asked.fallbacks, asked.areas, asked.review_below)
     kind_policy = KindPolicy(asked.long_photos, asked.text_heavy)
     wanted = settings.running.compile == "on"
     make = partial(

@@ -26,8 +26,8 @@ from pipeline.settings import CroppingSettings
 from pipeline.settings.guards import (
     DEFAULT_FALLBACK,
     DEFAULT_PROFILE,
+    Fallback,
     Guards,
-    Way,
     parse_fallback,
     parse_guards,
 )
@@ -47,7 +47,7 @@ class GuardPolicy:
     """
 
     guards: Guards
-    ways: tuple[Way, ...]
+    fallbacks: tuple[Fallback, ...]
     areas: Mapping[str, SafeArea]
     review_below: float = CroppingSettings.review_below
 
@@ -119,18 +119,18 @@ class Decider:
         passing = candidates[guard.levels(candidates) == 0]
         if len(passing):  # a chooser by score knows only those that the search has scored
             return CropDecision(self.chooser.best_other(searched, passing, self.score, count))
-        for way in self.guards.policy.ways:
-            if way == "skip":
+        for fallback in self.guards.policy.fallbacks:
+            if fallback == "skip":
                 return CropDecision(best, skipped=guard.reason(best.boxes[0]))
-            if way == "pad" or way == "blur":
-                return CropDecision(whole_photo(self.size_wh), fit=way, way=way)
-            propose = dense_for_shape if way == "next" else largest_for_shape
+            if fallback == "pad" or fallback == "blur":
+                return CropDecision(whole_photo(self.size_wh), fit=fallback, fallback=fallback)
+            propose = dense_for_shape if fallback == "next" else largest_for_shape
             boxes = propose(*self.size_wh, shape)
             levels = guard.levels(boxes)
             least = boxes[levels == levels.min()]
             other = self.chooser.best_other(searched, least, self.score, count)
             if other.passes(0):
-                return CropDecision(other, way=way)
+                return CropDecision(other, fallback=fallback)
             best = min(best, other, key=lambda one: int(one.levels_or_zero[0]))
         return CropDecision(best)
 
@@ -208,8 +208,8 @@ class Decider:
             return "ok", OVERRIDE if broken else None
         if override is not None:  # the rule for the photo's kind
             return "fallback", override.reason
-        if decision.way is not None:
-            return "fallback", f"fallback_{decision.way}"
+        if decision.fallback is not None:
+            return "fallback", f"fallback_{decision.fallback}"
         return "ok", None
 
 

@@ -11,7 +11,7 @@ from pipeline.cropping.chosen import Chosen
 from pipeline.cropping.override_boxes import focal_box, locked_box
 from pipeline.cropping.overrides import Override
 from pipeline.cropping.results import Fit
-from pipeline.settings.guards import Way
+from pipeline.settings.guards import Fallback
 from pipeline.shapes import Shape
 
 
@@ -20,14 +20,14 @@ class CropDecision:
     """What is written for one shape, the best first.
 
     chosen: its `choice` is NaN if no number decided.
-    way: the fallback that decided; None for none.
+    fallback: the fallback that decided; None for none.
     override: the override that was obeyed; None for none.
     skipped: why nothing is written; None if something is.
     """
 
     chosen: Chosen
     fit: Fit = "crop"
-    way: Way | None = None
+    fallback: Fallback | None = None
     override: Override | None = None
     skipped: str | None = None
 

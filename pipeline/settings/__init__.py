@@ -73,7 +73,7 @@ class Settings:
         A setting at the value that reproduces results from before it existed is left out, see
         `result.py`.
         """
-        parts = (self.decoding, self.cropping.plain(), self.thumbnails.plain())
+        parts = (self.decoding, self.cropping.canonical(), self.thumbnails.canonical())
         return {name: value for part in parts for name, value in identity_of(part).items()}
 
     def flat(self) -> dict[str, Any]:

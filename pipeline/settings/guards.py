@@ -8,9 +8,9 @@ from typing import Any, Final, Literal, get_args
 
 from pipeline.errors import SettingError, did_you_mean
 
-Way = Literal["next", "largest", "pad", "blur", "skip"]
-FALLBACKS: tuple[Way, ...] = get_args(Way)
-FINAL: tuple[Way, ...] = ("pad", "blur", "skip")  # fallbacks that always succeed
+Fallback = Literal["next", "largest", "pad", "blur", "skip"]
+FALLBACKS: tuple[Fallback, ...] = get_args(Fallback)
+FINAL: tuple[Fallback, ...] = ("pad", "blur", "skip")  # fallbacks that always succeed
 DEFAULT_PROFILE, DEFAULT_FALLBACK = "default", "next,largest"
 OFF: Final = "off"
 CUT: Final = "cut"
@@ -113,18 +113,18 @@ def _limit(name: str, value: str) -> float | str | None:
     return share
 
 
-def parse_fallback(text: str) -> tuple[Way, ...]:
+def parse_fallback(text: str) -> tuple[Fallback, ...]:
     """Parse fallbacks such as "next,pad", tried in order; "none" gives (). Raises SettingError."""
     words = [word.strip().lower() for word in text.split(",") if word.strip()]
     if words == ["none"]:
         return ()
-    ways = tuple(way for word in words for way in FALLBACKS if way == word)
+    fallbacks = tuple(fallback for word in words for fallback in FALLBACKS if fallback == word)
     known = f"write some of {', '.join(FALLBACKS)} separated by commas, or none"
-    if not words or len(ways) < len(words) or len(set(ways)) < len(ways):
+    if not words or len(fallbacks) < len(words) or len(set(fallbacks)) < len(fallbacks):
         problem = "is empty" if not words else f"{text!r} has an unknown word or one twice"
         unknown = next((word for word in words if word not in FALLBACKS), "")
         raise SettingError("fallback", f"{problem}: {known}{did_you_mean(unknown, FALLBACKS)}")
-    for way in ways[:-1]:
-        if way in FINAL:
-            raise SettingError("fallback", f"{text!r}: {way} always decides, so put it last")
-    return ways
+    for fallback in fallbacks[:-1]:
+        if fallback in FINAL:
+            raise SettingError("fallback", f"{text!r}: {fallback} always decides, so put it last")
+    return fallbacks

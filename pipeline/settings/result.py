@@ -20,8 +20,8 @@ from pipeline.settings.guards import (
     DEFAULT_PROFILE,
     FALLBACKS,
     PROFILES,
+    Fallback,
     Guards,
-    Way,
     parse_fallback,
     parse_guards,
 )
@@ -107,14 +107,14 @@ class CroppingSettings:
     def __post_init__(self) -> None:
         check(self)
         unknown = self.areas.keys() - {ANY_SHAPE, *(shape.name for shape in self.shapes)}
-        _ = self.guarded, self.ways
+        _ = self.guarded, self.fallbacks
         if unknown:
             names = ", ".join(sorted(unknown))
             raise SettingError("safe_areas", f"names {names}, which is not among ratios")
 
-    def plain(self) -> "CroppingSettings":
+    def canonical(self) -> "CroppingSettings":
         """Return the settings in canonical form: equivalent guards and fallbacks compare equal."""
-        return replace(self, guards=str(self.guarded), fallback=",".join(self.ways) or "none")
+        return replace(self, guards=str(self.guarded), fallback=",".join(self.fallbacks) or "none")
 
     @property
     def guarded(self) -> Guards:
@@ -122,7 +122,7 @@ class CroppingSettings:
         return parse_guards(self.guards)
 
     @property
-    def ways(self) -> tuple[Way, ...]:
+    def fallbacks(self) -> tuple[Fallback, ...]:
         """`fallback`, parsed. Raises SettingError."""
         return parse_fallback(self.fallback)
 
@@ -205,8 +205,8 @@ class ThumbnailSettings:
         if self.boxes_only and self.crop_files:
             raise SettingError("boxes_only", "encodes no crops that crop_files could write")
 
-    def plain(self) -> "ThumbnailSettings":
-        """Return the settings; with `boxes_only`, unused encoding settings have fixed values."""
+    def canonical(self) -> "ThumbnailSettings":
+        """Return the settings; with `boxes_only`, the encoding settings have fixed values."""
         if not self.boxes_only:
             return self
         # Not the current defaults: runs made under earlier defaults must stay the same runs.

@@ -341,15 +341,15 @@ def test_a_name_is_no_folder_of_another_where_names_are_files() -> None:
 
 
 def test_settings_of_one_meaning_are_spelt_in_one_way() -> None:
-    plain = Settings.of(guards="Strict", fallback=" next , pad").cropping.plain()
+    plain = Settings.of(guards="Strict", fallback=" next , pad").cropping.canonical()
     assert (plain.guards, plain.fallback) == (
         "heads=0.1,faces=0.1,text=cut,subject=off", "next,pad",
     )  # fmt: skip
-    assert Settings.of(fallback="none").cropping.plain().fallback == "none"
-    boxes = Settings.of(boxes_only=True, thumbnail_size=9, quality=3).thumbnails.plain()
+    assert Settings.of(fallback="none").cropping.canonical().fallback == "none"
+    boxes = Settings.of(boxes_only=True, thumbnail_size=9, quality=3).thumbnails.canonical()
     assert (boxes.thumbnail_size, boxes.quality, boxes.boxes_only) == (9, 80, True)
     files = Settings.of(crop_files=True).thumbnails
-    assert (files.crop_names, files.plain()) == (None, files)
+    assert (files.crop_names, files.canonical()) == (None, files)
     named = Settings.of(crop_files="{id}/{ratio}").thumbnails.crop_names
     assert named is not None
     assert named.text == "{id}/{ratio}"

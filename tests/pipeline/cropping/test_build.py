@@ -68,7 +68,7 @@ def test_precision_reaches_the_network() -> None:
 def test_guards_and_the_least_confidence_reach_the_engine() -> None:
     asked = Settings.of(guards="off", fallback="pad", review_below=0.7)
     policy = engine_of(asked, UNTRAINED, "cpu", lambda: 1).guard_policy
-    assert (bool(policy.guards), policy.ways, policy.review_below) == (False, ("pad",), 0.7)
+    assert (bool(policy.guards), policy.fallbacks, policy.review_below) == (False, ("pad",), 0.7)
     assert asked.identity() != Settings.of(guards="off", fallback="pad").identity()
     with pytest.raises(UsageError, match=r"review_below must be at most 1, not 1\.5"):
         Settings.of(review_below=1.5)

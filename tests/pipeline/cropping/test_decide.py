@@ -37,7 +37,7 @@ def test_a_head_that_would_be_cut_is_not() -> None:
     assert (free.verdict, free.reason, free.fit) == ("ok", None, "crop")
     guarded = "off,heads=0.1"
     decision, (kept,) = decided(photo(HIGH_HEAD), "16:9", guarded, chooser=heads_as_in_crowds)
-    assert decision.way is None
+    assert decision.fallback is None
     assert (kept.heads_cut, kept.verdict, kept.reason) == (0, "ok", None)
     assert kept.choice is not None
     assert free.choice is not None
@@ -61,7 +61,7 @@ def test_the_head_of_the_person_that_all_look_at_is_kept() -> None:
     _, (free,) = decided(objects, "16:9", "off", chooser=heads_as_in_crowds)
     assert free.box_px[1] > 60
     decision, (kept,) = decided(objects, "16:9", "off,heads=0.1", chooser=heads_as_in_crowds)
-    assert decision.way is None
+    assert decision.fallback is None
     assert kept.box_px[1] <= 6  # a tenth of the head
     assert (kept.heads_cut, kept.verdict) == (0, "ok")
 
@@ -110,7 +110,7 @@ def test_a_passing_candidate_wins_though_the_search_has_not_scored_it(fallback: 
     chooser = ScoreChooser(photo(), SIZE, guards)
     decider = Decider(chooser, guards, SIZE, score)
     (decision,) = decider.decide([ShapeSearch(shape, candidates, found)], 2)
-    assert (decision.way, decision.skipped, decision.fit) == (None, None, "crop")
+    assert (decision.fallback, decision.skipped, decision.fit) == (None, None, "crop")
     assert decision.chosen.passes(0)
     assert decision.chosen.boxes[0, 0] == max(boxes[:, 0].max() for boxes in asked)
     assert sum(map(len, asked)) == min(64, len(passing))
@@ -288,10 +288,10 @@ def test_there_is_no_confidence_where_a_person_decides_or_all_is_shown() -> None
     for decision in (
         CropDecision(chosen, override=Override("a")),
         CropDecision(chosen, fit="pad"),
-        CropDecision(chosen, fit="blur", way="blur"),
+        CropDecision(chosen, fit="blur", fallback="blur"),
     ):
         assert decider.confidence(ShapeSearch(shape, candidates, found), decision) == [None]
     (known,) = decider.confidence(
-        ShapeSearch(shape, candidates, found), CropDecision(chosen, way="next")
+        ShapeSearch(shape, candidates, found), CropDecision(chosen, fallback="next")
     )
     assert known is not None

@@ -17,7 +17,7 @@ from tests.support.decisions import ACROSS, HIGH_HEAD, SIZE, decided, photo
 
 def test_where_nothing_passes_the_row_says_so() -> None:
     decision, (crop,) = decided(photo(text=ACROSS), "16:9", "off,text=cut", "next,largest")
-    assert decision.way is None
+    assert decision.fallback is None
     assert (crop.verdict, crop.reason, crop.fit) == ("review", "text_cut", "crop")
     assert crop.text_cut is not None
     assert crop.text_cut >= 1
@@ -45,7 +45,7 @@ def test_next_looks_at_smaller_crops_and_closer_places(chooser: ChooserFor) -> N
     decision, (crop,) = decided(objects, "16:9", "off,text=cut", chooser=chooser)
     assert (crop.verdict, crop.reason) == ("review", "text_cut")
     decision, (crop,) = decided(objects, "16:9", "off,text=cut", "next", chooser=chooser)
-    assert decision.way == "next"
+    assert decision.fallback == "next"
     assert (crop.verdict, crop.reason, crop.fit) == ("fallback", "fallback_next", "crop")
     assert crop.text_cut == 0
     x0, y0, x1, y1 = crop.box_px
@@ -62,7 +62,7 @@ def test_largest_is_the_largest_crop_where_one_passes() -> None:
     decision, (crop,) = decided(objects, "9:16", strict, "largest")
     x0, y0, x1, y1 = crop.box_px
     assert crop.text_cut == 0
-    if decision.way is not None:
+    if decision.fallback is not None:
         assert (crop.verdict, crop.reason) == ("fallback", "fallback_largest")
         assert (y1 - y0, x1 - x0) == (400, 225)
     boxes = largest_for_shape(*SIZE, parse_shape("9:16"))
@@ -87,7 +87,7 @@ def test_a_fallback_that_helps_less_is_not_taken() -> None:
 def test_largest_alone_does_not_look_at_smaller_ones() -> None:
     gap = [(0, 0, 600, 98), (0, 302, 600, 400)]
     decision, (crop,) = decided(photo(text=gap), "16:9", "off,text=cut", "largest")
-    assert decision.way is None
+    assert decision.fallback is None
     assert crop.verdict == "review"
 
 
@@ -101,7 +101,7 @@ def test_the_whole_photo_always_passes(way: str, shape: str) -> None:
     guards = "heads=0,faces=0,text=cut,subject=1"
     decision, crops = decided(wanted, shape, guards, f"next,{way}", areas)
     (crop,) = crops
-    assert decision.way == way
+    assert decision.fallback == way
     assert crop.box_px == (0, 0, *SIZE)
     assert (crop.verdict, crop.reason, crop.fit) == ("fallback", f"fallback_{way}", way)
     assert (crop.heads_cut, crop.faces_cut, crop.text_cut) == (0, 0, 0)
@@ -132,7 +132,7 @@ def test_fallbacks_are_tried_in_order() -> None:
     gap = [(0, 0, 600, 98), (0, 302, 600, 400)]
     for ways, way in (("next,pad", "next"), ("largest,pad", "pad"), ("largest,next,pad", "next")):
         decision, _ = decided(photo(text=gap), "16:9", "off,text=cut", ways)
-        assert decision.way == way, ways
+        assert decision.fallback == way, ways
 
 
 @pytest.mark.parametrize("size", [(600, 400), (37, 900), (1, 1), (5000, 3000)])
