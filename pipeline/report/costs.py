@@ -103,12 +103,12 @@ class Session:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.clock = clock
         self.began = clock()
-        self.scored: float | None = None  # when scoring of the first photo began
+        self.scored_from: float | None = None  # when scoring of the first photo began
         self.done = Figures()  # the statuses and costs of all its tasks
         self.tasks = 0
         self.machines: Machines | None = None  # now
-        self.counted = self.began  # until when the next two are added up
-        self.core_s = self.gpu_s = 0.0  # that the machines had, busy or not
+        self.core_s = self.gpu_s = 0.0  # that the machines had until `added_until`, busy or not
+        self.added_until = self.began
 
     def use(self, machines: Machines) -> None:
         """Count with these machines from now on; with the first ones from the session's start."""
@@ -117,9 +117,9 @@ class Session:
         self.machines = machines
 
     def _add_up(self, machines: Machines, now: float) -> None:
-        self.core_s += machines.cores * (now - self.counted)
-        self.gpu_s += machines.gpus * (now - self.counted)
-        self.counted = now
+        self.core_s += machines.cores * (now - self.added_until)
+        self.gpu_s += machines.gpus * (now - self.added_until)
+        self.added_until = now
 
     def task_done(self, figures: Figures, spans: Spans) -> None:
         """Count a task that this session has done."""
@@ -127,13 +127,13 @@ class Session:
         self.tasks += 1
         if "score" in spans:
             begun = spans["score"][0]
-            self.scored = begun if self.scored is None else min(self.scored, begun)
+            self.scored_from = begun if self.scored_from is None else min(self.scored_from, begun)
 
     def facts(self) -> dict[str, Any]:
         """Return the manifest's facts on this session; {} if it had no work to do.
 
-        wall_s: from the start of Ray to the last recorded task; start_s: until scoring of the first
-        photo began; cores, gpus: the machines' mean, since a cluster may grow; actors: at the end;
+        wall_s: from before the workers start until now; start_s: until scoring of the first photo
+        began; cores, gpus: the machines' mean, since a cluster may grow; actors: at the end;
         limits: what limited the session, as a sentence.
         """
         if not self.tasks or self.machines is None:
@@ -143,7 +143,7 @@ class Session:
         wall_s = now - self.began
         cores, gpus = round(self.core_s / wall_s, 1), round(self.gpu_s / wall_s, 2)
         machines = replace(self.machines, cores=cores, gpus=gpus)
-        start_s = min(wall_s, max(0.0, (self.scored or self.began) - self.began))
+        start_s = min(wall_s, max(0.0, (self.scored_from or self.began) - self.began))
         return {
             "wall_s": round(wall_s, 2),
             "start_s": round(start_s, 2),

@@ -6,11 +6,14 @@ messages, columns of lists) is JSON text in them, and the pages put it only into
 """
 
 import re
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from importlib.resources import files
+from itertools import islice
 from threading import BoundedSemaphore
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -30,6 +33,26 @@ _ESCAPES = {
     "\u2028".encode(): b"\\u2028",
     "\u2029".encode(): b"\\u2029",
 }
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class WrittenPages:
+    """What was written. index: the key of the page to open."""
+
+    index: str
+    photos: int
+    files: int
+    bytes: int
+
+
+def in_parts(items: Iterable[T], count: int) -> Iterator[list[T]]:
+    """Yield lists of `count` items, one for each data file; the last may be shorter."""
+    left = iter(items)
+    while part := list(islice(left, count)):
+        yield part
 
 
 def data_script(name: str, value: Any) -> bytes:

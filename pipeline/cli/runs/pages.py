@@ -13,7 +13,7 @@ from pipeline.options import option
 from pipeline.storage.store import Store, open_store
 
 if TYPE_CHECKING:
-    from pipeline.report.gallery.build import WrittenPages
+    from pipeline.report.scripts import WrittenPages
 
 
 @dataclass(frozen=True, kw_only=True)

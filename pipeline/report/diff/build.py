@@ -6,7 +6,7 @@ data/index.js          what the filters need about each photo shown
 data/photos/<n>.js     24 photos with both runs' crops and their previews
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,14 +24,13 @@ from pipeline.report.diff.compare import (
     ComparedRuns,
 )
 from pipeline.report.diff.figures import error_change
-from pipeline.report.gallery.build import WrittenPages
-from pipeline.report.gallery.pictures import Picture, Pictures, collect_pictures
 from pipeline.report.inline import data_uri
-from pipeline.report.scripts import PageWriter
+from pipeline.report.pictures import Picture, Pictures, collect_pictures
+from pipeline.report.scripts import PageWriter, WrittenPages, in_parts
 from pipeline.schema import EDGES
 from pipeline.storage.store import Store
 
-PHOTOS = 24  # in one data file, and on one page of the list
+PHOTOS_A_FILE = 24  # in one data file, and on one page of the list
 MOST_PHOTOS = 10_000  # only the most changed photos are shown; all are counted
 SCRIPTS = (
     "elements.js", "words.js", "controls.js", "keyboard.js", "loading.js", "crops.js", "plots.js",
@@ -59,27 +58,24 @@ def write_diff(
         canvases = {"old": Canvases.of(old), "new": Canvases.of(new)}
         for run, pictures, side in ((old, was, "old"), (new, now, "new")):
             collect_pictures(run, _sizes(compared.photos, ids, side), pictures, canvases[side])
-        crops = dict(list(compared.crops[compared.crops["image_id"].isin(ids)].groupby("image_id")))
         shapes = list(dict.fromkeys(compared.crops["ratio"]))
-        records = _rows(shown)
         index: dict[str, list[Any]] = {"uri": [], "changes": [], "shapes": [], "error": []}
-        for start in range(0, len(records), PHOTOS):
-            part = []
-            for row in records[start : start + PHOTOS]:
-                own = crops.get(row["image_id"])
-                pairs = [] if own is None else [_pair(crop, canvases) for crop in _rows(own)]
-                pairs.sort(key=lambda pair: shapes.index(pair["ratio"]))
-                name = row["image_id"]
-                part.append(_record(row, pairs, was.get(name), now.get(name)))
-                index["uri"].append(row["uri"])
-                index["error"].append(row["error"])
+        records = (
+            _record(row, pairs, was.get(row["image_id"]), now.get(row["image_id"]))
+            for row, pairs in _with_pairs(shown, compared.crops, shapes, canvases)
+        )
+        for number, part in enumerate(in_parts(records, PHOTOS_A_FILE)):
+            writer.write_data(f"photos/{number:05d}", part)
+            for record in part:
+                pairs = record["crops"]
+                index["uri"].append(record["uri"])
+                index["error"].append(record["error"])
                 index["changes"].append(sorted({pair["change"] for pair in pairs}))
-                index["shapes"].append([[p["ratio"], p["change"]] for p in pairs])
-            writer.write_data(f"photos/{start // PHOTOS:05d}", part)
+                index["shapes"].append([[pair["ratio"], pair["change"]] for pair in pairs])
         writer.write_data("index", index)
         facts = {
             "shapes": shapes,
-            "photos_a_file": PHOTOS,
+            "photos_a_file": PHOTOS_A_FILE,
             "shown": len(shown),
             "changed": int((compared_rank(compared) < RANKS[SAME]).sum()),
         }
@@ -107,6 +103,17 @@ def photos_by_change(compared: ComparedRuns) -> pd.DataFrame:
     photos = compared.photos.assign(rank=rank.to_numpy(), error=error_change(compared.photos))
     changed = photos[photos["rank"] < RANKS[SAME]]
     return changed.sort_values(["rank", "uri"]).head(MOST_PHOTOS)
+
+
+def _with_pairs(
+    shown: pd.DataFrame, crops: pd.DataFrame, shapes: list[str], canvases: Mapping[str, Canvases]
+) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """Yield the row of each photo, and its crops in the order of `shapes`, see `_pair`."""
+    by_photo = dict(list(crops[crops["image_id"].isin(shown["image_id"])].groupby("image_id")))
+    for row in _rows(shown):
+        own = by_photo.get(row["image_id"])
+        pairs = [] if own is None else [_pair(crop, canvases) for crop in _rows(own)]
+        yield row, sorted(pairs, key=lambda pair: shapes.index(pair["ratio"]))
 
 
 def _sizes(photos: pd.DataFrame, ids: set[str], side: str) -> dict[str, tuple[int, int]]:

@@ -9,7 +9,6 @@ data/candidates/<n>.js     the candidates of 4 photos, where the run kept them
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +19,7 @@ from pipeline.ledger.reader import Run
 from pipeline.report.canvases import Canvases
 from pipeline.report.gallery.contents import FAILED, Contents, contents_of
 from pipeline.report.gallery.index import (
+    Decisions,
     decisions_of,
     dictionary_encode,
     groups,
@@ -27,13 +27,13 @@ from pipeline.report.gallery.index import (
     special_groups,
 )
 from pipeline.report.gallery.overview import overview_of, run_facts, work_of
-from pipeline.report.gallery.pictures import Pictures, collect_pictures
 from pipeline.report.gallery.records import photo_record
 from pipeline.report.gallery.whole import write_candidates, write_crops
-from pipeline.report.scripts import PageWriter
+from pipeline.report.pictures import Pictures, collect_pictures
+from pipeline.report.scripts import PageWriter, WrittenPages
 from pipeline.storage.store import Store
 
-PHOTOS = 24  # in one data file, and on one page of the list: about 250 kB
+PHOTOS_A_FILE = 24  # in one data file, and on one page of the list: about 250 kB
 MOST_CROP_BYTES = 2 << 30  # a larger run has crops copied only of photos that need attention
 SCRIPTS = (
     "elements.js", "words.js", "controls.js", "keyboard.js", "loading.js", "crops.js", "plots.js",
@@ -41,16 +41,6 @@ SCRIPTS = (
     "photo_crops.js", "photo_facts.js", "home.js", "home_plots.js", "groups.js", "gallery.js",
 )  # fmt: skip
 WholeCrops = Literal["auto", "all", "none"]
-
-
-@dataclass(frozen=True)
-class WrittenPages:
-    """What was written. index: the key of the page to open."""
-
-    index: str
-    photos: int
-    files: int
-    bytes: int
 
 
 def gallery_prefix(run_id: str) -> str:
@@ -75,41 +65,47 @@ def write_gallery(
         count = 0
         for count, part in enumerate(index_files(contents, decisions), 1):
             writer.write_data(f"index/{count - 1:03d}", part)
-        about = {
-            "facts": run_facts(run),
-            "run_id": run.manifest["run_id"],
-            "ground": run.background,
-            "untrained": run.manifest.get("weights", {}).get("kind") == "untrained",
-            "shapes": contents.shapes,
-            "statuses": dictionary_encode(contents.images["status"].to_pylist())[0],
-            "kinds": dictionary_encode(contents.images["kind"].to_pylist())[0],
-            "pairs": decisions.pairs,
-            "groups": groups(contents),
-            "special": special_groups(contents),
-            "overview": overview_of(contents, decisions),
-            "work": work_of(run),
-            "index_files": count,
-            "photos_a_file": PHOTOS,
-        }
-        writer.write_data("run", about)
+        writer.write_data("run", _run_data(run, contents, decisions, count))
         collect_pictures(run, _sizes(contents), pictures, canvases)
         wanted = _with_whole_crops(run, contents, whole_crops)
         of_crops = write_crops(run, writer, place_of, wanted)
         of_candidates = write_candidates(run, writer, place_of)
-        for start in range(0, len(contents.images), PHOTOS):
+        for start in range(0, len(contents.images), PHOTOS_A_FILE):
             records = []
             for place, record in _records(contents, pictures, canvases, start):
                 more = {"crops_at": of_crops[place], "candidates_at": of_candidates[place]}
                 records.append({**record, **more})
-            writer.write_data(f"photos/{start // PHOTOS:05d}", records)
+            writer.write_data(f"photos/{start // PHOTOS_A_FILE:05d}", records)
     return WrittenPages(prefix + "index.html", len(contents.images), writer.files, writer.bytes)
+
+
+def _run_data(
+    run: Run, contents: Contents, decisions: Decisions, index_count: int
+) -> dict[str, Any]:
+    """Return the landing page's data on the run. index_count: number of files of the index."""
+    return {
+        "facts": run_facts(run),
+        "run_id": run.manifest["run_id"],
+        "ground": run.background,
+        "untrained": run.manifest.get("weights", {}).get("kind") == "untrained",
+        "shapes": contents.shapes,
+        "statuses": dictionary_encode(contents.images["status"].to_pylist())[0],
+        "kinds": dictionary_encode(contents.images["kind"].to_pylist())[0],
+        "pairs": decisions.pairs,
+        "groups": groups(contents),
+        "special": special_groups(contents),
+        "overview": overview_of(contents, decisions),
+        "work": work_of(run),
+        "index_files": index_count,
+        "photos_a_file": PHOTOS_A_FILE,
+    }
 
 
 def _records(
     contents: Contents, pictures: Pictures, canvases: Canvases, start: int
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the records of PHOTOS photos from `start` on, each with its place."""
-    rows = contents.images.slice(start, PHOTOS).to_pylist()
+    """Yield the records of PHOTOS_A_FILE photos from `start` on, each with its place."""
+    rows = contents.images.slice(start, PHOTOS_A_FILE).to_pylist()
     first, last = contents.bounds[start], contents.bounds[start + len(rows)]
     crops = contents.crops.slice(first, last - first).to_pylist()
     for place, row in enumerate(rows, start):

@@ -121,11 +121,11 @@ def needs_of(images: pa.Table, crops: pa.Table, photo: Places) -> Flags:
     photo: each crop's row in `images`. [crops]
     """
     needs = np.zeros(len(images), np.uint8)
-    low = _equal(crops["reason"], LOW_CONFIDENCE)
-    review = _equal(crops["verdict"], "review")
+    low = equal(crops["reason"], LOW_CONFIDENCE)
+    review = equal(crops["verdict"], "review")
     needs[photo[review & ~low]] |= REVIEW
     needs[photo[review & low]] |= LOW
-    needs[photo[_equal(crops["verdict"], "fallback")]] |= FALLBACK
+    needs[photo[equal(crops["verdict"], "fallback")]] |= FALLBACK
     worst = worst_by_photo(crops, photo, len(images))
     few = int(np.clip(np.ceil(CLOSE_SHARE * len(images)), LEAST_CLOSE, MOST_CLOSE))
     others = np.flatnonzero(np.isfinite(worst) & (needs == 0))
@@ -151,18 +151,19 @@ def worst_by_photo(crops: pa.Table, photo: Places, count: int) -> NDArray[np.flo
     A crop's value is its confidence or, if it has none, its margin.
     """
     worst = np.full(count, np.inf)
-    values = _numbers(crops["confidence"])
-    values = np.where(np.isfinite(values), values, _numbers(crops["margin"]))
+    values = numbers(crops["confidence"])
+    values = np.where(np.isfinite(values), values, numbers(crops["margin"]))
     known = np.isfinite(values)
     np.minimum.at(worst, photo[known], values[known])
     return worst
 
 
-def _equal(column: pa.ChunkedArray, value: str) -> NDArray[np.bool_]:
+def equal(column: pa.ChunkedArray, value: str) -> NDArray[np.bool_]:
+    """Return which values of a column of texts equal `value`; nulls do not."""
     found: NDArray[np.bool_] = pc.fill_null(pc.equal(column, value), False).to_numpy()
     return found
 
 
-def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
+def numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
     """Return a column of numbers, with NaN for nulls."""
     return np.asarray(pc.cast(column, pa.float64()).to_numpy(), np.float64)

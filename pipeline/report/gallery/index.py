@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.report.gallery.contents import (
     BORDERS,
@@ -20,6 +19,7 @@ from pipeline.report.gallery.contents import (
     REVIEW,
     SKIPPED,
     Contents,
+    equal,
 )
 
 INDEX_PHOTOS = 10_000  # photos in one file of the index
@@ -114,7 +114,7 @@ def groups(contents: Contents) -> list[dict[str, Any]]:
     found = []
     reasons = np.array([reason or "" for reason in crops["reason"].to_pylist()], object)
     for kind, need in (("review", REVIEW | LOW), ("fallback", FALLBACK)):
-        mine = pc.fill_null(pc.equal(crops["verdict"], kind), False).to_numpy()
+        mine = equal(crops["verdict"], kind)
         for reason in sorted(set(reasons[mine])):
             places = np.unique(photo[mine & (reasons == reason)])
             found.append(_group(kind, reason, places[(contents.needs[places] & need) > 0]))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.ledger.reader import Run
 from pipeline.photo.encoding.automatic import in_words
 from pipeline.report.costs import cost_lines
-from pipeline.report.gallery.contents import Contents
+from pipeline.report.gallery.contents import Contents, numbers
 from pipeline.report.gallery.index import Decisions
 from pipeline.schema import EDGES
 
@@ -84,12 +84,7 @@ def overview_of(contents: Contents, decisions: Decisions) -> dict[str, Any]:
 
 def _boxes_rel(contents: Contents) -> Numbers:
     """Return the boxes of all crops as shares of their photos' sides: [crops, 4]."""
-    sides = [
-        np.asarray(pc.cast(contents.images[name], pa.float64()).to_numpy(), np.float64)[
-            contents.photo
-        ]
-        for name in ("width_px", "height_px")
-    ]
+    sides = [numbers(contents.images[n])[contents.photo] for n in ("width_px", "height_px")]
     edges = [contents.crops[name].to_numpy() for name in EDGES]
     boxes: Numbers = np.stack(edges, axis=1) / np.stack([*sides, *sides], axis=1)
     return boxes
@@ -113,7 +108,7 @@ def _places(boxes_rel: Numbers) -> dict[str, Any]:
 
 def _confidence(crops: pa.Table) -> dict[str, Any] | None:
     """Return histograms of confidence, one for each verdict; None if the run has no confidence."""
-    values = np.asarray(pc.cast(crops["confidence"], pa.float64()).to_numpy(), np.float64)
+    values = numbers(crops["confidence"])
     if not np.isfinite(values).any():
         return None
     verdicts = np.array([verdict or "" for verdict in crops["verdict"].to_pylist()], object)
@@ -127,7 +122,7 @@ def _confidence(crops: pa.Table) -> dict[str, Any] | None:
 
 def _margins(margins: pa.ChunkedArray) -> dict[str, Any] | None:
     """Return a histogram of the margins by which crops were chosen; None if there are none."""
-    values = np.asarray(pc.cast(margins, pa.float64()).to_numpy(), np.float64)
+    values = numbers(margins)
     values = values[np.isfinite(values)]
     if not len(values):
         return None

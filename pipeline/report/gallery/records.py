@@ -10,8 +10,8 @@ from typing import Any
 
 from pipeline import schema
 from pipeline.report.canvases import Canvases
-from pipeline.report.gallery.pictures import Picture
 from pipeline.report.inline import data_uri
+from pipeline.report.pictures import Picture
 from pipeline.schema import EDGES
 
 MOST_OBJECTS = 80  # the highest-scoring ones of a photo

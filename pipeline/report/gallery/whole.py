@@ -1,8 +1,8 @@
 """Copy a run's encoded crops and its candidates into data files of a few photos each."""
 
-from collections.abc import Iterable, Iterator
-from itertools import groupby, islice
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from pipeline.ledger.reader import Run
 from pipeline.report.gallery.records import candidate_record
 from pipeline.report.inline import data_uri
-from pipeline.report.scripts import PageWriter
+from pipeline.report.scripts import PageWriter, in_parts
 
-T = TypeVar("T")
-CROPS = 4  # photos whose crops are in one data file: about 1 MB
+PHOTOS_A_FILE = 4  # whose crops, or candidates, are in one data file: about 1 MB of crops
 
 
 def write_crops(
@@ -34,7 +33,7 @@ def write_crops(
         mine = [bool(wanted[place_of[name]]) for name in batch["image_id"].to_pylist()]
         encoded = pc.and_(pa.array(mine, pa.bool_()), pc.is_valid(batch["image"]))
         photos = _grouped(batch.filter(encoded).to_pylist())
-        for some in _in_parts(photos):
+        for some in in_parts(photos, PHOTOS_A_FILE):
             pictures = {
                 name: [[c["ratio"], c["rank"], data_uri(c["image"], c["format"])] for c in rows]
                 for name, rows in some
@@ -51,7 +50,7 @@ def write_candidates(run: Run, writer: PageWriter, place_of: dict[str, int]) -> 
     at: list[int | None] = [None] * len(place_of)
     number = 0
     for batch in run.batches("candidates"):
-        for some in _in_parts(_grouped(batch.to_pylist())):
+        for some in in_parts(_grouped(batch.to_pylist()), PHOTOS_A_FILE):
             candidates = {name: _by_ratio(rows) for name, rows in some}
             writer.write_data(f"candidates/{number:05d}", candidates)
             for name in candidates:
@@ -70,10 +69,3 @@ def _grouped(rows: list[dict[str, Any]]) -> Iterator[tuple[str, list[dict[str, A
     """Yield the rows of each photo, which are adjacent in a task's table."""
     for name, own in groupby(rows, key=lambda row: str(row["image_id"])):
         yield name, list(own)
-
-
-def _in_parts(photos: Iterable[T]) -> Iterator[list[T]]:
-    """Yield lists of CROPS photos; the last may be shorter."""
-    left = iter(photos)
-    while part := list(islice(left, CROPS)):
-        yield part

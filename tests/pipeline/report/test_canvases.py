@@ -12,7 +12,7 @@ from pipeline.cli.runs import main
 from pipeline.ledger.reader import Run
 from pipeline.report.canvases import Canvases
 from pipeline.report.gallery.build import write_gallery
-from pipeline.report.gallery.pictures import compose
+from pipeline.report.pictures import compose
 from pipeline.settings.safe_areas import parse_safe_areas
 from pipeline.storage.store import open_store
 from tests.support.browser import Tab, browse

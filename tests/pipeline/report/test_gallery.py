@@ -21,7 +21,7 @@ from pipeline.report.canvases import Canvases
 from pipeline.report.gallery.build import gallery_prefix, write_gallery
 from pipeline.report.gallery.contents import contents_of
 from pipeline.report.gallery.overview import describe_weights
-from pipeline.report.gallery.pictures import compose
+from pipeline.report.pictures import compose
 from pipeline.storage.store import open_store
 from tests.support.row_runs import Row, commit_rows, crop_row, flat_picture, image_row, preview_row
 

@@ -1,6 +1,6 @@
 """Store the previews of a run's photos: those that the run kept, or else composed of its crops.
 
-They are in a temporary file, not in memory, until each is needed in the gallery's order.
+They are in a temporary file, not in memory, until each is needed in the order of the pages.
 """
 
 import os
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from io import BytesIO
 from itertools import groupby
 from tempfile import TemporaryFile
-from types import TracebackType
 from typing import Any
 
 from PIL import Image
@@ -60,12 +59,7 @@ class Pictures:
     def __enter__(self) -> "Pictures":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def __len__(self) -> int:
