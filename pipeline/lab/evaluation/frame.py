@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from pipeline.boxes import Boxes
 from pipeline.cropping.candidates import largest
-from pipeline.errors import ScoreError
+from pipeline.errors import ScoreError, UsageError
 from pipeline.lab.datasets import Example
 from pipeline.photo.decode import Photo
 from pipeline.shapes import parse_shape
@@ -31,6 +31,12 @@ def check_frame(example: Example, followed: FollowedBoxes | None, photo: Photo) 
     """Raise ScoreError, boxes_outside, where labels are in another frame, see `frame_problem`."""
     if problem := frame_problem(example, (photo.width_px, photo.height_px), followed):
         raise ScoreError("boxes_outside", problem)
+
+
+def check_inside(example: Example, size_wh: tuple[int, int]) -> None:
+    """Raise UsageError, naming the photo, where labels are in another frame than it."""
+    if problem := frame_problem(example, size_wh):
+        raise UsageError(f"{example.image}: {problem}")
 
 
 def frame_problem(

@@ -23,7 +23,8 @@ PANORAMA_RATIO = 2.0
 SQUARE_RATIO = 1.05
 MIN_OBJECT_SHARE = 0.01
 """Smaller objects (of the photo's area) don't make a photo one of several objects."""
-SAME_OBJECT_IOU = 0.3
+SAME_OBJECT_IOU, SAME_OBJECT_SHARE = 0.3, 0.8
+"""Two boxes are of one object at this IoU, or if they share this much of the smaller one's area."""
 
 
 def tags(photo: Photo, objects: Detections) -> list[str]:
@@ -54,14 +55,14 @@ def _count(objects: Detections, photo_area: int) -> str:
     for index in np.argsort(areas, kind="stable").tolist():
         if areas[index] < MIN_OBJECT_SHARE * photo_area:
             continue
-        if all(_apart(objects, index, other) for other in distinct):
+        if all(_are_distinct(objects, index, other) for other in distinct):
             distinct.append(index)
     return {0: "no object", 1: "one object"}.get(len(distinct), "several objects")
 
 
-def _apart(objects: Detections, first: int, second: int) -> bool:
+def _are_distinct(objects: Detections, first: int, second: int) -> bool:
     a, b = objects.boxes[first], objects.boxes[second]
     low, high = np.maximum(a[:2], b[:2]), np.minimum(a[2:], b[2:])
     shared = float(np.clip(high - low, 0, None).prod())
     smaller = min(float((box[2:] - box[:2]).prod()) for box in (a, b))
-    return float(iou(a, b)) < SAME_OBJECT_IOU and shared < 0.8 * smaller
+    return float(iou(a, b)) < SAME_OBJECT_IOU and shared < SAME_OBJECT_SHARE * smaller

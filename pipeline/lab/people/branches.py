@@ -17,6 +17,7 @@ from torch.nn import functional
 from pipeline.detectors.head_branch import LEVELS
 from pipeline.detectors.people_head import PeopleHead, fold_standardisation
 from pipeline.lab.batches import batches_of_epochs
+from pipeline.lab.centre_maps import focal_losses
 from pipeline.lab.people.fitting import VIEWS_PER_STEP, ChannelStats, channel_stats, fit_branch
 from pipeline.lab.people.targets import HeadTarget, TargetMap
 
@@ -115,7 +116,7 @@ def _divergence(logits: Tensor, shares: Tensor) -> Tensor:
 
 
 def heads_loss(output: Tensor, targets: Sequence[HeadTarget]) -> Tensor:
-    """Compute the focal loss of centres (Zhou et al., 2019) and the IoU loss of offsets.
+    """Compute the focal loss of centres and the IoU loss of offsets, summed over views.
 
     output: [B, 5, h, w]
     """
@@ -123,11 +124,8 @@ def heads_loss(output: Tensor, targets: Sequence[HeadTarget]) -> Tensor:
         torch.from_numpy(np.stack([getattr(target, name) for target in targets]))
         for name in ("centres", "negative_weights", "offsets", "offset_weights")
     )
-    likely = output[:, 0].sigmoid().clamp(1e-4, 1 - 1e-4)
-    at = (centres >= 0.999).float()
-    missed = at * (1 - likely) ** 2 * likely.log()
-    elsewhere = (1 - at) * negative_weights * (1 - centres) ** 4 * likely**2 * (1 - likely).log()
-    focal = -(missed + elsewhere).sum((1, 2)) / at.sum((1, 2)).clamp_min(FEW_HEADS)
+    losses, at = focal_losses(output[:, 0], centres, negative_weights)
+    focal = losses.sum((1, 2)) / at.sum((1, 2)).clamp_min(FEW_HEADS)
     predicted = functional.softplus(output[:, 1:])
     shared = torch.minimum(predicted, offsets)
     areas = [(r[:, 0] + r[:, 2]) * (r[:, 1] + r[:, 3]) for r in (predicted, offsets, shared)]

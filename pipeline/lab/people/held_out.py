@@ -23,10 +23,11 @@ from pipeline.detectors.embedded import detect_with
 from pipeline.errors import UsageError, naming
 from pipeline.lab.datasets import Example, load_dataset, log_notes
 from pipeline.lab.datasets.layout import decoded_photo, read_upright_size
+from pipeline.lab.evaluation.frame import check_inside
 from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.folds import FOLDS, fold_of
 from pipeline.lab.people.held_out_cache import cache_key, read_cached, write_cached
-from pipeline.lab.people.labels import check_inside, layout_of
+from pipeline.lab.people.labels import layout_of
 from pipeline.lab.people.settings import LabelsJob
 from pipeline.output_files import make_parent_folder
 from pipeline.report.progress import Log

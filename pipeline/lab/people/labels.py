@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.boxes import FloatArray
-from pipeline.errors import UsageError, naming
+from pipeline.errors import naming
 from pipeline.lab.datasets import Example, log_notes, read_set
 from pipeline.lab.datasets.gaze import FIRST_WEIGHT
 from pipeline.lab.datasets.labels import labels_file
 from pipeline.lab.datasets.layout import read_upright_size
-from pipeline.lab.evaluation.frame import frame_problem
+from pipeline.lab.evaluation.frame import check_inside
 from pipeline.lab.folds import FOLDS, fold_of
 from pipeline.report.progress import Log
 
@@ -97,12 +97,6 @@ def labels_of(example: Example, set_name: str) -> PeopleLabels:
     heads = None if example.heads_px is None else np.clip(example.heads_px / size, 0, 1)
     crops = np.clip(example.human_px / size, 0, 1)
     return PeopleLabels(example.image, set_name, points, weights, crops, heads)
-
-
-def check_inside(example: Example, size_wh: tuple[int, int]) -> None:
-    """Raise UsageError where labels are in another frame than the photo, see `frame_problem`."""
-    if problem := frame_problem(example, size_wh):
-        raise UsageError(f"{example.image}: {problem}")
 
 
 def by_fold(labels: list[PeopleLabels]) -> Iterator[tuple[int, list[PeopleLabels]]]:

@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.boxes import FloatArray
-from pipeline.detectors.people_head import BUMP_SHARE, LEAST_BUMP
+from pipeline.lab.centre_maps import OFFSETS_FROM, bump_of, write_offsets
 
 TargetMap = NDArray[np.float32]
 
-OFFSETS_FROM = 0.4  # cells whose bump is higher than this learn the head's edges
 # A head cut by the view is dropped below the first share of its area, unknown below the second.
 SEEN_SHARES = (0.15, 0.5)
 
@@ -96,15 +95,9 @@ def head_target(
 
 def _draw(box: FloatArray, size: float, target: HeadTarget, smallest: FloatArray) -> None:
     """Draw one head (box in cells) into the targets; of two heads, the smaller keeps a cell."""
-    height, width = target.centres.shape
-    y, x = np.mgrid[:height, :width]
-    side = np.maximum(LEAST_BUMP, BUMP_SHARE * (box[2:] - box[:2]))
-    at = np.clip(np.rint((box[:2] + box[2:]) / 2 - 0.5), 0, [width - 1, height - 1])
-    bump = np.exp(-(((x - at[0]) / side[0]) ** 2 + ((y - at[1]) / side[1]) ** 2) / 2)
+    bump = bump_of(box, *target.centres.shape)
     np.maximum(target.centres, bump, out=target.centres, casting="same_kind")
     near = (bump > OFFSETS_FROM) & (size < smallest)
     smallest[near] = size
-    gaps = (x + 0.5 - box[0], y + 0.5 - box[1], box[2] - x - 0.5, box[3] - y - 0.5)
-    for index, gap in enumerate(gaps):
-        target.offsets[index][near] = np.maximum(gap, 0)[near]
+    write_offsets(target.offsets, box, near)
     target.offset_weights[near] = 1

@@ -35,7 +35,11 @@ from pipeline.lab.people.targets import TargetMap, gaze_map, head_target, kept_m
 PARTS = (((0.38, 0.85), 0.5), ((0.85, 1.0), 1.0))
 TRIMMED = 2  # pixels, from the right and from the bottom
 MIN_FIXATIONS = 30  # a part with fewer has no gaze target
-CLEAR_FACE, ANY_PERSON, NO_HEAD_WEIGHT, ROOM = 0.5, 0.12, 0.3, 0.15
+# Where heads are not labelled, the detector's faces and people stand in; set by hand.
+CLEAR_FACE = 0.5  # likelihood from which a face, enlarged, is a head
+ANY_PERSON = 0.12  # likelihood above which a face or person may be one: no "no head here" in it
+MARGIN = 0.15  # share of a person's sides, around it, in which nothing is learnt either
+NO_HEAD_WEIGHT = 0.3  # of "no head here" in all other cells
 
 
 def people_views(
@@ -127,8 +131,8 @@ def _heads_of_faces(output: torch.Tensor) -> tuple[FloatArray, int, int, TargetM
     limit = np.array([width, height, width, height])
     negative_weights = np.full((height, width), NO_HEAD_WEIGHT, np.float32)
     for box, _ in zip(*_objects(output, "person"), strict=True):
-        room = ROOM * np.tile(box[2:] - box[:2], 2) * (-1, -1, 1, 1)
-        _ignore(negative_weights, np.clip(box + room, 0, limit))
+        margin = MARGIN * np.tile(box[2:] - box[:2], 2) * (-1, -1, 1, 1)
+        _ignore(negative_weights, np.clip(box + margin, 0, limit))
     heads = []
     for box, likely in zip(*_objects(output, "face"), strict=True):
         head = np.clip(box + HEAD_OF_FACE * np.tile(box[2:] - box[:2], 2), 0, limit)

@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.detectors.embedded import detector_input_size
-from pipeline.detectors.people_head import BUMP_SHARE, LEAST_BUMP
 from pipeline.detectors.subject_network import (
     KINDS,
     OFFSETS_OF,
@@ -22,6 +21,7 @@ from pipeline.detectors.subject_network import (
     ltrb_offsets,
 )
 from pipeline.lab.batches import batches_of_epochs
+from pipeline.lab.centre_maps import OFFSETS_FROM, bump_of, focal_losses, write_offsets
 from pipeline.lab.starter.views import View
 from pipeline.lab.training.schedule import moving_average, optimizer_step
 
@@ -31,9 +31,8 @@ WARMUP_SHARE = 0.1  # of the steps, in which the rate rises
 CLIP_NORM = 2.0  # of a step's gradient
 HEATMAP_BIAS, OFFSET_BIAS = -4.0, 1.5  # initial biases of the heat maps' logits and of the offsets
 MIN_LIKELIHOOD = 0.45  # less likely objects are neither positives nor negatives
-OFFSETS_FROM, IGNORED_FROM = 0.4, 0.2  # Gaussian above which cells learn offsets, or are ignored
+IGNORED_FROM = 0.2  # cells where an unlikely object's bump is higher are ignored
 GROUPS = sorted(set(OFFSETS_OF.values()))  # first channel of each group of kinds with own offsets
-FOCAL_POWER, NEAR_POWER = 2, 4  # alpha and beta of Zhou et al., "Objects as Points", 2019
 HEATMAP_WEIGHT, SUBJECT_WEIGHT = 0.5, 2  # in the loss
 
 
@@ -106,13 +105,10 @@ def detector_targets(view: View, height: int, width: int) -> DetectorTargets:
     offsets = np.zeros((len(GROUPS), 4, height, width), np.float32)
     weights = np.zeros((len(GROUPS), height, width), np.float32)
     smallest = np.full((len(GROUPS), height, width), np.inf)
-    y, x = np.mgrid[:height, :width]
     for found in view.labels.objects:
         box = found.box * [width, height, width, height]
         kind, group = KINDS.index(found.kind), GROUPS.index(OFFSETS_OF[found.kind])
-        side = np.maximum(LEAST_BUMP, BUMP_SHARE * (box[2:] - box[:2]))
-        at = np.clip(np.rint((box[:2] + box[2:]) / 2 - 0.5), 0, [width - 1, height - 1])
-        bump = np.exp(-(((x - at[0]) / side[0]) ** 2 + ((y - at[1]) / side[1]) ** 2) / 2)
+        bump = bump_of(box, height, width)
         if found.likelihood >= MIN_LIKELIHOOD:
             heatmaps[kind] = np.maximum(heatmaps[kind], bump)
         else:
@@ -120,9 +116,7 @@ def detector_targets(view: View, height: int, width: int) -> DetectorTargets:
         size = float(np.prod(box[2:] - box[:2]))
         near = (bump > OFFSETS_FROM) & (size < smallest[group])  # the smaller object keeps a cell
         smallest[group][near] = size
-        gaps = [x + 0.5 - box[0], y + 0.5 - box[1], box[2] - x - 0.5, box[3] - y - 0.5]
-        for side_index, gap in enumerate(gaps):
-            offsets[group, side_index][near] = np.maximum(gap, 0)[near]
+        write_offsets(offsets[group], box, near)
         weights[group][near] = found.likelihood
     subject = cv2.resize(view.labels.subject_map, (width, height), interpolation=cv2.INTER_AREA)
     arrays = (heatmaps, negative_weights, offsets, weights, subject)
@@ -132,14 +126,10 @@ def detector_targets(view: View, height: int, width: int) -> DetectorTargets:
 def detector_loss(output: Tensor, target: DetectorTargets) -> Tensor:
     """Sum the focal loss of heat maps, IoU loss of offsets, cross-entropy of the subject map.
 
-    output: [1, 17, h, w] of a head. The focal loss is that of Zhou et al., 2019.
+    output: [1, 17, h, w] of a head.
     """
-    likely = output[0, : len(KINDS)].sigmoid().clamp(1e-4, 1 - 1e-4)
-    at = (target.heatmaps >= 0.999).float()
-    missed = at * (1 - likely) ** FOCAL_POWER * likely.log()
-    elsewhere = (1 - at) * target.negative_weights * (1 - target.heatmaps) ** NEAR_POWER
-    false = elsewhere * likely**FOCAL_POWER * (1 - likely).log()
-    loss = -HEATMAP_WEIGHT * (missed + false).sum() / at.sum().clamp_min(1)
+    losses, at = focal_losses(output[0, : len(KINDS)], target.heatmaps, target.negative_weights)
+    loss = HEATMAP_WEIGHT * losses.sum() / at.sum().clamp_min(1)
     for group, first in enumerate(GROUPS):
         weights = target.offset_weights[group]
         if weights.sum() > 0:

@@ -11,7 +11,7 @@ from pipeline.errors import UsageError, naming
 from pipeline.lab.datasets import log_notes, read_set
 from pipeline.lab.datasets.example import Example
 from pipeline.lab.datasets.layout import check_each_once, read_upright_pixels
-from pipeline.lab.evaluation.frame import frame_problem
+from pipeline.lab.evaluation.frame import check_inside
 from pipeline.lab.fold_weights import fold_metadata
 from pipeline.lab.folds import fold_of, set_name_of
 from pipeline.lab.named_weights import naming_weights
@@ -87,6 +87,5 @@ def pixels_of(example: Example) -> NDArray[np.uint8]:
     """
     pixels = read_upright_pixels(example.image)
     height, width = pixels.shape[:2]
-    if problem := frame_problem(example, (width, height)):
-        raise UsageError(f"{example.image}: {problem}")
+    check_inside(example, (width, height))
     return pixels

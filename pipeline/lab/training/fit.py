@@ -16,7 +16,7 @@ from pipeline.lab.training.curves import draw_curves
 from pipeline.lab.training.history import Epoch, History
 from pipeline.lab.training.loop import Trainer, Workers
 from pipeline.lab.training.resume import CHECKPOINT
-from pipeline.lab.training.samples import read_scored_photo
+from pipeline.lab.training.samples import ScoredPhoto, read_scored_photo
 from pipeline.lab.training.settings import TrainSettings
 from pipeline.lab.training.split import Split, hash_of_photos
 from pipeline.lab.training.watch import Watch
@@ -123,14 +123,24 @@ def fit(
             trainer.save(folder / CHECKPOINT)
         raise
     if history.best is not None and split.test and not workers.rank:
-        best = build_network(settings, str(folder / f"{BEST}.safetensors"))
-        trainer.averaged.module.load_state_dict(best.state_dict())
         tested = [read(one) for one in watch.each("reading test photos", split.test)]
-        loss, correlation, hits = trainer.validate(tested, watch)
-        test = {"test_loss": loss, "test_srcc": correlation, "test_acc5": hits}
-        measures = {**_validation(history.best), **test, "test_photos": len(split.test)}
+        measures = {**_validation(history.best), **_test_best(trainer, tested, folder, watch)}
         write_cards(folder, BEST, card_of(settings, split, measures))
     return history
+
+
+def _test_best(
+    trainer: Trainer, photos: list[ScoredPhoto], folder: Path, watch: Watch
+) -> dict[str, float]:
+    """Measure the best epoch's weights, as written into `folder`, on the test photos.
+
+    They replace the trainer's averaged weights.
+    """
+    best = build_network(trainer.settings, str(folder / f"{BEST}.safetensors"))
+    trainer.averaged.module.load_state_dict(best.state_dict())
+    loss, correlation, hits = trainer.validate(photos, watch)
+    test = {"test_loss": loss, "test_srcc": correlation, "test_acc5": hits}
+    return {**test, "test_photos": len(photos)}
 
 
 def card_of(settings: TrainSettings, split: Split, measures: dict[str, float]) -> Card:
