@@ -1,7 +1,7 @@
 """Convert a damaged file to one that decodes, and measure how much of its picture is intact.
 
 Lenient decoders show grey or smeared rows in place of missing data, so the intact rows are
-measured. In a PNG, the rows that unpack are counted, up to the first block with a wrong check sum.
+measured. In a PNG, the rows that unpack are counted, up to the first chunk with a wrong check sum.
 In a JPEG, the missing end is replaced by two different ones: rows that decode alike with both are
 intact. In the same way a GIF's pixels are decoded onto two different backgrounds.
 """

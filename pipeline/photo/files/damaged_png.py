@@ -1,7 +1,7 @@
 """Convert a damaged PNG to one that decodes, with the rows that unpack.
 
-Rows count up to the first block with a wrong check sum, and in that block up to where it fails to
-unpack, less a margin. A single wrong byte is corrected.
+Rows count up to the first chunk (IDAT) with a wrong check sum, and in that chunk up to where it
+fails to unpack, less a margin. A single wrong byte is corrected.
 """
 
 import math
@@ -19,14 +19,14 @@ from pipeline.photo.limits import DecodeLimits
 _PIECE, _STEP = 1 << 14, 64  # bytes unpacked at once; and while searching for an error
 _MOST_OUT = 1 << 20  # bytes that one step of unpacking returns at most
 _MOST_FILTER = 4  # a row of a PNG begins with the number of its filter
-# At most _MOST_SEARCHED unpacked bytes of one block are searched for damage. How many rows before
+# At most _MOST_SEARCHED unpacked bytes of one chunk are searched for damage. How many rows before
 # the failing row it may be is estimated from the share of valid filter numbers in a _SAMPLE of the
 # bytes before that row.
 _MOST_SEARCHED, _SAMPLE, _MOST_FILTER_LIKE, _MISS_RATE = 1 << 28, 1 << 16, 0.97, 0.001
 
 
 def has_all_rows(data: bytes) -> bool:
-    """Return whether a PNG's blocks unpack to as many bytes as its rows need.
+    """Return whether a PNG's chunks of pixels unpack to as many bytes as its rows need.
 
     If data end between two rows, decoders take that for the end of the picture, and leave the
     other rows black.
@@ -35,21 +35,20 @@ def has_all_rows(data: bytes) -> bool:
 
 
 def pixels_are_sound(data: bytes) -> bool:
-    """Return whether a PNG's pixels are as stored: by the blocks' check sums, else that of all."""
-    blocks = _blocks(data)
-    is_right = all(png_checksum_is_right(data, *chunk) for chunk in blocks)
+    """Return whether a PNG's pixels are as stored: by the chunks' check sums, else that of all."""
+    is_right = all(png_checksum_is_right(data, *chunk) for chunk in _pixel_chunks(data))
     return is_right or _total_checksum_is_right(data)
 
 
-def _blocks(data: bytes) -> list[Chunk]:
+def _pixel_chunks(data: bytes) -> list[Chunk]:
     return [chunk for chunk in png_chunks(data) if chunk[0] == b"IDAT"]
 
 
 def _total_checksum_is_right(data: bytes) -> bool:
-    blocks, unpacker, size = _blocks(data), zlib.decompressobj(), 0
+    unpacker, size = zlib.decompressobj(), 0
     most = PngShape.of(data).needed
     try:
-        for _, start, end in blocks:
+        for _, start, end in _pixel_chunks(data):
             for at in range(start, min(end, len(data)), _PIECE):
                 for part in _unpacked_piece(unpacker, data[at : min(at + _PIECE, end)]):
                     size += len(part)
@@ -92,15 +91,15 @@ def recover_png(data: bytes, limits: DecodeLimits) -> RecoveredFile | None:
     return RecoveredFile(made.getvalue(), rows)
 
 
-def _stored(blocks: Iterable[bytes], needed: int) -> Iterator[bytes]:
-    """Yield blocks as a zlib stream, filled up with zeros to `needed` bytes.
+def _stored(pieces: Iterable[bytes], needed: int) -> Iterator[bytes]:
+    """Yield pieces as a zlib stream, filled up with zeros to `needed` bytes.
 
     They are stored as they are: compressing them took three times as long as unpacking.
     """
     packer, size = zlib.compressobj(0), 0
-    for block in blocks:
-        yield packer.compress(block)
-        size += len(block)
+    for piece in pieces:
+        yield packer.compress(piece)
+        size += len(piece)
     for at in range(size, needed, _MOST_OUT):
         yield packer.compress(bytes(min(_MOST_OUT, needed - at)))
     yield packer.flush()
@@ -108,19 +107,19 @@ def _stored(blocks: Iterable[bytes], needed: int) -> Iterator[bytes]:
 
 def _repaired(data: bytes) -> bytes:
     """Return the PNG with its one wrong byte corrected, if its check sums identify it."""
-    wrong = [chunk for chunk in _blocks(data) if not png_checksum_is_right(data, *chunk)]
+    wrong = [chunk for chunk in _pixel_chunks(data) if not png_checksum_is_right(data, *chunk)]
     repaired = with_byte_corrected(data, *wrong[0]) if len(wrong) == 1 else None
     return data if repaired is None or not _total_checksum_is_right(repaired) else repaired
 
 
 def _rows_before_failure(data: bytes, shape: PngShape) -> int:
-    """Return the rows before the damage in a block with a wrong sum; 0 if no damage shows.
+    """Return the rows before the damage in a chunk with a wrong sum; 0 if no damage shows.
 
     After damage zlib returns garbage, until a byte that should be a filter is invalid. A margin of
     rows before that byte is left out, which covers the damage in 999 of 1,000 cases.
     """
     sound, unpacker = 0, zlib.decompressobj()
-    for chunk in _blocks(data):
+    for chunk in _pixel_chunks(data):
         is_right, out, failed = png_checksum_is_right(data, *chunk), bytearray(), False
         size = _PIECE if is_right else _STEP
         try:
@@ -139,7 +138,7 @@ def _rows_before_failure(data: bytes, shape: PngShape) -> int:
 
 
 def _rows_before(out: bytes | bytearray, sound: int, failed: bool, shape: PngShape) -> int:
-    """Return the rows before the damage in a block's unpacked bytes. sound: bytes before it."""
+    """Return the rows before the damage in a chunk's unpacked bytes. sound: bytes before it."""
     stride = 1 + (shape.width * shape.bits + 7) // 8
     filters = out[-sound % stride :: stride]
     bad = next((row for row, one in enumerate(filters) if one > _MOST_FILTER), None)
@@ -156,9 +155,9 @@ def _rows_before(out: bytes | bytearray, sound: int, failed: bool, shape: PngSha
 
 
 def _unpacked(data: bytes, ignore_checksums: bool = False) -> Iterator[bytes]:
-    """Yield the unpacked bytes of a PNG's blocks of pixels, up to the damage."""
+    """Yield the unpacked bytes of a PNG's chunks of pixels, up to the damage."""
     unpacker = zlib.decompressobj()
-    for name, start, end in _blocks(data):
+    for name, start, end in _pixel_chunks(data):
         is_checked = end + 4 <= len(data) and not ignore_checksums
         if is_checked and not png_checksum_is_right(data, name, start, end):
             return
@@ -166,11 +165,11 @@ def _unpacked(data: bytes, ignore_checksums: bool = False) -> Iterator[bytes]:
             piece = data[at : min(at + _PIECE, end)]
             before = unpacker.copy()
             try:
-                blocks = list(_unpacked_piece(unpacker, piece))
+                parts = list(_unpacked_piece(unpacker, piece))
             except zlib.error:
                 yield from _up_to_the_error(before, piece)
                 return
-            yield from blocks
+            yield from parts
 
 
 def _up_to_the_error(unpacker: "zlib._Decompress", piece: bytes) -> Iterator[bytes]:
@@ -191,27 +190,27 @@ def _unpacked_piece(unpacker: "zlib._Decompress", piece: bytes) -> Iterator[byte
         piece = unpacker.unconsumed_tail
 
 
-def _rows_of(blocks: Iterator[bytes], shape: PngShape, needed: int) -> Iterator[bytes]:
-    """Yield the first `needed` bytes of blocks, up to the first row with an invalid filter."""
+def _rows_of(unpacked: Iterator[bytes], shape: PngShape, needed: int) -> Iterator[bytes]:
+    """Yield the first `needed` unpacked bytes, up to the first row with an invalid filter."""
     passes = iter(shape.passes())
     stride, rows = next(passes)
     left, size = rows * stride, 0  # of the pass; so far
-    for whole in blocks:
-        block = whole[: needed - size]
+    for whole in unpacked:
+        piece = whole[: needed - size]
         at = 0
-        while at < len(block):
-            part = block[at : at + left]
+        while at < len(piece):
+            part = piece[at : at + left]
             done = rows * stride - left
             filters = part[-done % stride :: stride]
             if filters and max(filters) > _MOST_FILTER:
                 bad = next(n for n, one in enumerate(filters) if one > _MOST_FILTER)
-                yield block[: at + (-done % stride) + bad * stride]
+                yield piece[: at + (-done % stride) + bad * stride]
                 return
             at, left = at + len(part), left - len(part)
             if not left and (following := next(passes, None)):
                 stride, rows = following
                 left = stride * rows
-        yield block
-        size += len(block)
+        yield piece
+        size += len(piece)
         if size >= needed:
             return

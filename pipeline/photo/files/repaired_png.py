@@ -1,6 +1,6 @@
-"""Correct a single wrong byte of a PNG, by the check sum of its block.
+"""Correct a single wrong byte of a PNG, by the check sum of its chunk.
 
-A CRC is linear: that of a block with one wrong byte differs from the right one by a number that
+A CRC is linear: that of a chunk with one wrong byte differs from the right one by a number that
 identifies the byte and its position. Whether this was really the error is checked by zlib's check
 sum of all pixels. Algorithms: PNG third edition, annex D (CRC-32); RFC 1950, section 2.2
 (Adler-32).
@@ -9,14 +9,14 @@ sum of all pixels. Algorithms: PNG third edition, annex D (CRC-32); RFC 1950, se
 import zlib
 from functools import lru_cache
 
-_MOST_BYTES = 1 << 20  # of a block; searching it takes a quarter of a second
+_MOST_BYTES = 1 << 20  # of a chunk; searching it takes a quarter of a second
 _REVERSED = 0xEDB88320  # the polynomial of CRC-32, lowest power first
 
 
 def with_byte_corrected(data: bytes, name: bytes, start: int, end: int) -> bytes | None:
-    """Return the data with one byte of a block changed so that its check sum is right.
+    """Return the data with one byte of a chunk changed so that its check sum is right.
 
-    None if no single byte does that, or the block is too large to search.
+    None if no single byte does that, or the chunk is too large to search.
     """
     if end + 4 > len(data) or end - start > _MOST_BYTES:
         return None

@@ -58,7 +58,7 @@ MOVING = ("PNG", "GIF", "WEBP", "AVIF")  # formats that can have several frames
 KEPT_BYTES = 32 << 20  # of free memory: for most photos, the view and its copy
 
 
-def settings(limits: DecodeLimits, colour: Colour = "srgb") -> str:
+def child_argument(limits: DecodeLimits, colour: Colour = "srgb") -> str:
     """Encode the child's one command-line argument as JSON."""
     return json.dumps({"limits": asdict(limits), "colour": colour})
 

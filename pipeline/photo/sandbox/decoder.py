@@ -24,7 +24,7 @@ from pipeline.photo.decoded import Photo
 from pipeline.photo.limits import VIEW_SIDE, DecodeLimits
 from pipeline.photo.planes import Colour
 from pipeline.photo.sandbox.answers import animation_from, photo_from
-from pipeline.photo.sandbox.child import READY, settings
+from pipeline.photo.sandbox.child import READY, child_argument
 from pipeline.photo.sandbox.isolation import FILTER, make_undumpable
 from pipeline.photo.sandbox.pipes import (
     Answer,
@@ -149,7 +149,7 @@ class Decoder:
     def _running(self) -> subprocess.Popen[bytes]:
         if self._child is None or self._child.poll() is not None:
             self._stop()
-            argument = settings(self.limits, self.colour)
+            argument = child_argument(self.limits, self.colour)
             self._child, self.missing_protections = _start(argument)
             if FILTER in self.missing_protections and os.geteuid() != 0:
                 # Without the filter a child of the same user could read this process's memory

@@ -22,9 +22,9 @@ from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.sandbox import child
 from pipeline.photo.sandbox.child import (
     answer,
+    child_argument,
     frames_answer,
     photo_answer,
-    settings,
     use_one_thread,
     write_answer,
 )
@@ -117,10 +117,10 @@ def test_an_answer_is_packed_as_it_is_said() -> None:
 
 def test_what_a_child_is_told() -> None:
     limits = DecodeLimits(max_bytes=5, timeout_s=2.5)
-    told = json.loads(settings(limits, "keep"))
+    told = json.loads(child_argument(limits, "keep"))
     assert DecodeLimits(**told["limits"]) == limits
     assert told["colour"] == "keep"
-    assert json.loads(settings(limits))["colour"] == "srgb"
+    assert json.loads(child_argument(limits))["colour"] == "srgb"
 
 
 def test_decoders_have_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +157,7 @@ def test_a_child_decodes_every_format_without_opening_a_file() -> None:
 
 def start(limits: DecodeLimits) -> subprocess.Popen[bytes]:
     made = subprocess.Popen(
-        [sys.executable, "-P", "-m", "pipeline.photo.sandbox.child", settings(limits)],
+        [sys.executable, "-P", "-m", "pipeline.photo.sandbox.child", child_argument(limits)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment(),
     )  # fmt: skip
     assert made.stdout is not None
@@ -194,7 +194,7 @@ def test_the_kernel_ends_a_late_child_whose_parent_is_gone() -> None:
         "child.main()"
     )
     made = subprocess.Popen(
-        [sys.executable, "-c", program, settings(DecodeLimits(timeout_s=0.2))],
+        [sys.executable, "-c", program, child_argument(DecodeLimits(timeout_s=0.2))],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment(),
     )  # fmt: skip
     assert made.stdin is not None

@@ -15,7 +15,7 @@ from pipeline.errors import DecodeError
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.sandbox import isolation
 from pipeline.photo.sandbox.answers import photo_from, plain_text
-from pipeline.photo.sandbox.child import ANSWER, READY, REQUEST, STATUSES, settings
+from pipeline.photo.sandbox.child import ANSWER, READY, REQUEST, STATUSES, child_argument
 from pipeline.photo.sandbox.decoder import Decoder, _environment
 from pipeline.photo.sandbox.pipes import DiedError
 
@@ -95,7 +95,7 @@ def attack(name: str, folder: Path, port: int, sandboxed: bool) -> str:
         folder=str(folder), port=port, attack=ATTACKS[name], sandboxed=sandboxed
     )
     child = subprocess.Popen(
-        [sys.executable, "-c", program, settings(DecodeLimits())],
+        [sys.executable, "-c", program, child_argument(DecodeLimits())],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT,
         env=_environment(), start_new_session=True,
     )  # fmt: skip
