@@ -125,9 +125,8 @@ def _settings(old: Manifest, asked: RenderRequest) -> tuple[Settings, dict[str, 
     if channel is None:
         own = channel_of(old)
         channel = "" if own == channel_name(old.settings) else own
-    return Settings.of(**{**values, **job, "channel": channel, "boxes_only": False, **changes}), (
-        derived
-    )
+    new = {**values, **job, "channel": channel, "boxes_only": False, **changes}
+    return Settings.of(**new), derived
 
 
 def _with_format(settings: Settings, asked: RenderRequest) -> Settings:

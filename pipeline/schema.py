@@ -10,8 +10,8 @@ import pyarrow as pa
 
 OK = "ok"  # the status of a photo that has its crops; any other is a reason
 ANIMATED_SKIPPED = "skipped_animated"
-LEFT_OUT = frozenset({ANIMATED_SKIPPED})  # statuses without crops that a setting asked for
-NOT_FAILED = frozenset({OK, *LEFT_OUT})  # any other status is the reason of a failure
+SKIPPED = frozenset({ANIMATED_SKIPPED})  # statuses of photos that a setting leaves without crops
+NOT_FAILED = frozenset({OK, *SKIPPED})  # any other status is the reason of a failure
 
 EDGES = ("x0", "y0", "x1", "y1")  # the columns, or fields, of a box
 BOX = pa.list_(pa.float32(), 4)  # a box as one value

@@ -79,7 +79,7 @@ class StoredDecisions:
         stored = self.images.get(row.image_id)
         if stored is None:
             row.fail("score", "not_decided", "permanent", "the run has no decision about it")
-        elif stored["status"] in schema.LEFT_OUT:
+        elif stored["status"] in schema.SKIPPED:
             row.leave_out(stored["status"])
         elif stored["status"] != schema.OK:
             stage, kind = stored["error_stage"], stored["error_kind"]

@@ -118,7 +118,7 @@ class PhotoRow:
         return self.failure is not None or self.left_out is not None or self.awaits_result
 
     def leave_out(self, status: str) -> None:
-        """End the photo without crops and without failure. status: one of `schema.LEFT_OUT`."""
+        """End the photo without crops and without failure. status: one of `schema.SKIPPED`."""
         self.left_out = status
         self._drop_pixels()
 

@@ -171,10 +171,9 @@ def _opened_in_folder(path: Path) -> BinaryIO:
         except (FileNotFoundError, FileExistsError, NotADirectoryError) as error:
             problem = error
     if isinstance(problem, FileNotFoundError):  # in /proc, or where a disk is gone
+        # Not a FileNotFoundError, which would say that an object is missing.
         message = f"no folder can be made there ({problem.strerror}); choose another place"
-        raise OSError(
-            message
-        ) from problem  # a FileNotFoundError would say that an object is missing
+        raise OSError(message) from problem
     message = f"a file is where a folder should be: {problem.filename}; {_MOVE_IT}"
     raise NotADirectoryError(message) from problem
 

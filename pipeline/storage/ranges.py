@@ -25,9 +25,7 @@ THREADS = 16
 SERIAL_PAGES = 4  # that one thread lists before others join
 PAGE_KEYS = 1000  # in a response of S3
 EMPTY_PROBES = 24  # that a range may cost before it has to list a page for each further one
-MIN_PAGES_BETWEEN_CUTS = (
-    3  # pages that a range lists between two cuts: if it ends soon, a cut is not worth it
-)
+MIN_PAGES_BETWEEN_CUTS = 3  # of a range: a cut in one that ends soon is not worth its request
 READ_ROWS = 10_000  # that are Python objects at a time
 _KINDS = ("09", "az", "AZ")
 _SCHEMA = pa.schema(
@@ -142,7 +140,8 @@ class _Listing:
                         yield ObjectInfo(key, size, etag, modified_s)
 
     def _work(self, own: _Range | None) -> None:
-        whole = False
+        """List ranges until none is left, `own` first. A failure ends the other threads too."""
+        is_complete = False
         try:
             while (own := own or self._steal()) is not None:
                 while not (own.done or self._ended):
@@ -150,9 +149,9 @@ class _Listing:
                     with self._changed:
                         self._add_page(own, page, more)
                 own = None
-            whole = True
+            is_complete = True
         finally:
-            if not whole:
+            if not is_complete:
                 self._end()
 
     def _end(self) -> None:

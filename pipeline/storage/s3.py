@@ -80,9 +80,8 @@ class S3Backend:
     def list_page(self, prefix: str, token: str | None) -> tuple[list[ObjectInfo], str | None]:
         more = {"ContinuationToken": token} if token else {}
         answer = self._list_objects(Prefix=self._prefix + prefix, **more)
-        return self._infos(answer), answer.get("NextContinuationToken") if answer[
-            "IsTruncated"
-        ] else None
+        following = answer.get("NextContinuationToken") if answer["IsTruncated"] else None
+        return self._infos(answer), following
 
     def list_after(self, prefix: str, after: str) -> Page:
         start = {"StartAfter": self._prefix + after} if after else {}
