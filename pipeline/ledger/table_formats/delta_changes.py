@@ -103,7 +103,7 @@ def change_of(
     """
     change, paths = Change(), {} if table is None else paths_of(table)
     others = list(owners(store, paths, run.manifest.run_id, known))
-    later = [c for c in known.values() if c is not None and c.is_after(run)]
+    later = [one for one in known.values() if one is not None and one.is_after(run)]
     for file in files:
         copy = copy_remaining_rows(store, name, path_of(name, file), run, later) if later else None
         if copy is None:

@@ -111,11 +111,13 @@ class IcebergTables:
             runs = runs_of(recorded)
             own = self._photos_of(runs)
             if table is None:
-                columns = [one for c in own if (one := files_of(self.store, c, name))]
+                columns = [one for run in own if (one := files_of(self.store, run, name))]
                 if not columns:
                     return 0
                 table = self._create(name, self._columns([columns[0][0].key])[0])
-            casts = self._casts(name, table, recorded, own)
+            new = [run for run in own if run.manifest.run_id not in recorded.ids]
+            known, there = table.properties.get(TYPES, ""), table.schema().as_arrow()
+            casts = casts_of(self.store, name, known, there, new, own)
             copies = f"_iceberg/{name}/data/"
             files = wanted_files(self.store, name, own, hidden, copies, casts)
             try:
@@ -131,13 +133,6 @@ class IcebergTables:
                     "docs/ENGINES.md says what a store has to take; publish again"
                 ) from error
         raise LedgerError(f"the Iceberg table {name} takes no commit: {refused}; publish again")
-
-    def _casts(
-        self, name: str, table: "Table", recorded: PublishedRuns, own: list[RunPhotos]
-    ) -> Casts:
-        new = [run for run in own if run.manifest.run_id not in recorded.ids]
-        known, there = table.properties.get(TYPES, ""), table.schema().as_arrow()
-        return casts_of(self.store, name, known, there, new, own)
 
     def _commit(
         self, table: "Table", wanted: dict[str, WantedFile], runs: PublishedRuns, casts: Casts

@@ -97,11 +97,15 @@ def copy_remaining_rows(
     """
     mine = photos_in(path, own)
     above = [
-        c for c in others if mine is None or (c.photos & mine and _replaces_any(table, own, c))
+        run
+        for run in others
+        if mine is None or (run.photos & mine and _replaces_any(table, own, run))
     ]
     if not above:
         return None
-    if mine is not None and any(mine <= c.photos and _replaces_all(table, own, c) for c in above):
+    if mine is not None and any(
+        mine <= run.photos and _replaces_all(table, own, run) for run in above
+    ):
         return DeltaCopy(None)
     rows = stored_rows(store, table, path)
     left = rows
