@@ -4,6 +4,7 @@ docs/OVERRIDES.md describes the table.
 """
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -23,6 +24,9 @@ COLUMNS = (ADDRESS, PATTERN, *FOCUS, RATIO, *EDGES, NEVER_CROP, FORGET, "note")
 # How far a locked box may be from its ratio: two pixels of a side, for boxes drawn by hand and
 # rounded, or this share of the ratio.
 RATIO_PX, RATIO_SHARE = 2.0, 0.02
+
+# Spreadsheets take 16:9 and 1:1 for times of the day and save 16:09 and 1:01.
+_LEADING_ZEROS = re.compile(r"(?<![\d.])0+(?=\d)")
 
 _TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
 
@@ -75,12 +79,24 @@ def read_override_rows(uri: str) -> list[OverrideRow]:
     return [
         _row(_Cells(number, values), uris_are_plain)
         for number, values in enumerate(_rows(table), start=1)
+        if not _is_header(values)
     ]
 
 
 def _rows(table: Any) -> Iterator[Mapping[str, Any]]:
     for batch in table.to_batches(max_chunksize=10_000):
         yield from batch.to_pylist()
+
+
+def _is_header(values: Mapping[str, Any]) -> bool:
+    """Return whether a row is the header of a table that was appended to another, as `cat` does.
+
+    The appended file may begin with a byte order mark.
+    """
+    return all(
+        isinstance(value, str) and value.removeprefix("\ufeff") == name
+        for name, value in values.items()
+    )
 
 
 @dataclass(frozen=True)
@@ -191,7 +207,7 @@ def _with_shape(cells: _Cells, row: OverrideRow) -> OverrideRow:
     if row.box_px is None:
         cells.fail(RATIO, "says for which shape a box is, and the row has no box")
     try:
-        shape = parse_shape(row.ratio)
+        shape = parse_shape(_LEADING_ZEROS.sub("", row.ratio))
     except UsageError as error:
         cells.fail(RATIO, str(error))
     x0, y0, x1, y1 = row.box_px

@@ -64,7 +64,7 @@
     const example = S2.el("span", { className: "dim grow" });
     S2.photo(group.first[0]).then(
       (record) => {
-        example.textContent = `${S2.fileName(record.uri)}: ${record.error_message || ""}`;
+        example.append(S2.el("bdi", {}, S2.fileName(record.uri)), `: ${record.error_message || ""}`);
       },
       (error) => {
         example.textContent = error.message;

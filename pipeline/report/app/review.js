@@ -176,7 +176,8 @@
     );
   }
   function download() {
-    const url = URL.createObjectURL(new Blob([csv()], { type: "text/csv;charset=utf-8" }));
+    // Without the byte order mark, Excel takes the names for text of a Windows code page.
+    const url = URL.createObjectURL(new Blob(["\ufeff", csv()], { type: "text/csv;charset=utf-8" }));
     const anchor = S2.el("a", { href: url, download: "overrides.csv" });
     document.body.append(anchor);
     anchor.click();

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import SettingError
-from pipeline.inputs.override_rows import read_override_rows
+from pipeline.inputs.override_rows import OverrideRow, read_override_rows
 from pipeline.inputs.overrides import Overrides
 
 
@@ -21,8 +21,8 @@ def csv(folder: Path, text: str) -> str:
 HEADER = "uri,ratio,x0,y0,x1,y1,focus_x,focus_y,never_crop,forget\n"
 
 
-def override_rows(folder: Path, *rows: str) -> list[object]:
-    return [*read_override_rows(csv(folder, HEADER + "".join(f"{row}\n" for row in rows)))]
+def override_rows(folder: Path, *rows: str) -> list[OverrideRow]:
+    return read_override_rows(csv(folder, HEADER + "".join(f"{row}\n" for row in rows)))
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,31 @@ def test_what_a_row_of_overrides_may_say(tmp_path: Path, row: str, right: bool) 
         return
     with pytest.raises(SettingError, match="overrides table, row 1, "):
         override_rows(tmp_path, row)
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_tables_joined_by_cat_are_one_table(tmp_path: Path, mark: str) -> None:
+    tables = (f"{mark}uri,never_crop,note\r\n{uri},true,\r\n" for uri in ("a", "b"))
+    (tmp_path / "o.csv").write_text("".join(tables), "utf-8")
+    assert [row.name for row in read_override_rows(str(tmp_path / "o.csv"))] == ["a", "b"]
+    with (tmp_path / "o.csv").open("a") as table:
+        table.write("c,maybe,\n")
+    with pytest.raises(SettingError, match="row 4, never_crop"):  # the second header is row 2
+        read_override_rows(str(tmp_path / "o.csv"))
+
+
+@pytest.mark.parametrize(
+    ("saved", "name"),
+    [
+        ("1:01", "1:1"), ("01:01", "1:1"), ("16:09", "16:9"), ("9:16", "9:16"), ("04:03", "4:3"),
+        ("10:10", "10:10"), ("0.5:1", "0.5:1"), ("1.01:1", "1.01:1"), ("circle", "circle"),
+    ],
+)  # fmt: skip
+def test_a_spreadsheet_s_times_of_the_day_are_shapes(tmp_path: Path, saved: str, name: str) -> None:
+    numbers = [float(side) for side in name.split(":")] if ":" in name else [1.0, 1.0]
+    box = ",".join(f"{1000 * side:g}" for side in numbers)
+    (row,) = override_rows(tmp_path, f"x,{saved},0,0,{box},,,,")
+    assert row.ratio == name
 
 
 def test_an_empty_text_says_nothing(tmp_path: Path) -> None:

@@ -129,6 +129,62 @@ def test_unlocking_the_only_box_leaves_no_decision(folder: Path) -> None:
     browse(decide)
 
 
+def test_the_table_is_downloaded_so_that_excel_reads_its_names(served: str) -> None:
+    keep = "URL.createObjectURL = (blob) => { window.table = blob; return '#'; }"
+    taken = "table.arrayBuffer().then((bytes) => [...new Uint8Array(bytes)])"
+
+    async def decide(tab: Tab) -> None:
+        await tab.open(served, "document.querySelector('.figures')")
+        await tab.run("S2.review.neverCrop('s3://x/caf\u00e9.jpg')")
+        await tab.run("location.hash = '#/decisions'")
+        await tab.until("document.querySelector('button.strong')")
+        await tab.run(keep)
+        await tab.click("button.strong")
+        table = bytes(await tab.run(taken))
+        assert table.startswith(b"\xef\xbb\xbfuri,pattern,")  # the mark by which Excel knows UTF-8
+        assert table.decode("utf-8-sig") == await tab.run("S2.review.csv()")
+
+    browse(decide)
+
+
+def test_a_name_from_right_to_left_turns_no_other_text_around(tmp_path: Path) -> None:
+    """U+202E begins text from right to left; an error's message and a folder follow the name."""
+    names = ["s3://folder/a\u202eb.jpg", "s3://folder/\u05ea.jpg"]
+    images = [image_row(name, None, status="corrupt", error_message="abc") for name in names[:1]]
+    images += [image_row(name) for name in names[1:]]
+    run = commit_rows(tmp_path / "out", images, [], [preview_row(names[1], GREEN)])
+    write_gallery(run, open_store(str(tmp_path / "page")))
+    page = (tmp_path / "page" / "index.html").as_uri()
+    # Where the last characters of an element's text begin, from left to right.
+    places = """(element, count) => {
+        const walk = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+        let text; while (walk.nextNode()) text = walk.currentNode;
+        return [...Array(count).keys()].map((n) => {
+            const one = document.createRange();
+            one.setStart(text, text.length - count + n);
+            one.setEnd(text, text.length - count + n + 1);
+            return one.getBoundingClientRect().left;
+        });
+    }"""
+
+    async def look(tab: Tab) -> None:
+        await tab.open(page, "document.querySelector('.group.error .grow')?.textContent")
+        left = await tab.run(f"({places})(document.querySelector('.group.error .grow'), 3)")
+        assert left == sorted(left)  # "abc"
+        for name in names:
+            await tab.run(f"S2.review.neverCrop({json.dumps(name)})")
+        await tab.run("location.hash = '#/decisions'")
+        await tab.until("document.querySelectorAll('.plainlist li').length === 2")
+        for line in (1, 2):
+            folder = f"document.querySelector('.plainlist li:nth-child({line}) .dim')"
+            left = await tab.run(f"({places})({folder}, 8)")
+            assert left == sorted(left)  # "/folder/"
+            name = f"document.querySelector('.plainlist li:nth-child({line}) a')"
+            assert await tab.run(f"{name}.getBoundingClientRect().right") <= left[0]
+
+    browse(look)
+
+
 async def rows(tab: Tab) -> list[str]:
     """Return the rows of overrides.csv, sorted: the address and the names of the filled columns."""
     table = csv.DictReader(io.StringIO(await tab.run("S2.review.csv()")))
