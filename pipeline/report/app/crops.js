@@ -11,13 +11,15 @@
   S2.anyJudged = () => (S2.run.pairs || []).some(([verdict]) => verdict);
   S2.verdictChip = (crop) => {
     if (!crop.verdict && S2.anyJudged()) return S2.chip(S2.words("unjudged"));
+    if (crop.override && crop.verdict === "ok") return S2.chip(S2.words("override"));
     if (!crop.verdict || crop.verdict === "ok") return null;
     return S2.chip(S2.words(crop.reason || crop.verdict), crop.verdict);
   };
 
   // What a crop's picture shows, in words: shape, photo and verdict.
   S2.cropLabel = (record, crop) => {
-    const { verdict, reason } = crop;
+    const { verdict } = crop;
+    const reason = crop.reason || (crop.override && "override");
     const judged = verdict ? S2.words(verdict) : S2.anyJudged() ? S2.words("unjudged") : "";
     const why = reason ? `${judged}: ${S2.words(reason)}` : judged;
     return `${S2.cropName(crop)} crop of ${S2.fileName(record.uri)}${why && `, ${why}`}`;

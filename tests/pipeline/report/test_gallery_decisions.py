@@ -185,6 +185,36 @@ def test_a_name_from_right_to_left_turns_no_other_text_around(tmp_path: Path) ->
     browse(look)
 
 
+def test_crops_that_a_person_decided_say_so(tmp_path: Path) -> None:
+    """Of a photo with a locked box only the crop of that shape, in the list and on its page."""
+    name = NAMES[0]
+    crops = [
+        crop_row(name, "1:1", (0, 0, 200, 200), verdict="ok", override=name),
+        crop_row(name, "16:9", (0, 0, 320, 180), verdict="ok"),
+        crop_row(name, "4:3", (0, 0, 1, 1), verdict="review", reason="override_outside",
+                 override=name),
+    ]  # fmt: skip
+    images = [image_row(name, override=name)]
+    run = commit_rows(tmp_path / "out", images, crops, [preview_row(name, GREEN)])
+    write_gallery(run, open_store(str(tmp_path / "page")))
+    page = (tmp_path / "page" / "index.html").as_uri()
+    expected = {"1:1": "by a person", "16:9": "", "4:3": "a person's box is outside"}
+    chips = """Object.fromEntries([...document.querySelectorAll('figure:has(.shape)')].map(
+        (one) => [one.querySelector('.shape').textContent,
+                  [...one.querySelectorAll('.chip')].map((chip) => chip.textContent).join()]))"""
+
+    async def look(tab: Tab) -> None:
+        for route, ready in (("#/photos", ".strip figure"), ("#/photo/0", ".crops figure")):
+            await tab.open(page + route, f"document.querySelector('{ready}')")
+            assert await tab.run(chips) == expected
+        labels = "[...document.querySelectorAll('.frame')].map((one) => one.ariaLabel)"
+        first, second, _ = await tab.run(labels)
+        assert first.startswith("1:1 crop of a.jpg, ok: by a person")
+        assert second.startswith("16:9 crop of a.jpg, ok:")  # and no reason
+
+    browse(look)
+
+
 async def rows(tab: Tab) -> list[str]:
     """Return the rows of overrides.csv, sorted: the address and the names of the filled columns."""
     table = csv.DictReader(io.StringIO(await tab.run("S2.review.csv()")))
