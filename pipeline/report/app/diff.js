@@ -37,7 +37,7 @@
     "/": () => document.getElementById("search").focus(),
   };
   document.addEventListener("keydown", (event) => {
-    const work = !S2.ignoresKey(event) && KEYS[event.key];
+    const work = !S2.ignoresKey(event) && KEYS[S2.keyOf(event)];
     if (!work) return;
     event.preventDefault();
     work();

@@ -55,12 +55,12 @@
   };
   // The places of the photos that match the filters.
   function matching(index, { q, change, ratio, error }) {
-    const words = (q || "").toLowerCase();
+    const words = S2.searchable(q || "");
     const pairFits = ([shape, what]) =>
       (!ratio || shape === ratio) && (change ? what === change : what !== "same");
     return [...index.uri.keys()].filter(
       (n) =>
-        (!words || index.uri[n].toLowerCase().includes(words)) &&
+        (!words || S2.searchable(index.uri[n]).includes(words)) &&
         (!error || index.error[n] === error) &&
         (!(change || ratio) || index.shapes[n].some(pairFits)),
     );

@@ -202,12 +202,12 @@
   document.addEventListener("keydown", (event) => {
     if (S2.ignoresKey(event) || document.querySelector("dialog[open]")) return;
     const photo = route.name === "photo" && S2.photoView().record; // none until it is loaded
-    const digit =
-      photo && /^[1-9]$/.test(event.key) && S2.bestCrops(photo)[Number(event.key) - 1];
+    const key = S2.keyOf(event);
+    const digit = photo && /^[1-9]$/.test(key) && S2.bestCrops(photo)[Number(key) - 1];
     const work = digit
       ? () => S2.choose(digit.ratio)
-      : (photo ? PHOTO : { photos: LIST, photo: LEAVE }[route.name] || {})[event.key] || ANYWHERE[event.key];
-    if (!work || (event.key === "Enter" && event.target.closest("a, button"))) return;
+      : (photo ? PHOTO : { photos: LIST, photo: LEAVE }[route.name] || {})[key] || ANYWHERE[key];
+    if (!work || (key === "Enter" && event.target.closest("a, button"))) return;
     event.preventDefault();
     work();
   });

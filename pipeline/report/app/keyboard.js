@@ -54,8 +54,17 @@
   // page number; from there j and k lead to the list.
   S2.ignoresKey = (event) => {
     const isField = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
-    const leaves = event.target.type !== "search" && /^[jk]$/.test(event.key);
-    return event.ctrlKey || event.metaKey || event.altKey || (isField && !leaves);
+    const leaves = event.target.type !== "search" && /^[jk]$/.test(S2.keyOf(event));
+    const isTyped = event.altKey && /^[[\]]$/.test(event.key); // as AltGr types brackets in many layouts
+    const isCommand = event.metaKey || ((event.ctrlKey || event.altKey) && !isTyped);
+    return isCommand || (isField && !leaves);
+  };
+  // The key that a press means: where a layout has letters of another script or accents, the key at the same place.
+  const PLACES = { BracketLeft: "[", BracketRight: "]", Slash: "/" };
+  S2.keyOf = ({ key = "", code }) => {
+    if (key.length !== 1 || /[a-z0-9[\]/?]/i.test(key)) return key;
+    const letter = /^Key(.)$/.exec(code);
+    return letter ? letter[1].toLowerCase() : PLACES[code] || key;
   };
   // Move the focus by `by` elements among those that match a selector.
   S2.moveFocus = (selector, by) => {

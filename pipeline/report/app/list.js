@@ -64,8 +64,8 @@
     const { uris, status, kind, needs, marks, crops } = await S2.loadIndex();
     const tests = [];
     if (state.q) {
-      const words = state.q.toLowerCase();
-      tests.push((n) => uris[n].toLowerCase().includes(words));
+      const words = S2.searchable(state.q);
+      tests.push((n) => S2.searchable(uris[n]).includes(words));
     }
     if (state.status === "not ok") tests.push((n) => S2.failed(S2.run.statuses[status[n]]));
     else if (state.status) equal(tests, status, S2.run.statuses.indexOf(state.status));

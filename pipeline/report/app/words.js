@@ -39,5 +39,7 @@
   // The shape and, if it is not the best of its shape, the place of a crop: 1:1, 1:1 #2.
   S2.cropName = ({ ratio, rank }) => ratio + (rank ? ` #${rank + 1}` : "");
   S2.fileName = (uri) => uri.slice(uri.lastIndexOf("/") + 1) || uri;
+  // A text as it is compared with others: macOS writes é in names as e and an accent.
+  S2.searchable = (text) => text.toLowerCase().normalize();
   S2.folder = (uri) => uri.slice(0, uri.lastIndexOf("/") + 1);
 })();

@@ -191,9 +191,8 @@ def test_crops_that_a_person_decided_say_so(tmp_path: Path) -> None:
     crops = [
         crop_row(name, "1:1", (0, 0, 200, 200), verdict="ok", override=name),
         crop_row(name, "16:9", (0, 0, 320, 180), verdict="ok"),
-        crop_row(name, "4:3", (0, 0, 1, 1), verdict="review", reason="override_outside",
-                 override=name),
-    ]  # fmt: skip
+        crop_row(name, "4:3", (0, 0, 40, 30), verdict="review", reason="override_outside"),
+    ]
     images = [image_row(name, override=name)]
     run = commit_rows(tmp_path / "out", images, crops, [preview_row(name, GREEN)])
     write_gallery(run, open_store(str(tmp_path / "page")))

@@ -191,3 +191,46 @@ def test_every_link_has_a_name_and_all_tabs_fit_a_telephone(page: str) -> None:
             await tab.run("S2.review.clear()")
 
     browse(look)
+
+
+@pytest.mark.parametrize(
+    ("key", "code", "held", "work"),
+    [
+        ("ф", "KeyA", 0, {"accept": True}),  # Russian
+        ("ش", "KeyA", 0, {"accept": True}),  # Arabic
+        ("'", "KeyW", 0, {"wrong": True}),  # Hebrew
+        ("a", "KeyQ", 0, {"accept": True}),  # French: the letter that is typed
+        ("q", "KeyA", 0, None),
+        ("a", "KeyA", 2, None),  # with Ctrl
+        ("ф", "KeyA", 1, None),  # with Alt
+    ],
+)
+def test_keys_of_other_layouts(page: str, key: str, code: str, held: int, work: object) -> None:
+    async def look(tab: Tab) -> None:
+        await tab.open(page + "#/photo/0", PHOTO_READY)
+        await press_at(tab, key, code, held)
+        assert await tab.run(f"{DECIDED} ?? null") == work
+
+    browse(look)
+
+
+def test_brackets_and_slash_of_other_layouts(page: str) -> None:
+    first = "document.querySelector('article.row').ariaLabel"
+
+    async def look(tab: Tab) -> None:
+        await tab.open(page + "#/photos", ROWS_READY)
+        shown = await tab.run(first)
+        await press_at(tab, "]", "Digit9", 3)  # German: AltGr, which is Ctrl and Alt
+        await tab.until(f"{first} !== {json.dumps(shown)}")
+        await press_at(tab, "х", "BracketLeft", 0)  # Russian
+        await tab.until(f"{first} === {json.dumps(shown)}")
+        await press_at(tab, ".", "Slash", 0)
+        await tab.until(f"{FOCUS}.id === 'search'")
+
+    browse(look)
+
+
+async def press_at(tab: Tab, key: str, code: str, held: int) -> None:
+    """Press a key that types `key` at the place `code`. held: 1 Alt, 2 Ctrl, 3 both."""
+    for kind in ("rawKeyDown", "keyUp"):
+        await tab.send("Input.dispatchKeyEvent", type=kind, key=key, code=code, modifiers=held)

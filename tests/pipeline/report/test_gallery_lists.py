@@ -1,5 +1,7 @@
 """Lists of the gallery while a person works through them: places, pages, addresses, keys."""
 
+from pathlib import Path
+
 import pytest
 
 from pipeline.report.gallery.build import write_gallery
@@ -186,5 +188,21 @@ def test_a_search_that_was_left_does_not_call_back(page: str) -> None:
         await tab.until(PHOTO_READY)
         await tab.run("new Promise((done) => setTimeout(done, 400))")  # the search waits 250 ms
         assert await tab.run("location.hash") == "#/photo/3"
+
+    browse(look)
+
+
+def test_names_are_found_however_their_accents_are_written(tmp_path: Path) -> None:
+    """macOS writes é as e and U+0301; keyboards type U+00E9."""
+    names = ["s3://x/cafe\u0301.jpg", "s3://x/CAF\u00c9 2.jpg", "s3://x/cafe.jpg"]
+    run = commit_rows(tmp_path / "out", [image_row(name, None) for name in names], [], [])
+    write_gallery(run, open_store(str(tmp_path / "page")))
+    page = (tmp_path / "page" / "index.html").as_uri()
+    found = "[...document.querySelectorAll('article.row')].map((row) => row.dataset.uri).sort()"
+
+    async def look(tab: Tab) -> None:
+        for typed, expected in (("caf%C3%A9", names[:2]), ("cafe%CC%81", names[:2])):
+            await tab.open(f"{page}#/photos?q={typed}", ROWS_READY)
+            assert await tab.run(found) == sorted(expected)
 
     browse(look)
