@@ -41,9 +41,10 @@
   S2.redrawPhoto = () => {
     if (!view || !view.redrawSide) return;
     view.redrawSide();
-    const locked = S2.lockedBoxes(view.record);
-    for (const button of document.querySelectorAll("[data-lock]"))
-      button.setAttribute("aria-pressed", String(locked.has(button.dataset.lock)));
+    for (const button of document.querySelectorAll("[data-lock]")) {
+      const crop = view.record.crops.find((one) => S2.cropName(one) === button.dataset.lock);
+      button.setAttribute("aria-pressed", String(S2.isLocked(view.record, crop)));
+    }
     S2.redrawStage();
   };
 

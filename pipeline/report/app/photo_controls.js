@@ -37,17 +37,21 @@
     S2.photoView().aiming = false;
   };
 
-  S2.lockedBoxes = (record) => new Map((S2.review.of(record.uri) || {}).boxes || []);
+  // Whether a person locked the box of a crop; another crop of its shape may be the locked one.
+  S2.isLocked = (record, { ratio, box }) => {
+    const locked = new Map((S2.review.of(record.uri) || {}).boxes || []);
+    return String(locked.get(ratio)) === String(box);
+  };
   S2.lockChosen = () => {
     const chosen = S2.chosenCrop();
     if (!chosen) return S2.notify("Choose a shape first: 1 to 9");
     S2.lockBox(S2.photoView().record, chosen);
   };
-  // Lock a crop's box, or unlock its shape if it is locked.
+  // Lock a crop's box for its shape, or unlock it.
   S2.lockBox = (record, crop) => {
     if (!S2.isCut(crop)) return S2.notify("The photo is shown whole: there is no box to lock");
     S2.stopAiming();
-    S2.review.lock(record.uri, crop.ratio, S2.lockedBoxes(record).has(crop.ratio) ? null : crop.box);
+    S2.review.lock(record.uri, crop.ratio, S2.isLocked(record, crop) ? null : crop.box);
   };
 
   // Buttons for the shape, the layers and a person's decision.

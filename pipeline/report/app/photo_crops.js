@@ -70,14 +70,14 @@
         "aria-label": `Copy CSS of ${S2.cropName(crop)}`,
         title: css,
       }),
-      crop.rank || !S2.isCut(crop)
-        ? null
-        : S2.button("Lock box", () => S2.lockBox(record, crop), {
-            "aria-label": `Lock box of ${crop.ratio}`,
-            "aria-pressed": String(S2.lockedBoxes(record).has(crop.ratio)),
-            "data-lock": crop.ratio,
+      S2.isCut(crop)
+        ? S2.button("Lock box", () => S2.lockBox(record, crop), {
+            "aria-label": `Lock box of ${S2.cropName(crop)}`,
+            "aria-pressed": String(S2.isLocked(record, crop)),
+            "data-lock": S2.cropName(crop),
             title: "l",
-          }),
+          })
+        : null,
     );
   }
   function measures(one) {

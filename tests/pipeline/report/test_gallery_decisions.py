@@ -214,6 +214,28 @@ def test_crops_that_a_person_decided_say_so(tmp_path: Path) -> None:
     browse(look)
 
 
+def test_another_crop_of_a_shape_can_be_locked(tmp_path: Path) -> None:
+    name, boxes = NAMES[0], [(0, 0, 200, 200), (50, 60, 250, 260)]
+    crops = [crop_row(name, "1:1", box, verdict="ok") | {"rank": n} for n, box in enumerate(boxes)]
+    run = commit_rows(tmp_path / "out", [image_row(name)], crops, [preview_row(name, GREEN)])
+    write_gallery(run, open_store(str(tmp_path / "page")))
+    pressed = "[...document.querySelectorAll('[data-lock]')].map((one) => one.ariaPressed)"
+
+    async def decide(tab: Tab) -> None:
+        await tab.open((tmp_path / "page" / "index.html").as_uri() + "#/photo/0", PHOTO_READY)
+        for crop, shown, box in (
+            ("1:1", ["true", "false"], "0,0,200,200"),
+            ("1:1 #2", ["false", "true"], "50,60,250,260"),  # one box for a shape
+            ("1:1 #2", ["false", "false"], None),
+        ):
+            await tab.click(f"[data-lock='{crop}']")
+            await tab.until(f"String({pressed}) === '{','.join(shown)}'")
+            lines = (await tab.run("S2.review.csv()")).splitlines()[1:]
+            assert lines == ([f"{name},,,,1:1,{box},,,"] if box else [])
+
+    browse(decide)
+
+
 async def rows(tab: Tab) -> list[str]:
     """Return the rows of overrides.csv, sorted: the address and the names of the filled columns."""
     table = csv.DictReader(io.StringIO(await tab.run("S2.review.csv()")))
