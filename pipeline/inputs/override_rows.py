@@ -25,8 +25,8 @@ COLUMNS = (ADDRESS, PATTERN, *FOCUS, RATIO, *EDGES, NEVER_CROP, FORGET, "note")
 # rounded, or this share of the ratio.
 RATIO_PX, RATIO_SHARE = 2.0, 0.02
 
-# Spreadsheets take 16:9 and 1:1 for times of the day and save 16:09 and 1:01.
-_LEADING_ZEROS = re.compile(r"(?<![\d.])0+(?=\d)")
+# Spreadsheets take 16:9 and 1:1 for times of the day and save 16:09 and 1:01, or 16:09:00.
+_TIME = re.compile(r"0*(\d+):0*(\d+)(?::00)?")
 
 _TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
 
@@ -207,7 +207,8 @@ def _with_shape(cells: _Cells, row: OverrideRow) -> OverrideRow:
     if row.box_px is None:
         cells.fail(RATIO, "says for which shape a box is, and the row has no box")
     try:
-        shape = parse_shape(_LEADING_ZEROS.sub("", row.ratio))
+        time = _TIME.fullmatch(row.ratio)
+        shape = parse_shape(f"{time[1]}:{time[2]}" if time else row.ratio)
     except UsageError as error:
         cells.fail(RATIO, str(error))
     x0, y0, x1, y1 = row.box_px
