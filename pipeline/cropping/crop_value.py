@@ -30,10 +30,10 @@ from pipeline.cropping.penalties import (
     whole_head_cuts,
 )
 from pipeline.cropping.rule import (
-    OBJECTS_REACH,
     PenaltyWeights,
     Rule,
     distance_of,
+    nearness,
     within_reach,
 )
 
@@ -165,7 +165,7 @@ def _cuts_of(weights: PenaltyWeights, evidence: Evidence, ratio: float | None) -
     heads = weights.heads * (1 - weights.head_fade * distance)
     if _is_wide(ratio):
         heads += weights.wide_heads * within_reach(distance)
-    objects = weights.objects * max(0.0, 1 - distance / OBJECTS_REACH)
+    objects = weights.objects * nearness(distance)
     return weighted_cuts(
         [
             (heads, head_cuts(evidence, weights.head_cut)),

@@ -15,6 +15,7 @@ import numpy as np
 from pipeline.boxes import FloatArray, area
 from pipeline.cropping.evidence import Evidence
 from pipeline.cropping.extents import Extents
+from pipeline.cropping.rule import distance_of, nearness
 from pipeline.detectors.attention import ramp
 
 # Size of the shape's largest crop over an object's: the object counts from the first value on, and
@@ -28,6 +29,10 @@ HEADROOM = 0.1
 # of its height at the top, hair and forehead, and at the bottom, where the box reaches below the
 # chin. Set by eye (docs/EFFECTS.md).
 FOREHEAD, BELOW_CHIN = 0.4, 0.07
+# A head of an animal should be shown with this share of its width at both sides, at the photo's own
+# ratio: its nose or beak may be outside the box. The further the shape's ratio is, the less room it
+# can give. Set by eye (docs/EFFECTS.md).
+SIDE_ROOM = 0.2
 TINY = 1e-9  # share of the photo: areas are at least this where they are divided by
 
 
@@ -98,9 +103,10 @@ def whole_head_cuts(evidence: Evidence, cut: float, ratio: float | None) -> Cuts
 
 
 def animal_head_cuts(evidence: Evidence, cut: float, ratio: float | None) -> Cuts:
-    """Return the cuts of large heads of animals in the same way as `whole_head_cuts`."""
+    """Return the cuts of large heads of animals, with room at their sides, as `whole_head_cuts`."""
     shares = whole_head_shares(evidence, ratio)[len(evidence.heads) :]
-    return _left_out_or_cut(with_headroom(evidence.animal_heads, ratio), shares, cut)
+    heads = with_side_room(with_headroom(evidence.animal_heads, ratio), ratio)
+    return _left_out_or_cut(heads, shares, cut)
 
 
 def face_cuts(evidence: Evidence, cut: float, ratio: float | None) -> Cuts:
@@ -174,6 +180,22 @@ def with_headroom(heads: FloatArray, ratio: float | None) -> FloatArray:
     spare = np.maximum(largest_sides(ratio)[1] - height, 0)
     grown = heads.copy()
     grown[:, 1] = np.maximum(heads[:, 1] - np.minimum(HEADROOM * height, spare / 2), 0)
+    return grown
+
+
+def with_side_room(heads: FloatArray, ratio: float | None) -> FloatArray:
+    """Return heads [H, 4] grown at both sides by up to SIDE_ROOM, as far as the photo goes.
+
+    Each side's room is at most a quarter of the width that the shape's largest crop has beyond the
+    head's. ratio: of the crops, as shares; None for any.
+    """
+    width = heads[:, 2] - heads[:, 0]
+    spare = np.maximum(largest_sides(ratio)[0] - width, 0)
+    share = SIDE_ROOM * nearness(0.0 if ratio is None else distance_of(ratio))
+    room = np.minimum(share * width, spare / 4)
+    grown = heads.copy()
+    grown[:, 0] = np.maximum(heads[:, 0] - room, 0)
+    grown[:, 2] = np.minimum(heads[:, 2] + room, 1)
     return grown
 
 

@@ -30,9 +30,9 @@ PARTS = (
 )  # fmt: skip
 NEAR_FAR = ("near", "far")
 FARTHEST = 1.0  # distance of ratios (difference of logarithms) from which on nothing changes
-# Distance of ratios from which on cut objects have no penalty: it would cost more of what people
-# look at than it saves.
-OBJECTS_REACH = 2 / 3
+# Distance of ratios from which on a shape is not near the photo's own, see `nearness`. There, the
+# penalty of cut objects would cost more of what people look at than it saves.
+NEAR_REACH = 2 / 3
 # Distance of ratios from which on placement counts no more than there. With .4, more crops at 9:16
 # (.86 from 4:3) are acceptable and three times as much gaze is lost (docs/EFFECTS.md).
 PLACEMENT_REACH = 0.25
@@ -43,7 +43,7 @@ class PenaltyWeights:
     """The weights of a crop's penalties, and how those of heads count.
 
     heads, whole_heads, animals, objects, things, main_objects, tops, sides, head_ends, sights,
-        text: weights. That of objects falls to 0 at OBJECTS_REACH. Those of ends (tops, sides,
+        text: weights. That of objects falls to 0 at NEAR_REACH. Those of ends (tops, sides,
         head_ends) apply only to shapes with a ratio, that of main_objects only to circles.
     wide_heads: what is added to `heads` at shapes wider than the photo, per unit of distance up to
         PLACEMENT_REACH: there placement counts in full, and would cost heads without it.
@@ -164,6 +164,11 @@ def packaged_rule() -> Rule:
     """Load the packaged rule."""
     data = files("pipeline.cropping").joinpath("choice.json").read_text()
     return Rule.from_json(json.loads(data))
+
+
+def nearness(distance: float) -> float:
+    """Return 1 at the photo's own ratio, falling to 0 at a distance of NEAR_REACH."""
+    return max(0.0, 1 - distance / NEAR_REACH)
 
 
 def within_reach(distance: float) -> float:

@@ -15,6 +15,7 @@ from pipeline.cropping.penalties import (
     weighted_cuts,
     whole_head_cuts,
     with_headroom,
+    with_side_room,
 )
 from pipeline.detectors import Attention, Detections, Votes
 
@@ -80,7 +81,7 @@ CAT, OTHER = [0.4, 0.4, 0.6, 0.6], [0.0, 0.4, 0.2, 0.6]
 def test_likely_heads_of_animals_are_shown_whole(likelihood: float, counts: float) -> None:
     """Half-way up the ramp from .25 to .45 is .35; they are no votes for heads of people."""
     photo = heads_of_animals([likelihood], (CAT,))
-    cuts = animal_head_cuts(photo, 0.6, 1.0)
+    cuts = animal_head_cuts(photo, 0.6, 0.5)  # so far from the photo's ratio without side room
     expected = counts * np.array([0, 1.1, 1])
     assert cuts(WHOLE_HALF_LEFT_OUT) == pytest.approx(expected, abs=1e-6)
     for of_people in (head_cuts(photo, 0.6), whole_head_cuts(photo, 0.6, 1.0)):
@@ -111,6 +112,33 @@ def test_a_large_head_at_the_upper_edge_costs_something() -> None:
     animal = animal_head_cuts(heads_of_animals([1.0], (CAT,)), 0.6, 2.0)
     for cuts in (person, animal):
         assert cuts(crops) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("head", "ratio", "left", "right"),
+    [
+        (CAT, None, 0.36, 0.64),  # a fifth of .2 at each side
+        (CAT, 1.0, 0.36, 0.64),
+        (CAT, np.exp(-1 / 3), 0.38, 0.62),  # half-way to 2/3
+        (CAT, np.exp(-2 / 3), 0.4, 0.6),
+        ([0.3, 0.4, 0.7, 0.5], 0.8, 0.2467772, 0.7532228),  # .4 (.2 (1 - 1.5 · .2231436))
+        ([0.2, 0.4, 0.9, 0.5], 0.8, 0.175, 0.925),  # a quarter of .8 - .7
+        (OTHER, 1.0, 0.0, 0.24),  # the photo ends
+    ],
+)
+def test_room_at_the_sides_of_heads(
+    head: list[float], ratio: float | None, left: float, right: float
+) -> None:
+    grown = with_side_room(np.array([head]), ratio)
+    assert grown == pytest.approx(np.array([[left, head[1], right, head[3]]]))
+
+
+def test_only_heads_of_animals_have_room_at_their_sides() -> None:
+    """A crop that begins at the head's left side lacks .04 of .28 of an animal's with room."""
+    crop, share = np.array([[0.4, 0.0, 1.0, 1.0]]), 0.24 / 0.28
+    animal = animal_head_cuts(heads_of_animals([1.0], (CAT,)), 0.6, 1.0)
+    assert animal(crop) == pytest.approx([(1 + 4 * 0.6 * share) * (1 - share)], abs=1e-9)
+    assert whole_head_cuts(evidence([CAT]), 0.6, 1.0)(crop) == pytest.approx([0], abs=1e-9)
 
 
 def test_several_large_heads_share_the_weight() -> None:
