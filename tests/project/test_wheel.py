@@ -35,6 +35,25 @@ crops = Cropper().crop("photo.jpg", ["16:9", "circle"])
 print(*(crop.ratio for crop in crops), pipeline.__version__)
 """
 
+USER_PROGRAM = """
+import torch
+from pipeline import Crop, Cropper, Photo, Run, decode, open_run
+from s2cnet import FastS2CNet, S2CNet, load_model, prepare_image
+
+def first(photo: bytes) -> tuple[float, float, float, float]:
+    crops: list[Crop] = Cropper().crop(photo, ["1:1"])
+    return crops[0].box_px
+
+def scores(photo: Photo, crops: torch.Tensor, objects: torch.Tensor) -> torch.Tensor:
+    network: S2CNet = load_model("starter")
+    image, _ = prepare_image(photo.pixels)
+    return FastS2CNet(network).score(image[None], crops, [objects])
+
+def wrong(photo: bytes) -> None:
+    run: Run = open_run(1)
+    Cropper().crop(decode(photo))
+"""
+
 
 def run(command: Sequence[str | Path], folder: Path) -> str:
     """The output of a command that must succeed; nothing in the environment points here."""
@@ -110,3 +129,19 @@ def test_its_crop_command_plans_a_run(installed: Path) -> None:
     arguments = ["--input", "photo.jpg", "--output", "out", "--dry-run", "--ratios", "1:1"]
     told = run([installed / "s2cnet-crop", *arguments], installed.parent)
     assert "1 photo in 1 task" in told
+
+
+def test_a_type_checker_knows_its_public_names(installed: Path, tmp_path: Path) -> None:
+    """The two wrong arguments are found, and nothing else: no name is missing or untyped."""
+    (tmp_path / "program.py").write_text(USER_PROGRAM)
+    # torch's own sources take a type checker most of a minute.
+    (tmp_path / "settings.ini").write_text("[mypy]\n[mypy-torch.*]\nfollow_imports = skip\n")
+    command = ["mypy", "--strict", "--python-executable", installed / "python"]
+    done = subprocess.run(
+        [sys.executable, "-m", *command, "--config-file", "settings.ini", "program.py"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    errors = [line for line in done.stdout.splitlines() if ": error: " in line]
+    wanted = ['Argument 1 to "open_run"', 'Argument 1 to "crop" of "Cropper"']
+    assert len(errors) == len(wanted), done.stdout + done.stderr
+    assert all(what in error for what, error in zip(wanted, errors, strict=True)), errors
