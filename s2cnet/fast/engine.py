@@ -46,8 +46,9 @@ class FastS2CNet:
             compiles nothing.
         with_backbone: False keeps no backbone: only feature maps can be encoded.
 
-        Raises ValueError for another precision and for onnxruntime on a GPU; ImportError if it is
-        not installed; CannotCompileError if `cache` is given and the backbone can't be compiled.
+        Raises ValueError for another precision or runtime, and for onnxruntime on a GPU;
+        ImportError if it is not installed; CannotCompileError if `cache` is given and the backbone
+        can't be compiled.
         """
         self.precision = precision
         self.has_backbone = with_backbone

@@ -8,7 +8,7 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -65,6 +65,8 @@ def fold(
     """Copy and rearrange a network's weights. Arguments and errors are those of `FastS2CNet`."""
     if precision not in TYPES:
         raise ValueError(f"no precision {precision!r}; there are {', '.join(TYPES)}")
+    if runtime not in get_args(Runtime):
+        raise ValueError(f"no runtime {runtime!r}; there are {', '.join(get_args(Runtime))}")
     with torch.inference_mode(False), torch.no_grad():  # or the copy would have its caller's mode
         embedding, transformer = copy.deepcopy((network.embedding, network.transformer))
         layer = transformer.layer(0)

@@ -117,6 +117,11 @@ def test_precision_that_is_not_there() -> None:
         FastS2CNet(small_network(), precision="int4")  # type: ignore[arg-type]
 
 
+def test_a_runtime_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match="no runtime 'onnx'; there are torch, onnxruntime"):
+        FastS2CNet(small_network(), runtime="onnx")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("head", ["crop_node", "all_nodes"])
 @torch.no_grad()
 def test_weights_are_those_of_the_moment_it_was_made(head: str) -> None:
