@@ -108,7 +108,7 @@ def fit(
         if workers.rank:
             return
         if trainer.history.best is epoch:
-            card = card_of(settings, split, _validation(epoch))
+            card = card_of(settings, split, start, _validation(epoch))
             write_weights(folder, BEST, tensors_of(trainer.averaged.module), card)
         trainer.save(folder / CHECKPOINT)
         rows = [vars(each) for each in trainer.history.epochs]
@@ -125,7 +125,7 @@ def fit(
     if history.best is not None and split.test and not workers.rank:
         tested = [read(one) for one in watch.each("reading test photos", split.test)]
         measures = {**_validation(history.best), **_test_best(trainer, tested, folder, watch)}
-        write_cards(folder, BEST, card_of(settings, split, measures))
+        write_cards(folder, BEST, card_of(settings, split, start, measures))
     return history
 
 
@@ -143,9 +143,13 @@ def _test_best(
     return {**test, "test_photos": len(photos)}
 
 
-def card_of(settings: TrainSettings, split: Split, measures: dict[str, float]) -> Card:
-    """Make the card of the best epoch's weights."""
-    notes = ["Chosen by its SRCC on the validation photos."]
+def card_of(
+    settings: TrainSettings, split: Split, start: str | None, measures: dict[str, float]
+) -> Card:
+    """Make the card of the best epoch's weights. start: as for `build_network`."""
+    # Only the file's name: an address may contain a key.
+    first = "random weights" if start is None else start.partition("?")[0].rpartition("/")[2]
+    notes = [f"Started from {first}.", "Chosen by its SRCC on the validation photos."]
     if "test_photos" in measures:
         notes.append("The test photos took no part in the choice.")
     return Card(

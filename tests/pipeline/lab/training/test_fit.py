@@ -118,10 +118,27 @@ def test_given_boxes_are_asked_for_before_any_photo_is_read(
 def test_the_card_speaks_of_test_photos_only_where_there_are_some(tmp_path: Path) -> None:
     settings, some = TrainSettings(), [Example("a", Path("a.jpg"))]
     validated = {"validation_srcc": 0.5}
-    without = card_of(settings, Split(some, some, []), validated)
-    assert without.notes == ["Chosen by its SRCC on the validation photos."]
-    tested = card_of(settings, Split(some, some, some), {**validated, "test_photos": 1})
-    assert tested.notes[1:] == ["The test photos took no part in the choice."]
+    without = card_of(settings, Split(some, some, []), None, validated)
+    assert without.notes[1:] == ["Chosen by its SRCC on the validation photos."]
+    tested = card_of(settings, Split(some, some, some), None, {**validated, "test_photos": 1})
+    assert tested.notes[2:] == ["The test photos took no part in the choice."]
+
+
+@pytest.mark.parametrize(
+    ("start", "named"),
+    [
+        (None, "random weights"),
+        ("starter", "starter"),
+        ("runs/first/best.safetensors", "best.safetensors"),
+        ("https://key:secret@example.com/ours/best.pth?token=a/b", "best.pth"),
+    ],
+)
+def test_the_card_names_the_first_weights_without_their_address(
+    start: str | None, named: str
+) -> None:
+    some = [Example("a", Path("a.jpg"))]
+    card = card_of(TrainSettings(), Split(some, some, []), start, {})
+    assert card.notes[0] == f"Started from {named}."
 
 
 def test_a_measure_without_photos_is_null(tmp_path: Path) -> None:
