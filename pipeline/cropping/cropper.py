@@ -77,7 +77,9 @@ class Cropper:
 
     Several threads may use one. It cannot be pickled: with the start methods "spawn" and
     "forkserver" of multiprocessing, each process builds its own. A forked child may use its
-    parent's; since a fork loses torch's threads, torch then has one thread in the child.
+    parent's; since a fork loses torch's threads, torch then has one thread in the child. Do not
+    fork while another thread crops: numpy's library may hold a lock, and the child would wait for
+    it without end.
     """
 
     def __init__(

@@ -37,6 +37,6 @@ def photo_of(image: ImageLike, decode_file: Callable[[bytes], Photo] = decode_sa
     if isinstance(image, Image.Image):
         return photo_of_image(image)
     raise UsageError(
-        f"a photo is bytes, a path or a Pillow image, not {type(image).__name__}; "
-        "PIL.Image.fromarray makes an image of an array"
+        f"a photo is bytes, a path or a Pillow image, not {type(image).__name__}; read() gives the "
+        "bytes of an open file, PIL.Image.fromarray makes an image of an array"
     )

@@ -72,8 +72,9 @@ def test_pillow_images_of_every_mode_are_taken(mode: str) -> None:
 
 def test_what_is_no_photo_is_refused_by_its_kind() -> None:
     pixels: Any = np.zeros((40, 60, 3), np.uint8)
-    for given in (pixels, pixels.tolist(), None):
-        with pytest.raises(UsageError, match=rf"not {type(given).__name__}; PIL.Image.fromarray"):
+    for given in (pixels, pixels.tolist(), BytesIO(), None):
+        hints = rf"not {type(given).__name__}; read\(\) gives .*, PIL\.Image\.fromarray makes "
+        with pytest.raises(UsageError, match=hints):
             photo_of(given)
 
 
