@@ -150,3 +150,14 @@ def test_the_commands_refuse_weights_of_another_set(
     for step in ("rule", "confidence"):
         assert learn([step, "--osie", str(osie), *common]) == 2
         assert "those of osie" in capsys.readouterr().err
+
+
+def test_a_folder_is_one_set_of_people_only(tmp_path: Path) -> None:
+    """Folds go by set and name, so a photo of two sets would be trained on where it is held out."""
+    folder = tmp_path / "looked"
+    folder.mkdir()
+    (tmp_path / "looked.json").write_text("{}")
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    with pytest.raises(UsageError, match="looked is given 2 times: give it once"):
+        read_people_labels(folder, None, link)
