@@ -1,4 +1,4 @@
-"""Write the site's pages that are generated from code: options, Python reference, notebook.
+"""Write the site's pages that are not in docs/: options, Python, notebook, architecture.
 
 Run by mkdocs (plugin gen-files); its output is not stored in the repository.
 """
@@ -84,10 +84,16 @@ def notebook_page() -> Iterator[str]:
         yield ""
 
 
+def architecture_page() -> Iterator[str]:
+    """Write ARCHITECTURE.md, which has the glossary."""
+    yield (DOCS.parent / "ARCHITECTURE.md").read_text()
+
+
 for name, page in (
     ("options.md", options_page),
     ("api.md", api_page),
     ("notebook.md", notebook_page),
+    ("architecture.md", architecture_page),
 ):
     with mkdocs_gen_files.open(name, "w") as file:
         file.write("\n".join(page()))
