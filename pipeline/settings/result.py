@@ -84,7 +84,7 @@ class CroppingSettings:
         f"what to try, in order, if no candidate passes the guards: {', '.join(FALLBACKS)} (at "
         "most one of the last three, in last place), or `none`; a crop that still breaks a guard "
         "has the verdict `review`",
-        placeholder="WAYS",
+        placeholder="FALLBACKS",
         before=DEFAULT_FALLBACK,  # without guards nothing falls back
     )
     safe_areas: str = option(
