@@ -88,6 +88,10 @@ def test_costs() -> None:
     before = [float(row[1]) for row in (whole, stages)]
     rows = ("this, whole pipeline", "this, the stages", "libvips `smartcrop`, six", "corners found")
     assert same([float(cells(COMPARISON, row)[0]) for row in rows], measured, 0.5)
+    naive = re.search(r"same networks took\s+([\d,]+)", COMPARISON)
+    assert naive is not None
+    (told,) = numbers(naive[1].replace(",", ""))
+    assert same([told], [float(cells(PERFORMANCE, "naive Ray Data script")[0])], 0.5)
     ours, beside, _ = cells(README, "all stages of a photo")
     assert same([*numbers(ours), *numbers(beside)], [measured[1], before[1], measured[2]], 0.5)
     ours, beside, _ = cells(README, "the whole job on Ray")
