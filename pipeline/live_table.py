@@ -130,7 +130,7 @@ def go_live(settings: Settings, store: Store, log: Log, committed: Manifest | No
     if settings.running.promote == "manual":
         waiting = standing(store).waiting(channel) if committed is None else [committed]
         if waiting:
-            how = _promote_command(store.uri, waiting[0].run_id)
+            how = promote_command(store.uri, waiting[0].run_id)
             log.say("manual", f"not live yet: {how} makes it live in channel {channel}")
         return True
     outcomes = promote_waiting(store, channel, _request(settings.running))
@@ -185,13 +185,13 @@ def _report(outcome: Outcome, output: str, log: Log) -> None:
     }.get(outcome.decision, outcome.problem)
     text = (
         f"WARNING: run {run} is committed and not live: {why}. Look at it: "
-        f"{runs_command('gallery', output, run)}; {_promote_command(output, run)} "
+        f"{runs_command('gallery', output, run)}; {promote_command(output, run)} "
         "makes it live"
     )
     log.say("not_promoted", text, **facts, figures=figures)
 
 
-def _promote_command(output: str, run_id: str) -> str:
+def promote_command(output: str, run_id: str) -> str:
     """Return the command that makes a run live where a job would have put it.
 
     A person may type it nights later, or for several runs, the latest first: no run may hide the

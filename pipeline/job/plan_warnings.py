@@ -7,6 +7,7 @@ import pyarrow as pa
 from pipeline.inputs.overrides import Overridden, Overrides
 from pipeline.ledger.coverage.incremental import Todo
 from pipeline.ledger.coverage.unfinished import UnfinishedRun
+from pipeline.live_table import promote_command
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
 from pipeline.settings.formats import in_words
@@ -22,7 +23,7 @@ def report_plan_conditions(todo: Todo, output: str, log: Log) -> None:
         log.say(
             "waiting",
             f"WARNING: {covered} covered by run {run_id}, which is not live: "
-            f"{runs_command('promote', output, run_id)} makes it live, "
+            f"{promote_command(output, run_id)} makes it live, "
             "`--mode full` does them again",
             run_id=run_id, photos=photos,
         )  # fmt: skip

@@ -82,6 +82,7 @@ def test_one_photo_is_no_photos(
     plan = uncovered(store, SPEC, make_inputs(photos), channel="web")
     (line,) = said(lambda log: report_plan_conditions(plan, "out", log))
     assert line.startswith(f"WARNING: {covered} by run ")
+    assert re.search(r"`runs\.py promote out [0-9a-f]+ --behind-newer` makes it live", line)
     removal = Removal(tuple(inputs["uri"].to_pylist()[:photos]))
 
     def taken_out(**more: object) -> list[str]:
