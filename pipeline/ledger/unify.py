@@ -39,6 +39,7 @@ def shared_type(parts: Sequence[TypedColumn]) -> pa.DataType:
                 valued[kind] = None
                 if common_type(valued) == TEXT:
                     return TEXT
+        parts = [part for part in parts if part[0] in valued]  # the others fit any type
         wanted = common_type(valued) if valued else TEXT
     others = (column for kind, read in parts if kind != wanted for column in read())
     return wanted if wanted == TEXT or all(fits(one, wanted) for one in others) else TEXT

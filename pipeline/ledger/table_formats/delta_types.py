@@ -2,14 +2,14 @@
 
 A table's files must have the types that the table declares. So a run's file with another type in a
 column of its list is added as a copy cast to the table's type, if all values fit: a column that was
-text and is a number now stays text. If they do not fit, the column gets the type of `unify`, and
-the files that the table has are rewritten, once.
+text and is a number now stays text, unless it had no value. If they do not fit, the column gets the
+type of `unify`, and the files that the table has are rewritten, once.
 
 Columns of types that Delta lacks, such as times, are not in a table. Its writers would refuse the
 table, or misread unsigned numbers.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -18,6 +18,7 @@ import pyarrow.types as pt
 from pipeline.errors import LedgerError
 from pipeline.ledger.table_formats.delta_changes import Change, paths_of
 from pipeline.ledger.table_formats.published_rows import (
+    run_of,
     stored_rows,
     stored_schema,
     write_delta_copy,
@@ -87,11 +88,11 @@ def unify_types(
             "--picture-column; `open_run` reads both"
         )
     before, now = (pa.schema(one.to_arrow()) for one in (table.schema(), own))
-    unsupported = _unsupported_types(store, name, [*paths_of(table), *change.added], before, now)
+    schemas = _schemas(store, name, [*change.added, *paths_of(table)])
+    unsupported = _unsupported(schemas.values(), {*before.names, *now.names})
     if not other and not unsupported:
         return table.schema()
-    files = [*change.added, *paths_of(table)]
-    types = {n: _common(store, name, n, files) for n in dict.fromkeys([*other, *unsupported])}
+    types = {n: _common(store, name, n, schemas) for n in dict.fromkeys([*other, *unsupported])}
     _rewrite(store, name, change, types, list(change.added))
     if unsupported or any(kind != before.field(n).type for n, kind in types.items()):
         left = [path for path in paths_of(table) if path not in change.removed]
@@ -111,29 +112,30 @@ def _allow_times_without_zone(deltalake: Any, table: Any) -> None:
         table.update_incremental()
 
 
-def _unsupported_types(
-    store: Store, name: str, paths: list[str], before: pa.Schema, now: pa.Schema
-) -> dict[str, set[pa.DataType]]:
-    """Find types that Delta lacks in files' columns, by column, for columns of either schema.
+def _schemas(store: Store, name: str, paths: Sequence[str]) -> dict[str, pa.Schema]:
+    """Read the columns of files, by path.
 
-    Files of a run have the same columns, so one file of each run is read.
+    Files of a run have the same columns, so one file of each run is read; of others, every file.
     """
-    found: dict[str, set[pa.DataType]] = {}
-    one_of_each = {path.rpartition("/")[0]: path for path in paths}
-    for path in one_of_each.values():
-        for field in stored_schema(store, name, path):
-            if field.name in {*before.names, *now.names} and not _is_supported(field.type):
-                found.setdefault(field.name, set()).add(field.type)
-    return found
+    groups = {path: path.rpartition("/")[0] if run_of(path) else path for path in paths}
+    one_of_each = {group: path for path, group in groups.items()}
+    read = {group: stored_schema(store, name, path) for group, path in one_of_each.items()}
+    return {path: read[group] for path, group in groups.items()}
 
 
-def _common(store: Store, name: str, column: str, files: Iterable[str]) -> pa.DataType:
+def _unsupported(schemas: Iterable[pa.Schema], names: Collection[str]) -> list[str]:
+    """Name the columns that have a type that Delta lacks in any file."""
+    columns = (field for schema in dict.fromkeys(schemas) for field in schema)
+    found = (one.name for one in columns if one.name in names and not _is_supported(one.type))
+    return list(dict.fromkeys(found))
+
+
+def _common(store: Store, name: str, column: str, schemas: Mapping[str, pa.Schema]) -> pa.DataType:
     """Find a type that Delta has for a column in all files, and that changes no value."""
 
     def part(path: str, kind: pa.DataType) -> TypedColumn:
         return kind, lambda: [stored_rows(store, name, path)[column]]
 
-    schemas = {path: stored_schema(store, name, path) for path in files}
     parts = [part(path, s.field(column).type) for path, s in schemas.items() if column in s.names]
     wanted: pa.DataType = shared_type(parts)
     return wanted if _is_supported(wanted) else TEXT

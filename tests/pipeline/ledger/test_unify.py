@@ -1,5 +1,6 @@
 """Columns whose types differ between two nights' lists: any two kinds give one readable table."""
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.ledger.reader import Run, open_run
-from pipeline.ledger.unify import cast_column, common_type
+from pipeline.ledger.unify import TypedColumn, cast_column, common_type, shared_type
 from pipeline.storage.store import open_store
 from tests.support.tasks import make_inputs, open_ledger, run_all
 
@@ -224,3 +225,19 @@ def test_nights_of_different_types_without_a_value_are_text(tmp_path: Path) -> N
     night(tmp_path, 1, {"n": pa.array([None], pa.date32())})
     found = open_run(str(tmp_path)).images(["n"])["n"]
     assert (found.type, found.to_pylist()) == (pa.string(), [None, None])
+
+
+def test_a_part_without_a_value_is_read_once() -> None:
+    """A part is a run, whose files may be many: that it has no value is found out only once."""
+    read: list[str] = []
+
+    def part(name: str, values: pa.Array) -> TypedColumn:
+        def column() -> Iterator[pa.ChunkedArray]:
+            read.append(name)
+            yield pa.chunked_array([values])
+
+        return values.type, column
+
+    parts = [part("numbers", pa.array([1])), part("first", NO_TEXTS), part("second", NO_TEXTS)]
+    assert shared_type(parts) == pa.int64()
+    assert read == ["first", "second", "numbers"]

@@ -12,7 +12,8 @@ from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.table_formats.delta import publish_delta
 from pipeline.ledger.table_formats.delta_tables import CONFIGURATION
-from pipeline.ledger.table_formats.delta_types import delta_columns
+from pipeline.ledger.table_formats.delta_types import _schemas, delta_columns
+from pipeline.ledger.tables import parquet_bytes
 from pipeline.ledger.unify import cast_column
 from pipeline.storage.store import Store
 from tests.support.tasks import done, make_inputs, open_ledger, run_all
@@ -55,6 +56,37 @@ def test_text_yesterday_and_a_number_today(store: Store) -> None:
     assert (copies(store, "images"), copies(store, "crops")) == (1, 0)  # no crop has the column
     assert publish_delta(store, run_id) == {"images": None, "crops": None}
     assert verify_run(store, run_id).problems == []
+
+
+def test_few_files_of_a_table_of_texts_are_read_for_a_number(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file with a text decides: of the ten files that are there, the others are not read."""
+    night(store, 0, pa.array([f"shop {number}" for number in range(30)]), photos=30)
+    texts = {one.key for one in store.list("_data/images/run=")}
+    assert len(texts) == 10  # of three photos each
+    inputs = make_inputs(2, start=30).append_column("shop", pa.array([7, 8]))
+    run_id = run_all(open_ledger(store, inputs)).run_id
+    read, plain = list[str](), Store.read
+
+    def noted(self: Store, key: str, *more: Any) -> bytes:
+        read.append(key)
+        return plain(self, key, *more)
+
+    monkeypatch.setattr(Store, "read", noted)
+    publish_delta(store, run_id)
+    assert len(texts.intersection(read)) <= 2  # one for the columns, and one with a text
+    assert shops(store)[28:] == ["shop 28", "shop 29", "7", "8"]
+
+
+def test_files_that_delta_wrote_itself_may_have_other_columns_each(memory: Store) -> None:
+    """Those of a compaction lie side by side, and no run's id is in their names."""
+    ids = pa.table({"image_id": ["a"]})
+    with_shop = ids.append_column("shop", pa.array([1]))
+    for path, rows in (("part-1.parquet", ids), ("part-2.parquet", with_shop)):
+        memory.write(f"_data/images/{path}", parquet_bytes(rows))
+    found = _schemas(memory, "images", ["part-1.parquet", "part-2.parquet"])
+    assert [one.names for one in found.values()] == [["image_id"], ["image_id", "shop"]]
 
 
 def test_a_number_yesterday_text_and_a_struct_afterwards(store: Store) -> None:
