@@ -1,6 +1,6 @@
 """Give each column of several runs one type, whatever types their lists had."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from pipeline.errors import did_you_mean
 from pipeline.ledger.manifest import data_files
+from pipeline.ledger.pinned import input_rows, read_spec
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.tables import TABLES, columns_of_files, read_table
 from pipeline.ledger.unify import TEXT, cast_column, shared_type
@@ -150,9 +151,17 @@ def _unified(name: str, was: Mapping[pa.DataType, Sequence[ColumnSource]]) -> Un
     return Unified(name, wanted, {k: tuple(m.run_id for m in runs) for k, runs in was.items()})
 
 
-def _column(store: Store, manifest: Manifest, name: str) -> Iterable[pa.ChunkedArray]:
-    for file in data_files(store, manifest, "images"):
-        yield read_table(store, file.key, ["image_id", name])[name]
+def _column(store: Store, manifest: Manifest, name: str) -> Iterator[pa.ChunkedArray]:
+    """Yield the values of a column of a run's `images`, a file at a time. Raises RecordError.
+
+    Those of a list's column are in the pinned list too, whose files hold 64 tasks and no pictures.
+    """
+    if pass_through(pa.schema([(name, pa.null())])):
+        for rows in input_rows(store, read_spec(store, manifest.run_id), [name]):
+            yield rows[name]
+    else:
+        for file in data_files(store, manifest, "images"):
+            yield read_table(store, file.key, ["image_id", name])[name]
 
 
 def select_columns(

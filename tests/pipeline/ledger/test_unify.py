@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.ledger.reader import Run, open_run
 from pipeline.ledger.unify import TypedColumn, cast_column, common_type, shared_type
-from pipeline.storage.store import open_store
+from pipeline.storage.store import Store, open_store
 from tests.support.tasks import make_inputs, open_ledger, run_all
 
 NOON = datetime(2026, 1, 2, 12, 30)
@@ -241,3 +241,23 @@ def test_a_part_without_a_value_is_read_once() -> None:
     parts = [part("numbers", pa.array([1])), part("first", NO_TEXTS), part("second", NO_TEXTS)]
     assert shared_type(parts) == pa.int64()
     assert read == ["first", "second", "numbers"]
+
+
+def test_a_column_s_type_costs_few_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a night of ten files without a value, one is read, for its columns, and its list."""
+    store = open_store(str(tmp_path))
+    without = make_inputs(30).append_column("n", pa.array([None] * 30, pa.string()))
+    first = run_all(open_ledger(store, without)).run_id
+    files = {one.key for one in store.list(f"_data/images/run={first}/")}
+    assert len(files) == 10  # of three photos each
+    night(tmp_path, 30, {"n": pa.array([7])})
+    read, plain = list[str](), Store.read
+
+    def noted(self: Store, key: str, *more: Any) -> bytes:
+        read.append(key)
+        return plain(self, key, *more)
+
+    monkeypatch.setattr(Store, "read", noted)
+    assert list(open_run(str(tmp_path)).unified) == ["n"]
+    assert len(files.intersection(read)) == 1
+    assert sum(key.startswith(f"runs/{first}/input/") for key in read) == 1
