@@ -18,8 +18,9 @@ from pipeline.lab.fold_weights import FoldWeights, fold_metadata, held_out_sets
 from pipeline.lab.folds import FOLDS, fold_of, set_name_of
 from pipeline.lab.people import feature_recipe
 from pipeline.lab.people.feature_recipe import write_features
+from pipeline.lab.people.held_out import labelled_photos
 from pipeline.lab.people.labels import read_people_labels
-from pipeline.lab.people.settings import FeaturesJob
+from pipeline.lab.people.settings import FeaturesJob, LabelsJob
 from pipeline.lab.starter.people_recipe import read_examples
 from pipeline.report.progress import Log
 
@@ -161,3 +162,5 @@ def test_a_folder_is_one_set_of_people_only(tmp_path: Path) -> None:
     link.symlink_to(folder)
     with pytest.raises(UsageError, match="looked is given 2 times: give it once"):
         read_people_labels(folder, None, link)
+    with pytest.raises(UsageError, match="looked is given 2 times: give it once"):
+        labelled_photos(LabelsJob(osie=folder, flms=link))

@@ -1,6 +1,7 @@
 """All steps on a synthetic data set: labels, views, branches, the rule, the confidence."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -150,7 +151,8 @@ def test_a_box_in_a_mirrored_half() -> None:
 def test_all_steps(
     crowd: Path, drawn_crops: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folders = ["--osie", str(crowd), "--eyecrowd", str(crowd), "--flms", str(drawn_crops)]
+    copy = shutil.copytree(crowd, tmp_path / "copy")  # a folder is one set only
+    folders = ["--osie", str(crowd), "--eyecrowd", str(copy), "--flms", str(drawn_crops)]
     made = tmp_path / "made"
     assert main(["branches", *folders, "--output", str(made)]) == 0
     written = {path.name for path in made.iterdir()}
