@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli.runs import main
+from pipeline.cli.runs.export import Export
+from pipeline.storage.backend import StoreFailedError
 from pipeline.storage.store import open_store
 from tests.support.tasks import make_inputs, open_ledger
 
@@ -51,3 +53,14 @@ def test_a_damaged_record_is_told_where_the_runs_are_gone(
     store.write("channels/web/00000001.json", b"{")
     assert main(["export", str(tmp_path), "--as", "csv"]) == 1
     assert "cannot be used: " in capsys.readouterr().err
+
+
+def test_a_store_that_fails_is_told_where_there_are_no_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise StoreFailedError("the disk does not answer")
+
+    monkeypatch.setattr(Export, "run", fails)
+    assert main(["export", str(tmp_path), "--as", "csv"]) == 1
+    assert "the disk does not answer" in capsys.readouterr().err

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.errors import LedgerError, RecordError, UsageError
+from pipeline.errors import LedgerError, UsageError
 from pipeline.options import option
 from pipeline.standard_output import discard_output, take_all_characters
 from pipeline.storage.addresses import local_path, scheme_of
@@ -39,8 +39,9 @@ class Command:
         try:
             return self.run()
         except LedgerError as error:
-            known = isinstance(error, UsageError | RecordError)
-            if known or not all(n.startswith("_") for n in self.store.folders("runs/")):
+            # Subclasses tell something else, such as a store that does not answer.
+            is_plain = type(error) is LedgerError
+            if not is_plain or not all(n.startswith("_") for n in self.store.folders("runs/")):
                 raise
             message = f"there are no runs in {self.store.uri}: name the output of a job"
             raise UsageError(message) from error
