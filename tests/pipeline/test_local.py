@@ -370,7 +370,6 @@ def test_processes_are_as_many_as_cores_or_tasks(tmp_path: Path) -> None:
     assert local_workers(0, 1).processes == 1
     assert local_workers(3, 1000).processes == 3
     assert "3 processes" in local_workers(3, 1000).why
-    assert local_workers(1, 1000).free() == {"CPU": cores - 1}
     # A folder without a quota: all cores that this process may run on; a quota here leaves fewer.
     assert usable_cores(tmp_path) == len(os.sched_getaffinity(0)) >= cores
 
