@@ -177,10 +177,10 @@ def _start(argument: str) -> tuple[subprocess.Popen[bytes], str]:
         env=_environment(),
         start_new_session=True,
     )
-    assert child.stdin is not None
-    assert child.stdout is not None
-    deadline = time.monotonic() + START_TIMEOUT_S
-    try:
+    try:  # at once: an interrupt may come after any call
+        assert child.stdin is not None
+        assert child.stdout is not None
+        deadline = time.monotonic() + START_TIMEOUT_S
         for pipe in (child.stdin, child.stdout):
             os.set_blocking(pipe.fileno(), False)
             widen(pipe)

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from PIL import Image
 from pipeline.errors import DecodeError
 from pipeline.photo.decode import decode
 from pipeline.photo.limits import DecodeLimits
-from pipeline.photo.sandbox import child
+from pipeline.photo.sandbox import child, pipes
 from pipeline.photo.sandbox import decoder as module
 from pipeline.photo.sandbox.child import READY
 from pipeline.photo.sandbox.decoder import Decoder
@@ -211,19 +212,47 @@ def test_an_answer_is_only_taken_for_its_own_request(monkeypatch: pytest.MonkeyP
             assert (photo.width_px, photo.pixels[0, 0, 0]) == (len(data), data[0])
 
 
-@pytest.mark.usefixtures("interrupted")
-def test_a_start_that_is_interrupted_leaves_no_child(monkeypatch: pytest.MonkeyPatch) -> None:
-    popen, children = subprocess.Popen, []
-    script = "import os, signal, time; os.kill(os.getppid(), signal.SIGUSR1); time.sleep(60)"
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """The children that a Decoder starts; each interrupts its parent once it is told something."""
+    popen, children = subprocess.Popen, list[subprocess.Popen[bytes]]()
+    read, end = "sys.stdin.buffer.read(1)", "os.kill(os.getppid(), signal.SIGUSR1); time.sleep(60)"
+    script = f"import os, signal, sys, time; {read}; {end}"
 
     def start(_: list[str], **options: object) -> subprocess.Popen[bytes]:
         children.append(popen([sys.executable, "-c", script], **options))  # type: ignore[call-overload]
-        return children[0]
+        return children[-1]
 
     monkeypatch.setattr(module.subprocess, "Popen", start)
+    return children
+
+
+def receive_interrupted(child: subprocess.Popen[bytes], size: int, deadline: float) -> bytes:
+    assert child.stdin is not None
+    child.stdin.write(b"g")  # only now: an interrupt within Popen is another matter
+    return pipes.receive(child, size, deadline)
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_a_start_that_is_interrupted_leaves_no_child(
+    monkeypatch: pytest.MonkeyPatch, started: list[subprocess.Popen[bytes]]
+) -> None:
+    monkeypatch.setattr(module, "receive", receive_interrupted)
     with pytest.raises(TooLate):
         Decoder().start()
-    assert not is_running(children[0].pid)
+    assert not is_running(started[0].pid)
+
+
+def test_an_interrupt_before_the_wait_leaves_no_child(
+    monkeypatch: pytest.MonkeyPatch, started: list[subprocess.Popen[bytes]]
+) -> None:
+    def interrupt() -> float:
+        raise TooLate
+
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=interrupt))
+    with pytest.raises(TooLate):
+        Decoder().start()
+    assert not is_running(started[0].pid)
 
 
 OK = (
