@@ -4,25 +4,56 @@ A command checks its output path before it starts, because its work would otherw
 """
 
 import os
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipeline.errors import SettingError
 
+STALE_S = 24 * 3600  # since the last byte: a process that is alive writes more often
+
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write or replace a file. Until it is complete, its content is in `<name>.part` next to it.
+    """Write or replace a file, see `replacing`."""
+    with replacing(path) as draft:
+        draft.write_bytes(data)
 
-    A device or a pipe, such as /dev/stdout, is written to directly.
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield the path of a draft; it becomes `path` if the block ends without an error.
+
+    The draft is `<name>.<8 hex digits>.part` in the same folder, another one in each call. So
+    several processes may write one path at once: the last one to end replaces the others' file.
+    Drafts of this path that killed processes left more than STALE_S seconds ago are removed.
+
+    A device or a pipe, such as /dev/stdout, is yielded itself.
     """
     if is_stream(path):
-        path.write_bytes(data)
+        yield path
         return
-    unfinished = path.with_name(f"{path.name}.part")
-    with unfinished.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())  # the content must be on disk before the name
-    unfinished.replace(path)
+    _remove_stale_drafts(path)
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        yield draft
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())  # the content must be on disk before the name
+        draft.replace(path)
+    finally:
+        with suppress(OSError):  # there is none left, or there never was
+            draft.unlink()
+
+
+def _remove_stale_drafts(path: Path) -> None:
+    names = re.compile(re.escape(path.name) + r"\.[0-9a-f]{8}\.part")
+    with suppress(OSError):  # of a folder that cannot be listed, writing the draft reports more
+        for draft in [one for one in path.parent.iterdir() if names.fullmatch(one.name)]:
+            with suppress(FileNotFoundError):  # another process has just removed or completed it
+                if time.time() - draft.stat().st_mtime > STALE_S:
+                    draft.unlink()
 
 
 def is_stream(path: Path) -> bool:

@@ -1,6 +1,10 @@
 """Files stay as they were if writing is interrupted, for instance by a full disk."""
 
+import os
 import resource
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +22,7 @@ from pipeline.lab.starter.recipe import write_half
 from pipeline.lab.training.card import Card, write_weights
 from pipeline.lab.training.curves import draw_curves
 from pipeline.lab.training.history import Epoch
-from pipeline.output_files import make_folder, make_parent_folder, write_atomic
+from pipeline.output_files import make_folder, make_parent_folder, replacing, write_atomic
 
 CARD = Card("a card", "s2cnet", "gaicv1", data={}, settings={}, measures={})
 
@@ -40,9 +44,43 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     with at_most(100), pytest.raises(OSError, match="too large"):
         write_atomic(path, bytes(1000))
     assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
     write_atomic(path, b"new")
     assert path.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_processes_that_write_one_file_do_not_mix(tmp_path: Path) -> None:
+    """Another process writes the whole file between two parts of ours, which ends last."""
+    path = tmp_path / "list.json"
+    code = "import sys; from pathlib import Path; from pipeline.output_files import write_atomic; "
+    code += "write_atomic(Path(sys.argv[1]), b'theirs, and longer than ours')"
+    with replacing(path) as draft, draft.open("wb") as file:
+        file.write(b"ou")
+        file.flush()
+        subprocess.run([sys.executable, "-c", code, str(path)], check=True)
+        assert path.read_bytes() == b"theirs, and longer than ours"
+        file.write(b"rs")
+    assert path.read_bytes() == b"ours"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_drafts_of_killed_processes_are_removed_a_day_later(tmp_path: Path) -> None:
+    now, day = time.time(), 86_400
+    left = {
+        "a.csv.0123abcd.part": 1.1 * day,  # the only one that is certain to be left over
+        "a.csv.89abcdef.part": 0.9 * day,
+        "a.csv.part": 9 * day,  # a file of somebody else
+        "a.csv.01234567.part.csv": 9 * day,
+        "b-a.csv.01234567.part": 9 * day,
+        "aXcsv.01234567.part": 9 * day,
+    }
+    for name, age_s in left.items():
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (now - age_s, now - age_s))
+    write_atomic(tmp_path / "a.csv", b"new")
+    kept = {"a.csv", *left} - {"a.csv.0123abcd.part"}
+    assert {path.name for path in tmp_path.iterdir()} == kept
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from pipeline.export.crops import export_decisions
 from pipeline.export.formats import ExportSummary, FormatName, write_lines
 from pipeline.ledger.reader import Run, open_run
 from pipeline.options import check, option
-from pipeline.output_files import is_stream
+from pipeline.output_files import replacing
 from pipeline.standard_output import discard_output, take_all_characters
 from pipeline.words import counted
 
@@ -63,14 +62,9 @@ class Export(Command):
             done = write_lines(decisions, self.as_, sys.stdout)
             sys.stdout.flush()
             return done
-        path = Path(self.into)
-        is_draft = not is_stream(path)
-        draft = Path(f"{path}.{os.getpid()}.part") if is_draft else path
         try:
-            with draft.open("w", encoding="utf-8") as out:
+            with replacing(Path(self.into)) as draft, draft.open("w", encoding="utf-8") as out:
                 done = write_lines(decisions, self.as_, out)
-            if is_draft:
-                draft.replace(path)
         except (UsageError, LedgerError):
             raise  # of the store, not of the file: these can be OSErrors too
         except OSError as error:
@@ -80,8 +74,4 @@ class Export(Command):
                 f"{self.into} cannot be written ({why}): name a file in a folder that is there and "
                 "may be written to",
             ) from error
-        finally:
-            with suppress(OSError):  # in an unwritable folder there is no draft to remove
-                if is_draft:
-                    draft.unlink()
         return done
