@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from pipeline.detectors import Detector
+from pipeline.errors import UsageError
 from pipeline.lab.json_text import json_text
 from pipeline.lab.named_weights import naming_weights
 from pipeline.lab.training.card import Card, write_cards, write_weights
@@ -23,7 +24,7 @@ from pipeline.lab.training.watch import Watch
 from pipeline.output_files import write_text_atomic
 from pipeline.stop import Drained
 from pipeline.words import counted
-from s2cnet import S2CNet, load_model, to_published_state_dict
+from s2cnet import S2CNet, WeightsError, load_model, to_published_state_dict
 from s2cnet.checkpoints.published import load_gaic, to_gaic_state_dict
 from s2cnet.network.gaic import GAIC
 
@@ -37,11 +38,18 @@ def build_network(settings: TrainSettings, start: str | None) -> nn.Module:
     start: path, fsspec URI or "starter". Raises SettingError.
     """
     with naming_weights("start"):
+        if start is not None:
+            return _network_of(settings, start)
         if settings.network == "gaic":
-            return GAIC.untrained(seed=settings.seed) if start is None else load_gaic(start)
-        if start is None:
-            return S2CNet.untrained(settings.preset, settings.seed)
-        return load_model(start, settings.preset)
+            return GAIC.untrained(seed=settings.seed)
+        return S2CNet.untrained(settings.preset, settings.seed)
+
+
+def _network_of(settings: TrainSettings, weights: str) -> nn.Module:
+    """Read a network. Raises WeightsError that names the file."""
+    if settings.network == "gaic":
+        return load_gaic(weights)
+    return load_model(weights, settings.preset)
 
 
 def tensors_of(network: nn.Module) -> dict[str, Tensor]:
@@ -91,7 +99,8 @@ def fit(
     watch: receives the progress, and may request an early end.
 
     Raises UsageError where the checkpoint is of another run, a photo cannot be used or the training
-    diverges, SettingError for unusable weights, and Drained when `watch` requests an end; the
+    diverges, or the best epoch's weights are gone or damaged when they are tested, SettingError
+    where `start` is unusable, and Drained when `watch` requests an end; the
     checkpoint then has all steps so far.
     """
     workers, watch = workers or Workers(), watch or Watch()
@@ -134,9 +143,15 @@ def _test_best(
 ) -> dict[str, float]:
     """Measure the best epoch's weights, as written into `folder`, on the test photos.
 
-    They replace the trainer's averaged weights.
+    They replace the trainer's averaged weights. Raises UsageError where they cannot be read.
     """
-    best = build_network(trainer.settings, str(folder / f"{BEST}.safetensors"))
+    try:
+        best = _network_of(trainer.settings, str(folder / f"{BEST}.safetensors"))
+    except WeightsError as error:
+        raise UsageError(
+            f"{error}. These are the best epoch's weights, which are kept nowhere else: restore "
+            f"the file from a copy, or delete {folder / CHECKPOINT} to train from the start"
+        ) from error
     trainer.averaged.module.load_state_dict(best.state_dict())
     loss, correlation, hits = trainer.validate(photos, watch)
     test = {"test_loss": loss, "test_srcc": correlation, "test_acc5": hits}

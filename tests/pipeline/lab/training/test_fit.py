@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from pipeline.lab.cli.train import main
 from pipeline.lab.datasets.example import Example
@@ -35,9 +37,7 @@ def run(data: Path, output: Path, *more: str) -> int:
     return main(["--data", str(data), "--output", str(output), *QUICK, *more])
 
 
-def test_the_end_writes_cards_alone_and_damaged_weights_are_named(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_end_writes_cards_alone(data: Path, tmp_path: Path) -> None:
     assert run(data, tmp_path) == 0
     best = tmp_path / "best.safetensors"
     written = best.stat().st_mtime_ns
@@ -46,9 +46,38 @@ def test_the_end_writes_cards_alone_and_damaged_weights_are_named(
     card = json.loads((tmp_path / "best.json").read_text())
     assert card["sha256"] == sha256(best.read_bytes()).hexdigest()
     assert card["measures"]["test_photos"] == 1
-    best.write_bytes(best.read_bytes()[:5000])
+
+
+@pytest.mark.parametrize(
+    ("harm", "problem"),
+    [
+        (lambda best: best.write_bytes(best.read_bytes()[:5000]), "{}: damaged safetensors file"),
+        (lambda best: best.unlink(), "there is no weights file {}."),
+        (lambda best: save_file({"w": torch.zeros(2)}, best), "{}: "),
+    ],
+    ids=["cut off", "gone", "other weights"],
+)
+def test_unusable_weights_of_the_best_epoch_are_not_those_of_the_start(
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    harm: Callable[[Path], object],
+    problem: str,
+) -> None:
+    """What the message says to delete is enough to train again."""
+    assert run(data, tmp_path) == 0
+    best, last = tmp_path / "best.safetensors", tmp_path / "last.pt"
+    harm(best)
+    capsys.readouterr()
     assert run(data, tmp_path) == 2
-    assert f"{best}: damaged safetensors file" in capsys.readouterr().err
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if "best.safe" in line]
+    assert problem.format(best) in said
+    assert "start is wrong" not in said
+    assert said.endswith(f"restore the file from a copy, or delete {last} to train from the start")
+    last.unlink()
+    assert run(data, tmp_path) == 0
+    card = json.loads((tmp_path / "best.json").read_text())
+    assert card["sha256"] == sha256(best.read_bytes()).hexdigest()
 
 
 def test_other_photos_or_another_start_are_not_resumed(
