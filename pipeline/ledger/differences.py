@@ -1,9 +1,9 @@
 """Compare two committed runs: settings, photos, statuses and boxes."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,6 +22,7 @@ from pipeline.storage.store import Store
 
 EXAMPLES = 20  # examples that a comparison names of each kind of difference
 KEY = ("uri", "ratio", "rank")
+Photos: TypeAlias = Mapping[str, Mapping[str, str | None]]  # rows of `images` by address
 
 
 @dataclass(frozen=True)
@@ -64,37 +65,56 @@ class RunPair:
 
 
 def compare_runs(store: Store, pair: RunPair) -> dict[str, Any]:
-    """Return what differs between two committed runs: settings, photos, statuses and boxes."""
+    """Return what differs between two committed runs: settings, photos, statuses and boxes.
+
+    A crop has moved only where its photo has the same content in both runs, or that is not known.
+    """
     old, new, old_id, new_id = pair.old, pair.new, pair.old_id, pair.new_id
-    was, now = (dict(_pairs(run.images(["uri", "status"]))) for run in (old, new))
-    changed = sorted(uri for uri in was.keys() & now.keys() if was[uri] != now[uri])
+    was, now = (_by_uri(run.images(["uri", "status", "content_sha256"])) for run in (old, new))
+    both = sorted(was.keys() & now.keys())
+    statuses = _changed(was, now, both, "status")
+    contents = _changed(was, now, both, "content_sha256")
     boxes_was, boxes_now = (_boxes(run.crops([*KEY, *EDGES])) for run in (old, new))
     shared = boxes_was.keys() & boxes_now.keys()
-    moved = sorted(key for key in shared if boxes_was[key] != boxes_now[key])
+    same_photo = sorted(key for key in shared if key[0] not in contents)
+    moved = [key for key in same_photo if boxes_was[key] != boxes_now[key]]
     return {
         "old": old_id,
         "new": new_id,
         "settings": spec_differences(read_spec(store, old_id), read_spec(store, new_id)),
         "images": {
-            "both": len(was.keys() & now.keys()),
+            "both": len(both),
             "only_old": len(was.keys() - now.keys()),
             "only_new": len(now.keys() - was.keys()),
-            "status_changed": len(changed),
+            "status_changed": len(statuses),
+            "content_changed": len(contents),
         },
-        "status_examples": [
-            {"uri": uri, "old": was[uri], "new": now[uri]} for uri in changed[:EXAMPLES]
-        ],
+        "status_examples": _examples(statuses),
+        "content_examples": _examples(contents),
         "crops": {
             "both": len(shared),
             "only_old": len(boxes_was.keys() - shared),
             "only_new": len(boxes_now.keys() - shared),
             "moved": len(moved),
+            "of_changed_photos": len(shared) - len(same_photo),
         },
         "moved_examples": [
             {**dict(zip(KEY, key, strict=True)), "old": boxes_was[key], "new": boxes_now[key]}
             for key in moved[:EXAMPLES]
         ],
-    }  # fmt: skip
+    }
+
+
+def _changed(was: Photos, now: Photos, both: list[str], column: str) -> dict[str, tuple[str, str]]:
+    """Return, by the photo's address, a column's two values where both are known and differ."""
+    values = {uri: (was[uri][column], now[uri][column]) for uri in both}
+    return {uri: (a, b) for uri, (a, b) in values.items() if a and b and a != b}
+
+
+def _examples(changed: Mapping[str, tuple[str, str]]) -> list[dict[str, str]]:
+    """List the first photos with what they had in the old run and have in the new one."""
+    first = list(changed.items())[:EXAMPLES]
+    return [{"uri": uri, "old": was, "new": now} for uri, (was, now) in first]
 
 
 def live_before(store: Store, run_id: str) -> list[Manifest]:
@@ -110,8 +130,8 @@ def live_before(store: Store, run_id: str) -> list[Manifest]:
     return every_live_run(known, name, behind=place)
 
 
-def _pairs(table: pa.Table) -> Iterator[tuple[str, str]]:
-    return zip(*(table[name].to_pylist() for name in table.column_names), strict=True)
+def _by_uri(images: pa.Table) -> Photos:
+    return {row["uri"]: row for row in images.to_pylist()}
 
 
 def _boxes(crops: pa.Table) -> dict[tuple[str, str, int], tuple[float, ...]]:

@@ -209,11 +209,15 @@ def test_diff(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_all(new, failed={0: "permanent"})
     assert main(["diff", str(tmp_path), old.run_id, new.run_id, "--json"]) == 0
     (found,) = records(capsys.readouterr().out)
-    assert found["images"] == {"both": 3, "only_old": 1, "only_new": 1, "status_changed": 1}
+    assert found["images"] == {
+        "both": 3, "only_old": 1, "only_new": 1, "status_changed": 1, "content_changed": 0,
+    }  # fmt: skip
     assert found["status_examples"] == [
         {"uri": "s3://ugc/000001.jpg", "old": "ok", "new": "corrupt"}
     ]
-    assert found["crops"] == {"both": 2, "only_old": 2, "only_new": 0, "moved": 0}
+    assert found["crops"] == {
+        "both": 2, "only_old": 2, "only_new": 0, "moved": 0, "of_changed_photos": 0,
+    }  # fmt: skip
     assert "the setting top_k was 1 and is now 2" in found["settings"]
 
 

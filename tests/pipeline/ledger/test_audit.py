@@ -1,5 +1,7 @@
 """Runs described, verified byte by byte, and compared."""
 
+from pathlib import Path
+
 import pyarrow as pa
 import pytest
 
@@ -15,7 +17,8 @@ from pipeline.ledger.known_runs import repair_chain
 from pipeline.ledger.layout import run_key
 from pipeline.ledger.reader import open_run
 from pipeline.ledger.stored_runs import stored_runs
-from pipeline.storage.store import Store
+from pipeline.storage.store import Store, open_store
+from tests.support.row_runs import commit_rows, crop_row, image_row
 from tests.support.tasks import SPEC, done, make_inputs, open_ledger, run_all
 
 
@@ -123,15 +126,39 @@ def test_two_runs_are_compared(store: Store) -> None:
     told = compare_runs(store, RunPair.of(store, old.run_id, new.run_id))
     assert (told["old"], told["new"]) == (old.run_id, new.run_id)
     assert told["settings"][0].startswith("the weights was ")
-    assert told["images"] == {"both": 2, "only_old": 2, "only_new": 2, "status_changed": 1}
+    assert told["images"] == {
+        "both": 2, "only_old": 2, "only_new": 2, "status_changed": 1, "content_changed": 0,
+    }  # fmt: skip
     assert told["status_examples"] == [{"uri": uris[2], "old": "ok", "new": "corrupt"}]
-    assert told["crops"] == {"both": 1, "only_old": 3, "only_new": 2, "moved": 1}
+    assert told["crops"] == {
+        "both": 1, "only_old": 3, "only_new": 2, "moved": 1, "of_changed_photos": 0,
+    }  # fmt: skip
     assert told["moved_examples"] == [
         {"uri": uris[3], "ratio": "1:1", "rank": 0, "old": (0.0, 0.0, 1.0, 1.0),
          "new": (0.0, 0.0, 1.5, 1.0)}
     ]  # fmt: skip
     same = compare_runs(store, RunPair.of(store, old.run_id, old.run_id))
     assert (same["settings"], same["status_examples"], same["moved_examples"]) == ([], [], [])
+
+
+def test_a_crop_of_a_photo_with_another_content_has_not_moved(tmp_path: Path) -> None:
+    """One whose photo's content is not known in both runs has: the boxes are all there is."""
+    contents = {"same": ("one", "one"), "other": ("one", "two"), "unknown": ("one", None)}
+    runs = []
+    for night, left in enumerate((0.0, 50.0)):
+        images = [image_row(uri, content_sha256=both[night]) for uri, both in contents.items()]
+        crops = [crop_row(uri, "1:1", (left, 0, left + 200, 200)) for uri in contents]
+        crops.append(crop_row("other", "16:9", (0, 0, 320, 180)))  # the same place in each
+        runs.append(commit_rows(tmp_path, images, crops, settings={"top_k": night + 1}))
+    ids = [str(run.manifest["run_id"]) for run in runs]
+    store = open_store(str(tmp_path))
+    told = compare_runs(store, RunPair.of(store, *ids))
+    assert told["images"]["content_changed"] == 1
+    assert told["content_examples"] == [{"uri": "other", "old": "one", "new": "two"}]
+    assert told["crops"] == {
+        "both": 4, "only_old": 0, "only_new": 0, "moved": 2, "of_changed_photos": 2,
+    }  # fmt: skip
+    assert [one["uri"] for one in told["moved_examples"]] == ["same", "unknown"]
 
 
 def test_a_box_differs_from_a_hundredth_of_a_pixel_on() -> None:

@@ -34,13 +34,15 @@ def test_a_night_is_compared_with_the_nights_before_it(store: Store) -> None:
     pair = RunPair.with_live(store, second)
     assert (pair.old_id, pair.new_id) == (first, second)
     assert compare_runs(store, pair)["images"] == {
-        "both": 2, "only_old": 0, "only_new": 2, "status_changed": 0,
+        "both": 2, "only_old": 0, "only_new": 2, "status_changed": 0, "content_changed": 0,
     }  # fmt: skip
     uris = make_inputs(3)["uri"].to_pylist()
     assert sorted(pair.old.images()["uri"].to_pylist()) == uris[1:]
     assert set(pair.old.crops()["uri"].to_pylist()) == {*uris[1:]}
     none = compare_runs(store, RunPair.with_live(store, third))
-    assert none["images"] == {"both": 0, "only_old": 0, "only_new": 1, "status_changed": 0}
+    assert none["images"] == {
+        "both": 0, "only_old": 0, "only_new": 1, "status_changed": 0, "content_changed": 0,
+    }  # fmt: skip
     with pytest.raises(LedgerError, match="before it: name a run to compare it with"):
         RunPair.with_live(store, first)
 

@@ -138,6 +138,8 @@ def test_the_pages_show_before_and_after(
     ids = [run.manifest["run_id"] for run in (old, new)]
     assert main(["diff", str(folder), *ids, "--html", str(tmp_path / "page")]) == 0
     report = json.loads(capsys.readouterr().out)
+    assert report["crops"]["moved"] == report["changes"]["moved"] == 2
+    assert report["crops"]["of_changed_photos"] == report["changes"]["changed photo"] == 1
     assert report["pages"]["photos"] == 7
     about = (tmp_path / "page" / "data" / "diff.js").read_text()
     assert re.search(r'"changed": ?7\b', about), "of eight photos one is the same"
