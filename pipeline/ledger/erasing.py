@@ -34,7 +34,13 @@ from pipeline.ledger.replaced import (
     read_object,
     replacement_of,
 )
-from pipeline.ledger.tables import ROW_GROUP_ROWS, decode_table, parquet_bytes, read_table
+from pipeline.ledger.tables import (
+    ROW_GROUP_ROWS,
+    UNREADABLE,
+    decode_table,
+    parquet_bytes,
+    read_table,
+)
 from pipeline.storage.store import Store
 
 KEPT = ("image_id",)  # columns kept in an emptied row of an input list
@@ -104,7 +110,7 @@ def erase(store: Store, erasure: Erasure) -> int:
     ids = pa.array(erasure.ids, pa.string())
     try:
         made = _emptied_list(data, ids) if erasure.is_list else _without_rows(data, ids)
-    except (pa.ArrowException, LedgerError) as error:
+    except (*UNREADABLE, LedgerError) as error:
         raise RecordError(erasure.key, str(error), RESTORE) from error
     key = _new_key(erasure)
     if not store.create_once(key, made):  # a bucket may refuse anything else below runs/

@@ -1,18 +1,20 @@
 """Check, encode and read back a task's tables before they are written; read stored ones."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from io import BytesIO
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import schema
-from pipeline.errors import LedgerError, RecordError
+from pipeline.errors import LedgerError, RecordError, UsageError
 from pipeline.ledger.pictures import FOOTER
 from pipeline.ledger.records import DataFile
 from pipeline.ledger.replaced import RESTORE, read_object
+from pipeline.storage.object_parts import ObjectParts, Span
 from pipeline.storage.store import Store
 from pipeline.words import counted
 
@@ -25,6 +27,8 @@ TABLES = {
     "previews": schema.PREVIEWS,
     "crop_files": schema.CROP_FILES,
 }
+UNREADABLE = (pa.ArrowException, OSError)  # what Arrow raises for a damaged Parquet file
+T = TypeVar("T")
 OPTIONAL_TABLES = "candidates, previews and crop_files"
 
 
@@ -102,17 +106,13 @@ def decode_table(data: bytes, columns: list[str] | None = None, threads: bool = 
     """Decode a Parquet file. Raises LedgerError for one that is not whole."""
     try:
         return pq.ParquetFile(pa.BufferReader(data)).read(columns, use_threads=threads)
-    except pa.ArrowException as error:
+    except UNREADABLE as error:
         raise LedgerError(f"a Parquet file of a run cannot be read: {error}") from error
 
 
 def read_columns(store: Store, key: str) -> pa.Schema:
-    """Read the schema of a data file of a committed run. Raises RecordError."""
-    data = read_object(store, key)
-    try:
-        return pq.read_schema(BytesIO(data))
-    except pa.ArrowException as error:
-        raise RecordError(key, f"it is no Parquet file: {error}", RESTORE) from error
+    """Read the schema of a data file of a committed run, from its end. Raises RecordError."""
+    return _read_parts(store, key, pq.read_schema)
 
 
 def columns_of_files(store: Store, files: Sequence[DataFile]) -> pa.Schema:
@@ -131,13 +131,51 @@ def one_array(column: pa.ChunkedArray) -> pa.Array:
 def read_table(store: Store, key: str, columns: list[str] | None = None) -> pa.Table:
     """Read a data file of a committed run. Raises RecordError where it is gone or unusable.
 
-    columns: those to read, including `image_id`; None for all.
+    columns: those to read, including `image_id`; None for all. Of the others, only what lies
+        between is fetched, where that saves requests.
     """
-    data = read_object(store, key)
-    try:
-        table = decode_table(data, columns)
-    except LedgerError as error:
-        raise RecordError(key, str(error), RESTORE) from error
+    if columns is None or "image" in columns:  # pictures are nearly all of a file
+        data = read_object(store, key)
+        try:
+            table = decode_table(data, columns)
+        except LedgerError as error:
+            raise RecordError(key, str(error), RESTORE) from error
+    else:
+        table = _read_parts(store, key, partial(_some_columns, columns))
     if "image_id" not in table.column_names:
         raise RecordError(key, "it is a table of something else", RESTORE)
     return table
+
+
+def _read_parts(store: Store, key: str, read: Callable[[ObjectParts | BytesIO], T]) -> T:
+    """Let a function read a data file in parts, or what replaced it. Raises RecordError."""
+    try:
+        try:
+            return read(ObjectParts(store, key))
+        except FileNotFoundError:  # it was rewritten, perhaps since its first part was read
+            return read(BytesIO(read_object(store, key)))
+    except (UsageError, LedgerError):  # of the store: some are OSErrors too
+        raise
+    except UNREADABLE as error:
+        problem = f"a Parquet file of a run cannot be read: {error}"
+        raise RecordError(key, problem, RESTORE) from error
+
+
+def _some_columns(columns: list[str], file: ObjectParts | BytesIO) -> pa.Table:
+    parquet = pq.ParquetFile(file)
+    if isinstance(file, ObjectParts):
+        file.fetch(_spans(parquet.metadata, columns))
+    return parquet.read(columns)
+
+
+def _spans(metadata: pq.FileMetaData, columns: list[str]) -> Iterator[Span]:
+    """Yield where the columns are in a Parquet file, one span for each in each row group."""
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        for place in range(group.num_columns):
+            chunk = group.column(place)
+            if any(f"{chunk.path_in_schema}.".startswith(f"{name}.") for name in columns):
+                first = chunk.data_page_offset
+                if chunk.has_dictionary_page:
+                    first = min(first, chunk.dictionary_page_offset)
+                yield first, first + chunk.total_compressed_size

@@ -1,7 +1,7 @@
 """Define the interface that a kind of store implements, what it lists, and how it fails."""
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from pipeline.errors import LedgerError, UsageError
 from pipeline.storage.backoff import RetryableError
@@ -73,6 +73,13 @@ class ObjectInfo:
     modified_s: float  # seconds since 1970, by the store's clock
 
 
+class ObjectPart(NamedTuple):
+    """Some bytes of an object, and how many it has in all."""
+
+    data: bytes
+    object_bytes: int
+
+
 class Backend(Protocol):
     """What a kind of store implements. Each method makes one request, without retries.
 
@@ -80,10 +87,12 @@ class Backend(Protocol):
     another attempt may succeed, or another OSError for any other answer. `get` also raises
     ObjectChangedError, where `etag` is given and the object has another, and ObjectTooLargeError,
     where it has more than `max_bytes`; neither is an OSError. `put` returns the ETag that
-    listings give from then on, or "" if the store does not tell.
+    listings give from then on, or "" if the store does not tell. `get_part` gets `size` bytes from
+    `start` on, or the last ones where that is None; fewer where the object ends or begins before.
     """
 
     def get(self, key: str, etag: str | None, max_bytes: int | None) -> bytes: ...
+    def get_part(self, key: str, start: int | None, size: int) -> ObjectPart: ...
     def put(self, key: str, data: bytes) -> str: ...
     def create(self, key: str, data: bytes) -> None: ...
     def head(self, key: str) -> ObjectInfo: ...
@@ -106,6 +115,26 @@ class ListsAfter(Protocol):
         after: any text, "" for the beginning. Raises what `Backend` raises.
         """
         ...
+
+
+def cut_part(data: bytes, start: int | None, size: int) -> ObjectPart:
+    """Cut a part out of a whole object; see `Backend.get_part`."""
+    first = max(0, len(data) - size) if start is None else start
+    return ObjectPart(data[first : first + size], len(data))
+
+
+def refusal(uri: str, asked: str, error: PermissionError) -> OSError:
+    """Return what `Store` raises where a store withholds an object, or a folder's file."""
+    reason = error.reason if isinstance(error, WithheldError) else "forbidden"
+    if reason in REFUSALS:
+        # Only a folder's error names a file.
+        advice = "; get the right to use it, or choose another" if error.filename else ""
+        refused = StoreRefusedError(f"{uri} refuses a {asked}: {error}{advice}")
+        refused.reason = reason
+        return refused
+    failed = StoreFailedError(f"{uri}: {error}")
+    failed.reason = reason
+    return failed
 
 
 def error_for(reason: Reason, message: str) -> Exception:

@@ -17,6 +17,7 @@ from pipeline.storage.addresses import scheme_of
 from pipeline.storage.backend import (
     ObjectChangedError,
     ObjectInfo,
+    ObjectPart,
     ObjectTooLargeError,
     WithheldError,
     error_for,
@@ -70,6 +71,15 @@ class FsspecBackend:
             if max_bytes is not None and info.bytes > max_bytes:
                 raise ObjectTooLargeError(f"{info.bytes} bytes, at most {max_bytes} are read")
         return bytes(_once(self._fs.cat_file, self._path(key)))
+
+    def get_part(self, key: str, start: int | None, size: int) -> ObjectPart:
+        there = self.head(key).bytes  # not every file system knows how to count from the end
+        first = max(0, there - size) if start is None else start
+        last = min(first + size, there)
+        if first >= last:
+            return ObjectPart(b"", there)
+        path = self._path(key)
+        return ObjectPart(bytes(_once(self._fs.cat_file, path, start=first, end=last)), there)
 
     def put(self, key: str, data: bytes) -> str:
         with self._writing:

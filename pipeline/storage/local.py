@@ -5,12 +5,17 @@ import os
 import stat
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from pipeline.errors import LedgerError, UsageError
-from pipeline.storage.backend import ObjectChangedError, ObjectInfo, ObjectTooLargeError
+from pipeline.storage.backend import (
+    ObjectChangedError,
+    ObjectInfo,
+    ObjectPart,
+    ObjectTooLargeError,
+)
 
 LOST_AND_FOUND = "lost+found"  # at the top of many file systems; root's own, and without data
 FOLDER_ATTEMPTS = 100  # to create a folder that others remove
@@ -31,6 +36,12 @@ class LocalBackend:
 
     def get(self, key: str, etag: str | None, max_bytes: int | None) -> bytes:
         return read_file(self._root / key, etag, max_bytes)
+
+    def get_part(self, key: str, start: int | None, size: int) -> ObjectPart:
+        with _opened_to_read(self._root / key) as file:
+            there = os.fstat(file.fileno()).st_size
+            file.seek(max(0, there - size) if start is None else start)
+            return ObjectPart(file.read(size), there)
 
     def put(self, key: str, data: bytes) -> str:
         return self._publish(key, data, _replace)
@@ -98,17 +109,24 @@ class LocalBackend:
 
 def read_file(path: Path, etag: str | None, max_bytes: int | None) -> bytes:
     """Read a whole regular file. Raises what `Store.read` does; a pipe or device is not found."""
-    file_status(path)
-    # Non-blocking, since another process may put a pipe in the file's place in between.
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+    with _opened_to_read(path) as file:
         before = os.fstat(file.fileno())
-        if not stat.S_ISREG(before.st_mode):
-            raise FileNotFoundError(str(path))
         if etag is not None and file_etag(before) != etag:
             raise ObjectChangedError(f"{path} was changed after the run was planned")
         if max_bytes is not None and before.st_size > max_bytes:
             raise ObjectTooLargeError(f"{before.st_size} bytes, at most {max_bytes} are read")
         return file.read()
+
+
+@contextmanager
+def _opened_to_read(path: Path) -> Iterator[BinaryIO]:
+    """Open a regular file. Raises FileNotFoundError where there is none."""
+    file_status(path)
+    # Non-blocking, since another process may put a pipe in the file's place in between.
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise FileNotFoundError(str(path))
+        yield file
 
 
 def walk_folders(start: Path) -> Iterator[tuple[str, list[str], list[str]]]:

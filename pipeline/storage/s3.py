@@ -8,12 +8,16 @@ import base64
 import hashlib
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from pipeline.storage.backend import (
     ObjectChangedError,
     ObjectInfo,
+    ObjectPart,
     ObjectTooLargeError,
     Page,
     StoreMissingError,
+    cut_part,
 )
 from pipeline.storage.backoff import RetryableError
 from pipeline.storage.s3_requests import call
@@ -29,6 +33,7 @@ CONTENT_TYPES = {
     "png": "image/png",
     "avif": "image/avif",
 }
+NOTHING_THERE = ("InvalidRange", "416")  # the range begins after the end, or the object is empty
 
 
 class S3Backend:
@@ -49,17 +54,30 @@ class S3Backend:
             if max_bytes is not None and expected > max_bytes:
                 answer["Body"].close()
                 raise ObjectTooLargeError(f"{expected} bytes, at most {max_bytes} are read")
-            async with answer["Body"] as body:
-                data = bytes(await body.read())
-            if len(data) != expected:
-                raise RetryableError("network", f"{len(data)} of {expected} bytes arrived")
-            return data
+            return await _body_of(answer)
 
         try:
             data: bytes = call(fetch)
             return data
         except FileExistsError as error:  # 412 answers If-Match here, If-None-Match in `create`
             raise ObjectChangedError(f"the object no longer has the ETag {etag}") from error
+
+    def get_part(self, key: str, start: int | None, size: int) -> ObjectPart:
+        wanted = f"bytes=-{size}" if start is None else f"bytes={start}-{start + size - 1}"
+
+        async def fetch(client: Any) -> ObjectPart:
+            try:
+                answer = await client.get_object(**self._at(key), **self._payer, Range=wanted)
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") not in NOTHING_THERE:
+                    raise
+                return ObjectPart(b"", 0)
+            data, total = await _body_of(answer), answer.get("ContentRange", "").rpartition("/")[2]
+            # A server that knows no ranges answers with the whole object, and names none.
+            return ObjectPart(data, int(total)) if total else cut_part(data, start, size)
+
+        part: ObjectPart = call(fetch)
+        return part
 
     def put(self, key: str, data: bytes) -> str:
         answer = call(lambda client: client.put_object(**self._at(key), **_body(key, data)))
@@ -125,6 +143,16 @@ class S3Backend:
 
     def _at(self, key: str) -> dict[str, str]:
         return {"Bucket": self._bucket, "Key": self._prefix + key}
+
+
+async def _body_of(answer: dict[str, Any]) -> bytes:
+    """Read an answer's body. Raises RetryableError if it is not whole."""
+    expected = int(answer["ContentLength"])
+    async with answer["Body"] as body:
+        data = bytes(await body.read())
+    if len(data) != expected:
+        raise RetryableError("network", f"{len(data)} of {expected} bytes arrived")
+    return data
 
 
 def _body(key: str, data: bytes) -> dict[str, object]:

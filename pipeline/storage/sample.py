@@ -6,7 +6,13 @@ every request and byte is counted, and nothing is ever written anywhere.
 
 from collections.abc import Mapping
 
-from pipeline.storage.backend import ObjectChangedError, ObjectInfo, ObjectTooLargeError
+from pipeline.storage.backend import (
+    ObjectChangedError,
+    ObjectInfo,
+    ObjectPart,
+    ObjectTooLargeError,
+    cut_part,
+)
 from pipeline.storage.backoff import Backoff
 from pipeline.storage.store import Store
 
@@ -39,6 +45,9 @@ class _SampleBackend:
         if max_bytes is not None and info.bytes > max_bytes:
             raise ObjectTooLargeError(f"{info.bytes} bytes, at most {max_bytes} are read")
         return self._objects[key]
+
+    def get_part(self, key: str, start: int | None, size: int) -> ObjectPart:
+        return cut_part(self.get(key, None, None), start, size)
 
     def put(self, key: str, data: bytes) -> str:
         if self._keep:

@@ -19,15 +19,14 @@ from pipeline.errors import LedgerError, UsageError
 from pipeline.extras import extra_needed
 from pipeline.storage.addresses import local_path, refuse_credentials, s3_spelling, scheme_of
 from pipeline.storage.backend import (
-    REFUSALS,
     Backend,
     ListsAfter,
     ObjectInfo,
+    ObjectPart,
     Page,
     StoreFailedError,
-    StoreRefusedError,
     StoreUnavailableError,
-    WithheldError,
+    refusal,
 )
 from pipeline.storage.backoff import Backoff, RetryableError
 from pipeline.storage.keys import is_own_key
@@ -66,6 +65,15 @@ class Store:
         data = self._try("get", lambda: self._backend.get(key, etag, max_bytes), key)
         add_traffic(read_bytes=len(data))
         return data
+
+    def read_part(self, key: str, size: int, start: int | None = None) -> ObjectPart:
+        """Return `size` bytes of an object from `start` on, by default the last ones.
+
+        They are fewer where the object ends, or begins, before. Raises what `read` raises.
+        """
+        part = self._try("get", lambda: self._backend.get_part(key, start, size), key)
+        add_traffic(read_bytes=len(part.data))
+        return part
 
     def write(self, key: str, data: bytes) -> str:
         """Write under a key that no other attempt uses, so that repeating it is harmless.
@@ -170,7 +178,7 @@ class Store:
         except (FileNotFoundError, FileExistsError):
             raise
         except PermissionError as error:
-            raise self._refused(asked, error) from error
+            raise refusal(self.uri, asked, error) from error
         except OSError as error:
             raise StoreFailedError(f"{self.uri}: {error}") from error
         except RetryableError as failure:
@@ -178,18 +186,6 @@ class Store:
             raise StoreUnavailableError(failure.reason, f"{self.uri} {late}") from failure
         finally:
             add_traffic(wait_s=time.perf_counter() - started)
-
-    def _refused(self, asked: str, error: PermissionError) -> OSError:
-        reason = error.reason if isinstance(error, WithheldError) else "forbidden"
-        if reason in REFUSALS:
-            # Only a folder's error names a file.
-            advice = "; get the right to use it, or choose another" if error.filename else ""
-            refused = StoreRefusedError(f"{self.uri} refuses a {asked}: {error}{advice}")
-            refused.reason = reason
-            return refused
-        failed = StoreFailedError(f"{self.uri}: {error}")
-        failed.reason = reason
-        return failed
 
     def _count(self, name: str) -> None:
         count_request(name, self.requests)

@@ -58,7 +58,7 @@ from pipeline.ledger.table_formats.published_rows import (
     takes_precedence,
 )
 from pipeline.ledger.table_formats.table_addresses import misread_part, refuse_misread_address
-from pipeline.ledger.tables import TABLES, read_table
+from pipeline.ledger.tables import TABLES, read_columns
 from pipeline.storage.store import Store
 from pipeline.words import runs_command
 
@@ -93,7 +93,7 @@ def publish_delta(store: Store, run_id: str) -> dict[str, int | None]:
         table = open_table(deltalake, store, name)
         there = pa.schema([] if table is None else table.schema().to_arrow())
         if files:
-            columns = delta_columns(read_table(store, files[0].key).schema)
+            columns = delta_columns(read_columns(store, files[0].key))
             refuse_same_names(name, [*there, *columns], run_id)
             runs_files[name] = files, columns
         elif table is not None:  # a run replaces rows of tables that it has no rows for

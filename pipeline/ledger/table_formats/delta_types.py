@@ -134,7 +134,7 @@ def _common(store: Store, name: str, column: str, schemas: Mapping[str, pa.Schem
     """Find a type that Delta has for a column in all files, and that changes no value."""
 
     def part(path: str, kind: pa.DataType) -> TypedColumn:
-        return kind, lambda: [stored_rows(store, name, path)[column]]
+        return kind, lambda: [stored_rows(store, name, path, ["image_id", column])[column]]
 
     parts = [part(path, s.field(column).type) for path, s in schemas.items() if column in s.names]
     wanted: pa.DataType = shared_type(parts)

@@ -128,9 +128,9 @@ def write_delta_copy(store: Store, table: str, path: str, rows: pa.Table) -> Del
     return DeltaCopy(key, len(data), rows.num_rows)
 
 
-def stored_rows(store: Store, table: str, path: str) -> pa.Table:
-    """Read the rows of a published file."""
-    return _without_views(read_table(store, f"_data/{table}/{path}"))
+def stored_rows(store: Store, table: str, path: str, columns: list[str] | None = None) -> pa.Table:
+    """Read the rows of a published file. columns: as for `read_table`."""
+    return _without_views(read_table(store, f"_data/{table}/{path}", columns))
 
 
 def owners(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli.runs import main
-from pipeline.storage.backend import StoreFailedError, StoreRefusedError
+from pipeline.storage.backend import ObjectPart, StoreFailedError, StoreRefusedError
 from pipeline.storage.store import Store
 from tests.support.row_runs import commit_rows, crop_row, image_row
 
@@ -93,14 +93,14 @@ def test_a_store_that_does_not_answer_is_not_taken_for_the_file(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    plain = Store.read
+    plain = Store.read_part
 
-    def read(store: Store, key: str) -> bytes:
+    def read_part(store: Store, key: str, *more: int) -> ObjectPart:
         if key.startswith("_data/crops/"):
             raise kind(f"{output} refuses a get of {key}")
-        return plain(store, key)
+        return plain(store, key, *more)
 
-    monkeypatch.setattr(Store, "read", read)
+    monkeypatch.setattr(Store, "read_part", read_part)
     words = ["export", output, "--as", "csv", "--into", str(tmp_path / "a.csv")]
     _, message = run_command(words, capsys)
     assert message.startswith(f"{output} refuses a get of _data/crops/")

@@ -11,7 +11,8 @@ import pytest
 
 from pipeline.ledger.reader import Run, open_run
 from pipeline.ledger.unify import TypedColumn, cast_column, common_type, shared_type
-from pipeline.storage.store import Store, open_store
+from pipeline.storage.store import open_store
+from tests.support.keys_read import keys_read
 from tests.support.tasks import make_inputs, open_ledger, run_all
 
 NOON = datetime(2026, 1, 2, 12, 30)
@@ -251,13 +252,7 @@ def test_a_column_s_type_costs_few_reads(tmp_path: Path, monkeypatch: pytest.Mon
     files = {one.key for one in store.list(f"_data/images/run={first}/")}
     assert len(files) == 10  # of three photos each
     night(tmp_path, 30, {"n": pa.array([7])})
-    read, plain = list[str](), Store.read
-
-    def noted(self: Store, key: str, *more: Any) -> bytes:
-        read.append(key)
-        return plain(self, key, *more)
-
-    monkeypatch.setattr(Store, "read", noted)
+    read = keys_read(monkeypatch)
     assert list(open_run(str(tmp_path)).unified) == ["n"]
     assert len(files.intersection(read)) == 1
     assert sum(key.startswith(f"runs/{first}/input/") for key in read) == 1

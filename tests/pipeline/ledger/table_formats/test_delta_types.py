@@ -16,6 +16,7 @@ from pipeline.ledger.table_formats.delta_types import _schemas, delta_columns
 from pipeline.ledger.tables import parquet_bytes
 from pipeline.ledger.unify import cast_column
 from pipeline.storage.store import Store
+from tests.support.keys_read import keys_read
 from tests.support.tasks import done, make_inputs, open_ledger, run_all
 
 deltalake = pytest.importorskip("deltalake")
@@ -67,13 +68,7 @@ def test_few_files_of_a_table_of_texts_are_read_for_a_number(
     assert len(texts) == 10  # of three photos each
     inputs = make_inputs(2, start=30).append_column("shop", pa.array([7, 8]))
     run_id = run_all(open_ledger(store, inputs)).run_id
-    read, plain = list[str](), Store.read
-
-    def noted(self: Store, key: str, *more: Any) -> bytes:
-        read.append(key)
-        return plain(self, key, *more)
-
-    monkeypatch.setattr(Store, "read", noted)
+    read = keys_read(monkeypatch)
     publish_delta(store, run_id)
     assert len(texts.intersection(read)) <= 2  # one for the columns, and one with a text
     assert shops(store)[28:] == ["shop 28", "shop 29", "7", "8"]
