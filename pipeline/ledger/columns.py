@@ -130,7 +130,7 @@ def _sources(store: Store, manifests: Sequence[Manifest]) -> list[ColumnSource]:
         files = pool.map(lambda one: data_files(store, one, "images"), manifests)
         schemas = list(pool.map(lambda of_run: columns_of_files(store, of_run), files))
     return [
-        ColumnSource(manifest.run_id, schema, partial(_column, store, manifest))
+        ColumnSource(manifest.run_id, schema, partial(column_values, store, manifest))
         for manifest, schema in zip(manifests, schemas, strict=True)
     ]
 
@@ -151,7 +151,7 @@ def _unified(name: str, was: Mapping[pa.DataType, Sequence[ColumnSource]]) -> Un
     return Unified(name, wanted, {k: tuple(m.run_id for m in runs) for k, runs in was.items()})
 
 
-def _column(store: Store, manifest: Manifest, name: str) -> Iterator[pa.ChunkedArray]:
+def column_values(store: Store, manifest: Manifest, name: str) -> Iterator[pa.ChunkedArray]:
     """Yield the values of a column of a run's `images`, a file at a time. Raises RecordError.
 
     Those of a list's column are in the pinned list too, whose files hold 64 tasks and no pictures.

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from pipeline.ledger.layout import data_task
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.replaced import replaced_files
-from pipeline.ledger.table_formats.iceberg_types import Casts, casts_in, own_columns
+from pipeline.ledger.table_formats.iceberg_types import Casts, ColumnsIn, casts_in
 from pipeline.ledger.table_formats.published_rows import RunPhotos, by_shape, same_channel
 from pipeline.ledger.tables import ROW_GROUP_ROWS, parquet_bytes, read_table
 from pipeline.ledger.unify import cast_column
@@ -60,18 +60,24 @@ class WantedFile:
 
 
 def wanted_files(
-    store: Store, name: str, runs: Sequence[RunPhotos], hidden: Ids, copies: str, casts: Casts
+    store: Store,
+    name: str,
+    runs: Sequence[RunPhotos],
+    hidden: Ids,
+    copies: str,
+    casts: Casts,
+    columns_in: ColumnsIn,
 ) -> Iterator[WantedFile]:
     """Yield the files of a table that have rows. runs: its runs, in order of precedence.
 
-    hidden: ids of forgotten photos. copies: prefix of the keys of partial copies. casts: of
-    `iceberg_types`.
+    hidden: ids of forgotten photos. copies: prefix of the keys of partial copies. casts,
+    columns_in: of `iceberg_types`; not called without casts.
     """
     above: list[RunPhotos] = []  # with the photos that are theirs in their channel
     seen: dict[int | str, Ids] = {}
     for run in runs:
         replaced = replaced_files(store, run.manifest.run_id)
-        own = casts_in(casts, own_columns(store, run, name)) if casts else {}
+        own = casts_in(casts, columns_in(run)) if casts else {}
         for file in data_files(store, run.manifest, name):
             key, rows, erased = file.key, file.rows, set[str]()
             while key in replaced:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
@@ -28,10 +28,11 @@ from pipeline.ledger.table_formats.iceberg_types import (
     casts_of,
     files_of,
     optional,
+    own_columns,
     plain_texts,
 )
 from pipeline.ledger.table_formats.published_rows import RunPhotos, photos_of_run
-from pipeline.ledger.tables import TABLES, read_table
+from pipeline.ledger.tables import TABLES, read_columns
 from pipeline.storage.store import Store
 
 if TYPE_CHECKING:
@@ -117,9 +118,10 @@ class IcebergTables:
                 table = self._create(name, self._columns([columns[0][0].key])[0])
             new = [run for run in own if run.manifest.run_id not in recorded.ids]
             known, there = table.properties.get(TYPES, ""), table.schema().as_arrow()
-            casts = casts_of(self.store, name, known, there, new, own)
+            columns_in = cache(partial(own_columns, self.store, name))
+            casts = casts_of(self.store, name, known, there, new, own, columns_in)
             copies = f"_iceberg/{name}/data/"
-            files = wanted_files(self.store, name, own, hidden, copies, casts)
+            files = wanted_files(self.store, name, own, hidden, copies, casts, columns_in)
             try:
                 return self._commit(table, {f.key: f for f in files}, runs, casts)
             except (CommitFailedException, ValidationException) as error:
@@ -192,7 +194,7 @@ class IcebergTables:
 
     def _columns(self, keys: Iterable[str]) -> list[pa.Schema]:
         """Read the columns of files. keys: one per run is enough, as its files have the same."""
-        return [optional(read_table(self.store, key).schema) for key in keys]
+        return [optional(read_columns(self.store, key)) for key in keys]
 
     def _create(self, name: str, schema: pa.Schema) -> "Table":
         place = f"{self.root}_iceberg/{name}"

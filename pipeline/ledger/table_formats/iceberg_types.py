@@ -7,24 +7,27 @@ from the runs.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.types as pt
 
 from pipeline.errors import LedgerError, UsageError
+from pipeline.ledger.columns import column_values
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.records import DataFile
 from pipeline.ledger.replaced import current_file, replaced_files
 from pipeline.ledger.table_formats.published_rows import RunPhotos
-from pipeline.ledger.tables import TABLES, columns_of_files, read_table
+from pipeline.ledger.tables import TABLES, columns_of_files
 from pipeline.ledger.unify import TEXT, shared_type
 from pipeline.storage.store import Store
 
 TYPES = "s2cnet.types"  # columns that are cast, and to what, as JSON
 Casts = Mapping[str, str]  # names of Arrow types by column
+ColumnsIn: TypeAlias = Callable[[RunPhotos], pa.Schema]
 _KEPT_AS = ("bool", "int64", "double", "date32[day]", "timestamp[us]")  # else text
 
 
@@ -34,7 +37,7 @@ def files_of(store: Store, run: RunPhotos, name: str) -> list[DataFile]:
     return [current_file(file, replaced) for file in data_files(store, run.manifest, name)]
 
 
-def own_columns(store: Store, run: RunPhotos, name: str) -> pa.Schema:
+def own_columns(store: Store, name: str, run: RunPhotos) -> pa.Schema:
     """Read the columns of a run's files that come from its list; none where it has no file."""
     columns = columns_of_files(store, files_of(store, run, name))
     return pa.schema([one for one in columns if one.name not in TABLES[name].names])
@@ -47,15 +50,16 @@ def casts_of(
     there: pa.Schema,
     new: Iterable[RunPhotos],
     own: Sequence[RunPhotos],
+    columns_in: ColumnsIn,
 ) -> dict[str, str]:
     """Return the columns that are cast once new runs are in a table, and to which types.
 
     known: the property TYPES as it is. there: the table's columns, in Arrow's types. own: all runs
-        that the table is to have.
+        that the table is to have. columns_in: reads those of a run's list, see `own_columns`.
     """
     casts: dict[str, str] = json.loads(known or "{}")
     kinds: dict[str, set[pa.DataType]] = {}
-    for columns in [there, *(own_columns(store, run, name) for run in new)]:
+    for columns in [there, *map(columns_in, new)]:
         for field in columns:
             if field.name not in TABLES[name].names:
                 kinds.setdefault(field.name, set()).add(field.type)
@@ -63,7 +67,7 @@ def casts_of(
         if column in casts:
             found = {*found, pa.type_for_alias(casts[column])}
         if not _widens(found):
-            casts[column] = _cast(store, name, column, own)
+            casts[column] = _cast(store, column, {run: columns_in(run) for run in own})
     return casts
 
 
@@ -79,15 +83,13 @@ def _widens(kinds: set[pa.DataType]) -> bool:
     return len(kinds) == 1 or decimals or any(all(map(test, kinds)) for test in alike)
 
 
-def _cast(store: Store, name: str, column: str, own: Sequence[RunPhotos]) -> str:
+def _cast(store: Store, column: str, runs: Mapping[RunPhotos, pa.Schema]) -> str:
     """Find a type that Iceberg has, and that changes no value: the widest of its kind."""
-
-    def read(run: RunPhotos) -> Iterator[pa.ChunkedArray]:
-        for file in files_of(store, run, name):
-            yield read_table(store, file.key, ["image_id", column])[column]
-
-    columns = [(run, own_columns(store, run, name)) for run in own]
-    parts = [(c.field(column).type, partial(read, one)) for one, c in columns if column in c.names]
+    parts = [
+        (columns.field(column).type, partial(column_values, store, run.manifest, column))
+        for run, columns in runs.items()
+        if column in columns.names
+    ]
     wanted = shared_type(parts)
     if pt.is_signed_integer(wanted) or pt.is_floating(wanted):
         wanted = pa.int64() if pt.is_signed_integer(wanted) else pa.float64()

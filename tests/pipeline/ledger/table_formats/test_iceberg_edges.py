@@ -13,7 +13,7 @@ from pipeline.ledger.forgetting import forget
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.table_formats import iceberg, iceberg_tables
 from pipeline.ledger.table_formats.iceberg import forget_in_iceberg, publish_iceberg
-from pipeline.ledger.table_formats.published_rows import photos_of_run
+from pipeline.ledger.table_formats.published_rows import RunPhotos, photos_of_run
 from pipeline.storage.backend import StoreRefusedError
 from pipeline.storage.store import Store
 from tests.support.committed import committed_runs
@@ -66,11 +66,15 @@ def test_which_rows_of_a_file_other_runs_take_the_place_of(memory: Store) -> Non
     )  # fmt: skip
 
 
+def not_read(run: RunPhotos) -> pa.Schema:
+    raise AssertionError("without casts, no file's columns are needed")
+
+
 def test_files_of_an_iceberg_table_where_channels_share_a_shape(store: Store) -> None:
     wide = of_shapes(store, "16:9", 1, start=1)
     both = of_shapes(store, "1:1,16:9", 4)  # tasks of photos 0 to 2, and 3
     runs = [c for c in (photos_of_run(store, run.run_id) for run in (wide, both)) if c is not None]
-    found = list(wanted_files(store, "crops", runs, frozenset([IDS[3]]), "copies/", {}))
+    found = list(wanted_files(store, "crops", runs, frozenset([IDS[3]]), "copies/", {}, not_read))
     first, second = data_files(store, both, "crops")
     (of_wide,) = data_files(store, wide, "crops")
     assert [(file.key, file.source) for file in found[:1]] == [(of_wide.key, None)]
@@ -83,9 +87,9 @@ def test_files_of_an_iceberg_table_where_channels_share_a_shape(store: Store) ->
     rows = sorted((row["image_id"], row["ratio"]) for row in copy.rows(store).to_pylist())
     assert rows == sorted([*((IDS[n], "1:1") for n in range(3)), (IDS[0], "16:9"),
                            (IDS[2], "16:9")])  # fmt: skip
-    again = list(wanted_files(store, "crops", runs, frozenset([IDS[3]]), "copies/", {}))
+    again = list(wanted_files(store, "crops", runs, frozenset([IDS[3]]), "copies/", {}, not_read))
     assert [file.key for file in again] == [file.key for file in found]
-    other = list(wanted_files(store, "crops", runs, frozenset(IDS[2:4]), "copies/", {}))
+    other = list(wanted_files(store, "crops", runs, frozenset(IDS[2:4]), "copies/", {}, not_read))
     assert other[1].gone == {IDS[2]}
     assert other[1].key != copy.key
     written = replace(copy, key="_iceberg/crops/data/from=a/0-b.parquet")

@@ -10,9 +10,11 @@ import pytest
 
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
+from pipeline.ledger.pinned import _input_file
 from pipeline.ledger.promotion.promotion import Request, promote
 from pipeline.ledger.table_formats.iceberg import publish_iceberg, publish_live_as_iceberg
 from pipeline.storage.store import Store
+from tests.support.keys_read import keys_read
 from tests.support.tasks import make_inputs, open_ledger, run_all
 
 pytest.importorskip("pyiceberg")
@@ -141,3 +143,33 @@ def test_a_wider_number_after_a_night_without_a_value(store: Store) -> None:
     night(store, 6, pa.array([0.5, None]))
     assert shops(store) == [1.0, 2.0, None, None, float(2**40), None, 0.5, None]
     assert table_at(store).schema().as_arrow().field("shop").type == pa.float64()
+
+
+@pytest.mark.parametrize("text", ["x", None])
+def test_few_objects_tell_the_types_of_columns(
+    store: Store, monkeypatch: pytest.MonkeyPatch, text: str | None
+) -> None:
+    """Of a night of ten files, one tells its columns; the pinned list tells the values of both.
+
+    A night without a value gets the other's type, so all its files are copied, and the last one
+    tells once more which columns the copies have.
+    """
+    inputs, texts = make_inputs(30), pa.array([text] * 30, pa.string())
+    for name in ("shop", "till"):
+        inputs = inputs.append_column(name, texts)
+    first = run_all(open_ledger(store, inputs)).run_id
+    publish_iceberg(store, first)
+    files = sorted(info.key for info in store.list(f"_data/images/run={first}/"))
+    assert len(files) == 10  # of three photos each
+    inputs = make_inputs(2, start=30)
+    for name in ("shop", "till"):
+        inputs = inputs.append_column(name, pa.array([7, 8]))
+    second = run_all(open_ledger(store, inputs)).run_id
+    _input_file.cache_clear()
+    read = keys_read(monkeypatch)
+    publish_iceberg(store, second)
+    copied = 0 if text else 1
+    expected = [1 + copied, *[copied] * 8, 2 * copied]
+    assert [read.count(key) for key in files] == expected
+    assert sum(key.startswith(f"runs/{first}/input/") for key in read) == 1
+    assert shops(store) == [text] * 30 + (["7", "8"] if text else [7, 8])
