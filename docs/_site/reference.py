@@ -1,4 +1,4 @@
-"""Write the site's pages that are not in docs/: options, Python, notebook, architecture.
+"""Write the site's pages that are not in docs/: from the code, the notebook and notes.
 
 Run by mkdocs (plugin gen-files); its output is not stored in the repository.
 """
@@ -89,11 +89,20 @@ def architecture_page() -> Iterator[str]:
     yield (DOCS.parent / "ARCHITECTURE.md").read_text()
 
 
+def weights_page() -> Iterator[str]:
+    """Write the notes beside the detector's weights, one section a file."""
+    yield "# Weights of the detector\n"
+    notes = DOCS.parent / "pipeline" / "detectors" / "weights" / "README.md"
+    for line in notes.read_text().splitlines():
+        yield f"#{line}" if line.startswith("#") else line
+
+
 for name, page in (
     ("options.md", options_page),
     ("api.md", api_page),
     ("notebook.md", notebook_page),
     ("architecture.md", architecture_page),
+    ("weights.md", weights_page),
 ):
     with mkdocs_gen_files.open(name, "w") as file:
         file.write("\n".join(page()))

@@ -11,7 +11,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
-OF_THE_SITE = {"options.md", "api.md", "notebook.md", "architecture.md"}  # by docs/_site
+# Made by docs/_site/reference.py.
+OF_THE_SITE = {"options.md", "api.md", "notebook.md", "architecture.md", "weights.md"}
 COMMANDS = sorted(
     path for path in (ROOT / "jobs").glob("*.py") if 'if __name__ == "__main__"' in path.read_text()
 )
@@ -61,6 +62,18 @@ def test_links_between_pages_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text()):
         if not target.startswith("http") and target not in OF_THE_SITE:
             assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
+def test_pages_of_the_site_link_only_to_what_it_has(path: Path) -> None:
+    """A link out of docs/ leads somewhere in a checkout, but nowhere on the site."""
+    inline, named = r"\]\(\s*<?([^)#\s>]+)", r"^\s*\[[^\]]+\]:\s*<?([^#\s>]+)"
+    in_html = r"(?:href|src)=[\"']([^\"'#]+)"
+    for target in re.findall(f"{inline}|{named}|{in_html}", path.read_text(), re.MULTILINE):
+        name = "".join(target)
+        if not name.startswith(("http:", "https:", "mailto:")):
+            own = (path.parent / name).resolve()
+            assert own.parent == path.parent, f"{path.name}: {name} is not in docs/"
 
 
 def test_make_targets_in_the_readme_exist() -> None:
