@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.accessible import low_contrasts
+from tests.support.accessible import landmarks, low_contrasts
 from tests.support.browser import Tab, browse
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,6 +87,46 @@ def test_pages_can_be_read_by_everybody(site: Path) -> None:
         await tab.open((site / "options.html").as_uri(), "document.querySelector('table')")
         await tab.until("document.querySelector('.md-typeset__scrollwrap[tabindex]')")
         assert await tab.run("document.documentElement.scrollWidth") <= 320
+
+    browse(look)
+
+
+def test_landmarks_are_few_and_each_has_its_own_name(site: Path) -> None:
+    """The menus' sections and the buttons at blocks of code are no landmarks."""
+    once = ["banner", "contentinfo", "main", "search"]
+
+    async def look(tab: Tab) -> None:
+        for width, menu in ((1280, False), (1000, True), (500, False), (500, True)):
+            await tab.window(width, 900)
+            for name in ("GUARDS", "index", "api", "weights"):
+                await tab.open((site / f"{name}.html").as_uri(), "document.querySelector('h1')")
+                buttons = "document.querySelectorAll('.md-code__nav').length"
+                await tab.until(f"{buttons} === document.querySelectorAll('pre > code').length")
+                if menu:  # of windows without room for it beside the text
+                    await tab.run("document.getElementById('__drawer').click()")
+                found, outside = await landmarks(tab)
+                assert outside in ([], ["Skip to content"]), (name, width)
+                named = sorted(found)
+                assert [role for role, _ in named if role != "navigation"] == once, (name, width)
+                menus = [text for role, text in named if role == "navigation"]
+                assert set(menus) <= {"Header", "Navigation", "Table of contents"}, (name, width)
+                assert len(menus) == len(set(menus)), (name, width)
+                assert {"Header", "Navigation"} <= set(menus) or not menu, (name, width)
+        assert await tab.run("document.querySelectorAll('nav[aria-expanded]').length") == 0
+
+    browse(look)
+
+
+def test_a_copied_command_is_told_to_screen_readers(site: Path) -> None:
+    async def look(tab: Tab) -> None:
+        await tab.open(
+            (site / "GUARDS.html").as_uri(), "document.querySelector('.md-code__button')"
+        )
+        await tab.click(".md-code__button")
+        await tab.until("document.querySelector('.md-dialog').innerText.includes('Copied')")
+        assert (
+            await tab.run("document.querySelector('.md-dialog').getAttribute('role')") == "status"
+        )
 
     browse(look)
 

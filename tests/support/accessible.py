@@ -6,6 +6,8 @@ from typing import Any
 from tests.support.browser import Tab
 
 TEXT, DRAWN = 4.5, 3.0  # least contrast: 1.4.3, without its exception for large text, and 1.4.11
+LANDMARKS = ("banner", "navigation", "search", "main", "complementary", "region", "contentinfo")
+HOLDERS = ("dialog", "alertdialog", "status", "alert", "log")  # texts in these need no landmark
 NAMED = ("button", "link", "image", "searchbox", "textbox", "spinbutton", "combobox", "region")
 # Computes contrasts from the styles that the browser has resolved. A ground is that of the nearest
 # ancestor that has an opaque one; what is half transparent is mixed with it.
@@ -95,3 +97,30 @@ def skips_no_level(levels: list[int]) -> bool:
     """Return whether headings begin with the only one of level 1 and go down one by one."""
     steps = all(below - above <= 1 for above, below in pairwise(levels))
     return levels[:1] == [1] and levels.count(1) == 1 and steps
+
+
+async def landmarks(tab: Tab) -> tuple[list[tuple[str, str]], list[str]]:
+    """Return role and name of the page's landmarks, and the texts outside of any.
+
+    Outside are texts of no landmark, live region or dialog. A form without a name is no landmark.
+    """
+    tree = {
+        node["nodeId"]: node for node in (await tab.send("Accessibility.getFullAXTree"))["nodes"]
+    }
+    found: list[tuple[str, str]] = []
+    outside: list[str] = []
+    for node in tree.values():
+        role, name = _role(node), node.get("name", {}).get("value", "").strip()
+        if role in LANDMARKS or (role == "form" and name):
+            found.append((role, name))
+        above = node
+        while role == "StaticText" and _role(above) not in (*LANDMARKS, *HOLDERS):
+            if above.get("parentId") not in tree:
+                outside.append(name)
+                break
+            above = tree[above["parentId"]]
+    return found, outside
+
+
+def _role(node: dict[str, Any]) -> str:
+    return "" if node["ignored"] else str(node["role"]["value"])
