@@ -55,16 +55,22 @@
   S2.ignoresKey = (event) => {
     const isField = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
     const leaves = event.target.type !== "search" && /^[jk]$/.test(S2.keyOf(event));
-    const isTyped = event.altKey && /^[[\]]$/.test(event.key); // as AltGr types brackets in many layouts
+    const isTyped = event.altKey && /^[[\]/?]$/.test(event.key); // as AltGr types them in many layouts
     const isCommand = event.metaKey || ((event.ctrlKey || event.altKey) && !isTyped);
     return isCommand || (isField && !leaves);
   };
-  // The key that a press means: where a layout has letters of another script or accents, the key at the same place.
+  // The key that a press means. Where a layout has letters of another script or accents, it is the key at the same
+  // place, as for digits, brackets and the slash where a layout has them only with Shift or AltGr. Other signs at the
+  // place of a letter mean nothing, because layouts of Latin letters have that letter elsewhere (Dvorak: a comma at the
+  // place of w); but Hebrew has an apostrophe there.
   const PLACES = { BracketLeft: "[", BracketRight: "]", Slash: "/" };
-  S2.keyOf = ({ key = "", code }) => {
-    if (key.length !== 1 || /[a-z0-9[\]/?]/i.test(key)) return key;
-    const letter = /^Key(.)$/.exec(code);
-    return letter ? letter[1].toLowerCase() : PLACES[code] || key;
+  S2.keyOf = ({ key = "", code, shiftKey }) => {
+    if (/^[a-z0-9[\]/?]$/i.test(key)) return key.toLowerCase(); // also while Caps Lock is on
+    if (key.length !== 1 && key !== "Dead") return key;
+    const [, kind, name] = /^(Key|Digit)(.)$/.exec(code) || [];
+    if (kind === "Key") return /[\p{L}\p{M}]/u.test(key) || (key === "'" && name === "W") ? name.toLowerCase() : key;
+    if (kind === "Digit") return shiftKey ? key : name;
+    return (shiftKey && code === "Slash" ? "?" : PLACES[code]) || key;
   };
   // Move the focus by `by` elements among those that match a selector.
   S2.moveFocus = (selector, by) => {

@@ -14,6 +14,8 @@ NAMES = [f"s3://x/{n:02d}.jpg" for n in range(28)]
 ROWS_READY = "document.querySelector('article.row')"
 PHOTO_READY = "document.querySelector('.stage svg') && document.querySelector('.crops figure')"
 FOCUS = "document.activeElement"
+ALT, CTRL, SHIFT = 1, 2, 8  # modifiers of a key press
+ALT_GR = ALT + CTRL
 DECIDED = "S2.review.of(S2.photoView().record.uri)"
 
 
@@ -201,8 +203,14 @@ def test_every_link_has_a_name_and_all_tabs_fit_a_telephone(page: str) -> None:
         ("'", "KeyW", 0, {"wrong": True}),  # Hebrew
         ("a", "KeyQ", 0, {"accept": True}),  # French: the letter that is typed
         ("q", "KeyA", 0, None),
-        ("a", "KeyA", 2, None),  # with Ctrl
-        ("ф", "KeyA", 1, None),  # with Alt
+        ("a", "KeyA", CTRL, None),  # with Ctrl
+        ("ф", "KeyA", ALT, None),  # with Alt
+        ("A", "KeyA", 0, {"accept": True}),  # while Caps Lock is on
+        ("ื", "KeyN", 0, {"wrong": True, "never_crop": True}),  # Thai: a vowel above a letter
+        ("ü", "KeyW", 0, {"wrong": True}),  # Azerbaijani, which has no w
+        ("w", "Comma", 0, {"wrong": True}),  # Dvorak: the letter that is typed
+        (",", "KeyW", 0, None),  # and no sign that is at its place
+        ("'", "KeyN", 0, None),  # bépo
     ],
 )
 def test_keys_of_other_layouts(page: str, key: str, code: str, held: int, work: object) -> None:
@@ -214,23 +222,118 @@ def test_keys_of_other_layouts(page: str, key: str, code: str, held: int, work: 
     browse(look)
 
 
-def test_brackets_and_slash_of_other_layouts(page: str) -> None:
+LAYOUTS = {  # the places and modifiers of: previous page, next page, search, keys
+    "US": (
+        ("[", "BracketLeft", 0),
+        ("]", "BracketRight", 0),
+        ("/", "Slash", 0),
+        ("?", "Slash", SHIFT),
+    ),
+    "Dvorak": (
+        ("[", "Minus", 0),
+        ("]", "Equal", 0),
+        ("/", "BracketLeft", 0),
+        ("?", "BracketLeft", SHIFT),
+    ),
+    "German": (
+        ("[", "Digit8", ALT_GR),
+        ("]", "Digit9", ALT_GR),
+        ("/", "Digit7", SHIFT),
+        ("?", "Minus", SHIFT),
+    ),
+    "German, Mac": (
+        ("[", "Digit5", ALT),
+        ("]", "Digit6", ALT),
+        ("/", "Digit7", SHIFT),
+        ("?", "Minus", SHIFT),
+    ),
+    "German, by place": (
+        ("ü", "BracketLeft", 0),
+        ("+", "BracketRight", 0),
+        ("-", "Slash", 0),
+        ("_", "Slash", SHIFT),
+    ),
+    "Swedish, by place": (
+        ("å", "BracketLeft", 0),
+        ("Dead", "BracketRight", 0),
+        ("-", "Slash", 0),
+        ("?", "Minus", SHIFT),
+    ),
+    "French": (
+        ("[", "Digit5", ALT_GR),
+        ("]", "Minus", ALT_GR),
+        ("/", "Period", SHIFT),
+        ("?", "KeyM", SHIFT),
+    ),
+    "bépo": (
+        ("[", "Digit4", ALT_GR),
+        ("]", "Digit5", ALT_GR),
+        ("/", "Digit9", 0),
+        ("?", "KeyN", SHIFT),
+    ),
+    "Russian": (
+        ("х", "BracketLeft", 0),
+        ("ъ", "BracketRight", 0),
+        (".", "Slash", 0),
+        (",", "Slash", SHIFT),
+    ),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_brackets_slash_and_question_mark_of_other_layouts(page: str, layout: str) -> None:
     first = "document.querySelector('article.row')?.ariaLabel"
+    before, after, search, keys = LAYOUTS[layout]
 
     async def look(tab: Tab) -> None:
         await tab.open(page + "#/photos", ROWS_READY)
         shown = await tab.run(first)
-        await press_at(tab, "]", "Digit9", 3)  # German: AltGr, which is Ctrl and Alt
+        await press_at(tab, *after)
         await tab.until(f"{first} && {first} !== {json.dumps(shown)}")
-        await press_at(tab, "х", "BracketLeft", 0)  # Russian
+        await press_at(tab, *before)
         await tab.until(f"{first} === {json.dumps(shown)}")
-        await press_at(tab, ".", "Slash", 0)
+        await press_at(tab, *keys)
+        await tab.until("document.querySelector('dialog[open]')")
+        await press_at(tab, "Escape", "Escape", 0)
+        await tab.run("document.querySelector('dialog').close()")
+        await press_at(tab, *search)
         await tab.until(f"{FOCUS}.id === 'search'")
+        assert await tab.run(f"{FOCUS}.value") == ""  # the sign is not typed into it
+
+    browse(look)
+
+
+def test_digits_of_other_layouts(page: str) -> None:
+    chosen = "S2.chosenCrop() && S2.chosenCrop().ratio"
+    one_and_two = {
+        "French": (("&", "Digit1", 0), ("é", "Digit2", 0)),
+        "French, with Shift": (("1", "Digit1", SHIFT), ("2", "Digit2", SHIFT)),
+        "Czech": (("+", "Digit1", 0), ("ě", "Digit2", 0)),
+        "Persian": (("۱", "Digit1", 0), ("۲", "Digit2", 0)),
+    }
+
+    async def look(tab: Tab) -> None:
+        await tab.open(page + "#/photos?q=text.jpg", ROWS_READY)
+        await tab.run("document.querySelector('a.name').click()")
+        await tab.until(PHOTO_READY)
+        for layout, (one, two) in one_and_two.items():
+            await press_at(tab, *two)
+            assert await tab.run(chosen) == "16:9", layout
+            await press_at(tab, *one)
+            assert await tab.run(chosen) == "1:1", layout
+            await press_at(tab, "à", "Digit0", 0)
+            assert await tab.run(chosen) is None
+        for sign, place in (("!", "Digit1"), ("%", "Digit5")):  # US, with Shift: no digit is meant
+            await press_at(tab, sign, place, SHIFT)
+            assert await tab.run(chosen) is None
 
     browse(look)
 
 
 async def press_at(tab: Tab, key: str, code: str, held: int) -> None:
-    """Press a key that types `key` at the place `code`. held: 1 Alt, 2 Ctrl, 3 both."""
+    """Press a key that types `key` at the place `code`. held: ALT, CTRL and SHIFT, added up.
+
+    AltGr is Alt and Ctrl in Windows.
+    """
     for kind in ("rawKeyDown", "keyUp"):
         await tab.send("Input.dispatchKeyEvent", type=kind, key=key, code=code, modifiers=held)
