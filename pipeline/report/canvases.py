@@ -1,4 +1,4 @@
-"""Compute where the run placed a photo that is shown whole on its crop's canvas."""
+"""Compute what covers a run's crops, and where it placed photos that are shown whole."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from pipeline.ledger.reader import WHITE, Run
 from pipeline.photo.encoding.whole import Ground, Placed, place_whole
-from pipeline.settings.safe_areas import SafeArea, safe_area_of, stored_safe_areas
+from pipeline.settings.safe_areas import WHOLE, SafeArea, safe_area_of, stored_safe_areas
 from pipeline.shapes import parse_shape
 
 GROUNDS = get_args(Ground)  # values of `fit` for crops that show all of their box on a ground
@@ -51,3 +51,18 @@ class Canvases:
             return {}
         canvas = {"frame": [round(edge, 1) for edge in placed.canvas_px]}
         return {**canvas, "ground": f"#{self.background}"} if fit == "pad" else canvas
+
+    def covered(self, ratios: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return the pages' data on what covers crops, by ratio; {} if no area of the run does.
+
+        covered: rectangles as shares of the crop's sides; circle: whether all around it is covered.
+        """
+        shapes = [parse_shape(ratio) for ratio in ratios]
+        areas = {shape.name: safe_area_of(shape, self.areas) for shape in shapes}
+        if all(areas[shape.name] == safe_area_of(shape, {}) for shape in shapes):
+            return {}
+        return {
+            name: {"circle": area.is_circle, "covered": [list(part) for part in area.covered]}
+            for name, area in areas.items()
+            if area != WHOLE
+        }

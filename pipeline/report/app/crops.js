@@ -57,6 +57,7 @@
     const frame = { x: x0, y: y0, width: x1 - x0, height: y1 - y0 };
     const box = `${x0} ${y0} ${x1 - x0} ${y1 - y0}`;
     tile.append(whole ? S2.svg("svg", { ...frame, viewBox: box }, picture()) : picture());
+    tile.append(S2.coveredPart(crop) || "");
     tile.style.setProperty("--ratio", ratio);
     if (tall)
       Object.assign(tile.style, {
@@ -110,6 +111,7 @@
         "fill-rule": "evenodd",
         class: "outside only",
       }),
+      S2.coveredPart(crop, { class: "covered only" }) || "",
       S2.outline(crop, { class: "outline only" }),
     );
   };

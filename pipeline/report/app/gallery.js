@@ -10,6 +10,7 @@
     ["[ ]", "previous, next page"],
     ["1 … 9", "show only one crop; 0: all"],
     ["g o c", "gaze, objects, candidates"],
+    ["s", "safe areas: what covers the crops"],
     ["a", "accept"],
     ["w", "wrong: tap what crops should focus on"],
     ["l", "lock the shown box"],
@@ -137,7 +138,7 @@
           S2.el(
             "tbody",
             {},
-            KEYS.map(([key, does]) => S2.el("tr", {}, S2.el("th", {}, key), S2.el("td", {}, does))),
+            KEYS.filter(([key]) => key !== "s" || S2.hasSafeAreas()).map(([key, does]) => S2.el("tr", {}, S2.el("th", {}, key), S2.el("td", {}, does))),
           ),
         ),
         S2.button("Close", () => dialog.close()),
@@ -170,6 +171,7 @@
       if (route.name !== "photos") S2.go("photos", route.name === "photo" ? route.state : {});
       setTimeout(() => document.getElementById("search").focus(), 50);
     },
+    s: S2.toggleSafeAreas,
     a: decide((one) => S2.review.accept(one)),
     n: decide((one) => S2.review.neverCrop(one)),
     x: decide((one) => S2.review.forget(one)),

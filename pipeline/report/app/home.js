@@ -16,7 +16,7 @@
             "Untrained network: the crops have the right shapes but are otherwise meaningless.",
           )
         : "",
-      S2.el("h2", {}, "Needs attention"),
+      S2.el("div", { className: "headline" }, S2.el("h2", {}, "Needs attention"), S2.safeAreasButton()),
       groups.length
         ? S2.groupCards(groups)
         : S2.note("Nothing: no guard is broken, no photo failed."),

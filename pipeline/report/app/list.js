@@ -135,6 +135,7 @@
         ["no", "not yet"],
         ["yes", "by you"],
       ]),
+      S2.safeAreasButton(),
       modeButtons(state, go),
     );
   }

@@ -59,7 +59,7 @@
     const decided = S2.review.of(record.uri);
     return [
       record.crops.length ? shapeButtons(S2.bestCrops(record)) : null,
-      record.preview ? layerButtons(record) : null,
+      record.preview || S2.hasSafeAreas() ? layerButtons(record) : null,
       decisionButtons(record, decided),
       decided ? S2.el("p", { className: "decided" }, S2.review.words(decided)) : null,
       record.pieced
@@ -92,7 +92,7 @@
   function layerButtons(record) {
     const { layers } = S2.photoView();
     const toggle = (name, words, key, there) =>
-      there
+      record.preview && there
         ? S2.button(words, () => S2.layer(name), { "aria-pressed": String(layers[name]), title: key })
         : null;
     return S2.el(
@@ -101,6 +101,7 @@
       toggle("gaze", "Gaze", "g", record.gaze),
       toggle("objects", `Objects ${record.objects.length}`, "o", record.objects.length),
       toggle("candidates", "Candidates", "c", record.candidates_at !== null && record.crops.length),
+      record.crops.length ? S2.safeAreasButton() : null,
     );
   }
   function decisionButtons(record, decided) {

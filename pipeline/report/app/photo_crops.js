@@ -46,14 +46,11 @@
   }
   function picture(record, crop) {
     const whole = S2.wholeCrop(record, crop);
-    if (whole)
-      return S2.el("img", {
-        src: whole,
-        width: crop.width,
-        height: crop.height,
-        alt: S2.cropLabel(record, crop),
-        decoding: "async",
-      });
+    if (whole) {
+      const [width, height] = [crop.width, crop.height];
+      const alt = S2.cropLabel(record, crop);
+      return S2.underCovers(S2.el("img", { src: whole, width, height, alt, decoding: "async" }), crop);
+    }
     return record.preview
       ? S2.tile(record, crop, Math.min(240, crop.height))
       : S2.noPicture(crop.ratio);

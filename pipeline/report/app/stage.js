@@ -31,10 +31,10 @@
       view.layers.objects ? record.objects.map(objectMark(record)) : null,
       view.layers.candidates ? candidateMarks(record, chosen) : null,
       chosen
-        ? S2.outline(chosen)
+        ? [S2.coveredPart(chosen), S2.outline(chosen)]
         : view.layers.objects || view.layers.candidates
           ? null
-          : S2.bestCrops(record).map((one) => S2.outline(one, { class: "outline thin" })),
+          : S2.bestCrops(record).map((one) => [thinCover(one), S2.outline(one, { class: "outline thin" })]),
       focusMark(record),
     );
     root.addEventListener("click", (event) => aim(event, root, view));
@@ -48,6 +48,12 @@
       chip.setAttribute("aria-pressed", String(Boolean(chosen) && chip.dataset.ratio === chosen.ratio));
     }
   };
+  // Among the boxes of all crops, the covered part of one is drawn in its colour.
+  function thinCover(crop) {
+    const covered = S2.coveredPart(crop, { class: "covered thin" });
+    if (covered) covered.style.stroke = S2.shapeColour(crop.ratio);
+    return covered;
+  }
   function encodedCrops(record) {
     const placed = record.crops.filter(
       (one) => one.ratio !== "circle" && S2.isCut(one) && S2.wholeCrop(record, one),

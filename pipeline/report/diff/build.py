@@ -33,8 +33,8 @@ from pipeline.storage.store import Store
 PHOTOS_A_FILE = 24  # in one data file, and on one page of the list
 MOST_PHOTOS = 10_000  # only the most changed photos are shown; all are counted
 SCRIPTS = (
-    "elements.js", "words.js", "controls.js", "keyboard.js", "loading.js", "crops.js", "plots.js",
-    "pairs.js", "diff_figures.js", "diff_list.js", "diff.js",
+    "elements.js", "words.js", "controls.js", "keyboard.js", "loading.js", "crops.js",
+    "safe_areas.js", "plots.js", "pairs.js", "diff_figures.js", "diff_list.js", "diff.js",
 )  # fmt: skip
 # The rank of a crop's change where there is no overlap to compare: lower is more changed.
 RANKS = {CHANGED_PHOTO: 2.0, ONLY_OLD: 3.0, ONLY_NEW: 3.0, REENCODED: 4.0, SAME: 5.0}

@@ -36,9 +36,10 @@ from pipeline.storage.store import Store
 PHOTOS_A_FILE = 24  # in one data file, and on one page of the list: about 250 kB
 MOST_CROP_BYTES = 2 << 30  # a larger run has crops copied only of photos that need attention
 SCRIPTS = (
-    "elements.js", "words.js", "controls.js", "keyboard.js", "loading.js", "crops.js", "plots.js",
-    "review.js", "list.js", "rows.js", "stage.js", "photo.js", "photo_controls.js",
-    "photo_crops.js", "photo_facts.js", "home.js", "home_plots.js", "groups.js", "gallery.js",
+    "elements.js", "words.js", "controls.js", "keyboard.js", "loading.js", "crops.js",
+    "safe_areas.js", "plots.js", "review.js", "list.js", "rows.js", "stage.js", "photo.js",
+    "photo_controls.js", "photo_crops.js", "photo_facts.js", "home.js", "home_plots.js",
+    "groups.js", "gallery.js",
 )  # fmt: skip
 WholeCrops = Literal["auto", "all", "none"]
 
@@ -60,12 +61,12 @@ def write_gallery(
     contents = contents_of(run)
     place_of, canvases = contents.place_of(), Canvases.of(run)
     with PageWriter(store, prefix) as writer, Pictures() as pictures:
-        writer.write_app("gallery.html", "style.css", *SCRIPTS)
+        writer.write_app("gallery.html", "style.css", "gallery.css", *SCRIPTS)
         decisions = decisions_of(contents)
         count = 0
         for count, part in enumerate(index_files(contents, decisions), 1):
             writer.write_data(f"index/{count - 1:03d}", part)
-        writer.write_data("run", _run_data(run, contents, decisions, count))
+        writer.write_data("run", _run_data(run, contents, decisions, canvases, count))
         collect_pictures(run, _sizes(contents), pictures, canvases)
         wanted = _with_whole_crops(run, contents, whole_crops)
         of_crops = write_crops(run, writer, place_of, wanted)
@@ -80,7 +81,7 @@ def write_gallery(
 
 
 def _run_data(
-    run: Run, contents: Contents, decisions: Decisions, index_count: int
+    run: Run, contents: Contents, decisions: Decisions, canvases: Canvases, index_count: int
 ) -> dict[str, Any]:
     """Return the landing page's data on the run. index_count: number of files of the index."""
     return {
@@ -89,6 +90,7 @@ def _run_data(
         "ground": run.background,
         "untrained": run.manifest.get("weights", {}).get("kind") == "untrained",
         "shapes": contents.shapes,
+        "safe_areas": canvases.covered(contents.shapes),
         "statuses": dictionary_encode(contents.images["status"].to_pylist())[0],
         "kinds": dictionary_encode(contents.images["kind"].to_pylist())[0],
         "pairs": decisions.pairs,
