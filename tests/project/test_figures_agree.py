@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-QUALITY, PERFORMANCE, COMPARISON = (
-    (ROOT / "docs" / f"{name}.md").read_text() for name in ("QUALITY", "PERFORMANCE", "COMPARISON")
+QUALITY, PERFORMANCE, COMPARISON, EFFECTS, GUARDS, CHOICE = (
+    (ROOT / "docs" / f"{name}.md").read_text()
+    for name in ("QUALITY", "PERFORMANCE", "COMPARISON", "EFFECTS", "GUARDS", "CHOICE")
 )
 README = (ROOT / "README.md").read_text()
 NUMBER = re.compile(r"(?<![\w.:])\d*\.?\d+(?![\w:])")
@@ -112,3 +113,21 @@ def test_weights_of_the_penalties() -> None:
     framing = re.findall(r"^\| `(\w+)` \| ([\d.]+) \| ([\d.]+) \|$", page, re.MULTILINE)
     assert {name: float(weight) for name, _, weight in framing} == choice["framing"]
     assert of_heads == {"head_cut": 0.5, "head_fade": 0.5}
+
+
+@pytest.mark.parametrize("page", [GUARDS, CHOICE, EFFECTS], ids=["GUARDS", "CHOICE", "EFFECTS"])
+def test_earlier_counts_of_one_head_name_the_latest(page: str) -> None:
+    """Figures of one kind are of several days; each place tells the last one and where it is."""
+    of_all = cells(EFFECTS, "one head (149 photos), the same / mean of five ratios")
+    told = re.findall(r"\[(\.\d+)[^\]]*\]\((?:EFFECTS\.md)?#where-there-are-heads\)", page)
+    assert [float(one) for one in told] == [numbers(of_all[3])[1]]
+
+
+def test_the_latest_count_of_one_head_names_the_earlier_ones() -> None:
+    section = EFFECTS.split("### Where there are heads")[1].split("\n## ")[0]
+    earlier = numbers(cells(EFFECTS, "one head (142 photos of OSIE)")[1])[0]
+    assert f"[Large heads](#large-heads) ({earlier:.3f})".replace("0.", ".") in section
+    before = numbers(cells(GUARDS, "one head, more than a tenth outside, mean of five")[0])[0]
+    assert f"(GUARDS.md#the-main-subject) ({before:.4f})".replace("0.", ".") in re.sub(
+        r"\s+", " ", section
+    )
