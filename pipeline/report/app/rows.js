@@ -12,7 +12,7 @@
       S2.el("h2", {}, open),
       S2.el("span", { className: "dim folder" }, S2.folder(record.uri)),
       record.kind && record.kind !== "photo" ? S2.chip(record.kind) : null,
-      record.override ? S2.chip("override", "override") : null,
+      record.override ? S2.chip(S2.words("override"), "override") : null,
       S2.decidedChip(record.uri),
     );
   }

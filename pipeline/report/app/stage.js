@@ -28,7 +28,7 @@
         ? S2.svg("path", { d: S2.outside(chosen, width, height), "fill-rule": "evenodd", class: "outside" })
         : null,
       record.content ? S2.rectangle(record.content, { class: "content" }) : null,
-      view.layers.objects ? record.objects.map(objectMark(record)) : null,
+      view.layers.objects ? objectMarks(record) : null,
       view.layers.candidates ? candidateMarks(record, chosen) : null,
       chosen
         ? [S2.coveredPart(chosen), S2.outline(chosen)]
@@ -90,19 +90,29 @@
       class: "gaze",
     });
   }
-  function objectMark(record) {
+  // Labels stand at the upper left corners of the boxes; one that would cover an earlier one comes a line lower.
+  function objectMarks(record) {
     const size = Math.max(record.width_px, record.height_px) / 46;
-    return ([x0, y0, x1, y1, score, label]) => {
+    const labels = []; // [left, right, base line]
+    const free = (left, right, y) =>
+      labels.some(([l, r, base]) => left < r && l < right && Math.abs(y - base) < size)
+        ? free(left, right, y + size / 2)
+        : y;
+    return record.objects.map(([x0, y0, x1, y1, score, label]) => {
       const title = `${label || "object"} ${score.toFixed(2)}`;
-      return S2.svg(
+      const mark = S2.svg(
         "g",
         { class: "object" },
         S2.rectangle([x0, y0, x1, y1], {}, S2.svg("title", {}, title)),
-        score < LABEL_MIN_SCORE
-          ? null
-          : S2.svg("text", { x: x0 + size / 3, y: y0 + size, "font-size": size }, title),
       );
-    };
+      if (score < LABEL_MIN_SCORE) return mark;
+      const x = x0 + size / 3;
+      const right = x + 0.7 * size * title.length; // a letter is at most about that wide
+      const y = free(x, right, y0 + size);
+      labels.push([x, right, y]);
+      mark.append(S2.svg("text", { x, y, "font-size": size }, title));
+      return mark;
+    });
   }
   function candidateMarks(record, chosen) {
     const ratio = (chosen || record.crops[0] || {}).ratio;

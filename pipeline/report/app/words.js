@@ -14,7 +14,7 @@
     face_cut: "face cut",
     text_cut: "text cut",
     subject_cut: "subject cut",
-    unsafe_area: "under a badge or corner",
+    unsafe_area: "outside the safe area",
     low_confidence: "low confidence",
     fallback_next: "next choice",
     fallback_largest: "largest crop",
