@@ -8,6 +8,7 @@ from pipeline.errors import LedgerError
 
 # A line of a trace that names an exception. Ray wraps it in its own and appends advice.
 _RAISED = re.compile(r"(?!ray[.:])(?:\w+\.)*\w*(?:Error|Exception|Interrupt|Exit)\b(?:: |$)")
+_OURS = f"{LedgerError.__module__}.{LedgerError.__name__}: "
 _DETAIL = re.compile(r"exit detail: *(.*)", re.IGNORECASE)
 
 
@@ -15,7 +16,8 @@ def cause_of(error: RayError) -> str:
     """Return the exception that a worker raised, or how it died.
 
     If a trace names several exceptions, the last one counts. If it names none, the result is Ray's
-    last detail about how the process ended, or failing that the last line.
+    last detail about how the process ended, or failing that the last line. The name of our own
+    LedgerError is left out.
     """
     cause: BaseException = error
     while isinstance(cause, RayTaskError) and isinstance(cause.cause, Exception):
@@ -26,4 +28,4 @@ def cause_of(error: RayError) -> str:
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
     raised = [line for line in lines if _RAISED.match(line)]
     details = [found[1] for line in lines if (found := _DETAIL.search(line))]
-    return (raised or details or lines or [type(cause).__name__])[-1]
+    return (raised or details or lines or [type(cause).__name__])[-1].removeprefix(_OURS)

@@ -24,7 +24,7 @@ CPU time of decoding it and encoding its thumbnails."""
 CPUS_PER_WORKER = 0.6
 """The share of a core that a scoring worker on a GPU keeps busy; the other stages get the rest."""
 MOST_WORKERS_PER_GPU = 16
-"""Each worker takes 1 GB of the GPU's memory."""
+"""Each worker takes 1.4 GB of the GPU's memory; `cropping.gpu_memory` checks that it is there."""
 
 
 @dataclass(frozen=True)

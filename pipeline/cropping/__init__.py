@@ -11,6 +11,7 @@ sources                 the objects of a photo, from a detector or from the inpu
 parts                   a photo within borders, which is cropped as the part inside them
 candidates              the boxes of a shape that may become a crop
 scoring, search         scores by the network; which candidates are scored
+gpu_memory              what is said where a GPU has too little memory for a photo or a worker
 
 How the best is chosen:
 chooser, choose         the interface of choosers; choosers by the rule and by score

@@ -11,6 +11,7 @@ from pipeline.boxes import Boxes
 from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.chooser import ChooserFor, ShapeSearch
 from pipeline.cropping.decide import Decider, GuardPolicy, PhotoGuards
+from pipeline.cropping.gpu_memory import gpu_memory_as
 from pipeline.cropping.kind_policy import KindPolicy
 from pipeline.cropping.overrides import Override
 from pipeline.cropping.parts import crops_of_whole
@@ -26,6 +27,7 @@ from pipeline.cropping.search import Score, Scores, Search
 from pipeline.cropping.sources import ObjectSource, SeenPhoto
 from pipeline.cropping.transfer import Transfer
 from pipeline.detectors.given_boxes import ListedPhoto
+from pipeline.errors import DetectError
 from pipeline.photo.decode import Photo
 from pipeline.settings.guards import OFF
 from pipeline.shapes import Shape
@@ -65,13 +67,14 @@ class CropEngine:
 
         given: the input list's entry for each photo; None if there is no list.
 
-        Raises DetectError if one photo cannot be served.
+        Raises DetectError if one photo cannot be served, or the GPU lacks memory for all together.
         """
         if given is None:
             given = [ListedPhoto()] * len(photos)
         parts = [one.content for one in photos]
-        sent = [self.transfer.send(one, self.source.detector_input(one)) for one in parts]
-        objects = self.source.objects(sent, given)
+        with gpu_memory_as(DetectError):
+            sent = [self.transfer.send(one, self.source.detector_input(one)) for one in parts]
+            objects = self.source.objects(sent, given)
         return [SeenPhoto(*seen) for seen in zip(sent, objects, photos, strict=True)]
 
     def choose(

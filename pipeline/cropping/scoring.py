@@ -4,13 +4,12 @@ The backbone is called once for each photo. That keeps the scores of a photo ind
 other photos in its batch, so batch size, task size and number of workers cannot change a result.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import numpy as np
-import torch
 
 from pipeline.boxes import Boxes
+from pipeline.cropping.gpu_memory import gpu_memory_as
 from pipeline.cropping.search import Score, Scores, SearchResult
 from pipeline.cropping.sources import SeenPhoto
 from pipeline.detectors.feature_head import resample_map
@@ -32,7 +31,7 @@ def score_function(network: FastS2CNet, seen: SeenPhoto) -> Score:
     scale_xy = (width_px / input_w, height_px / input_h)
     boxes = boxes_to_input(seen.objects.boxes, scale_xy)  # [D, 4]
     device = network.device
-    with gpu_memory_as_score_error():
+    with gpu_memory_as(ScoreError):
         if network.has_backbone:
             (encoded,) = network.encode(seen.sent.network_input()[None], [boxes.to(device)])
         else:
@@ -42,7 +41,7 @@ def score_function(network: FastS2CNet, seen: SeenPhoto) -> Score:
 
     def score(boxes_px: Boxes) -> Scores:
         boxes = boxes_to_input(boxes_px, scale_xy).to(device)
-        with gpu_memory_as_score_error():
+        with gpu_memory_as(ScoreError):
             scores = network.score_boxes(encoded, boxes).float().cpu().numpy()
         if not np.isfinite(scores).all():
             raise ScoreError("not_finite", "the network gave a score that is not a number")
@@ -68,12 +67,3 @@ def known_or_new_scores(
         together[missing] = score(np.concatenate(chosen)[missing])
         scores = np.split(together, np.cumsum([len(one) for one in scores])[:-1])
     return [one.astype(np.float32) for one in scores]
-
-
-@contextmanager
-def gpu_memory_as_score_error() -> Iterator[None]:
-    """Turn an out-of-memory error on the GPU into a ScoreError, so that only this photo fails."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise ScoreError("out_of_memory", str(error)) from error

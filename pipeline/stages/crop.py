@@ -25,10 +25,17 @@ class DetectScore:
     """Holds the model and the detector on one device; chooses the crops of each photo."""
 
     def __init__(self, job: Job, device: str, gpus: float = 0.0) -> None:
-        """Make the networks ready. gpus: GPUs that this worker holds, or the share of one."""
+        """Make the networks ready. gpus: GPUs that this worker holds, or the share of one.
+
+        Raises LedgerError if the GPU has no memory for this worker.
+        """
         self.settings, self.run_id, self.session = job.settings, job.run_id, job.session
         self.shapes = job.settings.cropping.shapes
         one_thread()
+        if device == "cuda" and gpus:
+            from pipeline.cropping.gpu_memory import check_gpu_memory  # loads torch
+
+            check_gpu_memory(gpus)
         self.engine = engine_of(
             job.settings, job.weights, device, lambda: job.images or ledger_of(job).rows
         )

@@ -9,6 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import ray
 
+from pipeline.errors import LedgerError
+
 
 @dataclass(frozen=True)
 class SlowJob:
@@ -114,6 +116,13 @@ class BrokenScorer(SlowScorer):
 
     def __init__(self, job: SlowJob, device: str) -> None:
         raise ValueError("the weights are for another network")
+
+
+class NoRoomScorer(SlowScorer):
+    """An actor that finds no room for itself, and says so in our own words."""
+
+    def __init__(self, job: SlowJob, device: str) -> None:
+        raise LedgerError("this GPU has no room")
 
 
 def encode(block: pa.Table, job: SlowJob, decoded: pa.Table) -> pa.Table:

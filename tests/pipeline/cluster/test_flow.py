@@ -86,6 +86,9 @@ def test_what_a_worker_raised_is_the_cause(cluster: Cluster, job: SlowJob) -> No
     assert str(told.value) == (
         "a worker could not continue: ValueError: the weights are for another network"
     )
+    no_room = Stages(slow_stages.read, slow_stages.NoRoomScorer, slow_stages.encode)
+    with pytest.raises(LedgerError, match=r"^a worker could not continue: this GPU has no room$"):
+        done(flow(3, job, no_room))
     full = Stages(slow_stages.read, SlowScorer, slow_stages.full_disk)
     problem = r"continue: OSError: \[Errno 28\] No space left on device$"
     with pytest.raises(LedgerError, match=problem):

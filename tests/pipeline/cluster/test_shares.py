@@ -213,7 +213,7 @@ To change retry attempts, configure `ray.data.DataContext.get_current()`.
         (f"ray::map()\n  File x\n{FULL}", FULL),
         (WRAPPED, FULL),
         (WRAPPED.replace(FULL, f"{FULL}\n\nDuring this:\n\npipeline.errors.LedgerError: so"),
-         "pipeline.errors.LedgerError: so"),
+         "so"),
         ("The actor died.\nIt is gone.\n", "It is gone."),
         ("ray.exceptions.RayError: System error", "ray.exceptions.RayError: System error"),
         ("", "RayError"),

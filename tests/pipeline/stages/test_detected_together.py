@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
 from pipeline.errors import DetectError
 from pipeline.job import plan
@@ -69,6 +70,27 @@ def test_a_batch_that_fails_is_done_again_one_by_one(tmp_path: Path) -> None:
     done = score(block)
     assert calls == [3, 1, 1, 1]
     assert [row.status for row in unpack(done).rows] == ["ok", "no_luck", "ok"]
+
+
+def test_a_batch_too_large_for_the_gpu_is_done_in_single_photos(tmp_path: Path) -> None:
+    """Only the photo that does not fit by itself fails, and another night tries it again."""
+    job, block = decoded_block(tmp_path, 3)
+    score = DetectScore(job, "cpu")
+    score.batches = True
+    calls, one_call = [], score.engine.source.objects
+
+    def objects(photos: Any, given: Any) -> Any:
+        calls.append(len(photos))
+        if len(calls) in (1, 3):  # all of them, and then the second alone
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return one_call(photos, given)
+
+    score.engine.source.objects = objects  # type: ignore[method-assign]
+    rows = unpack(score(block)).rows
+    assert calls == [3, 1, 1, 1]
+    assert [row.status for row in rows] == ["ok", "out_of_memory", "ok"]
+    assert rows[1].failure is not None
+    assert (rows[1].failure.stage, rows[1].failure.kind) == ("detect", "transient")
 
 
 def test_after_a_worker_died_on_a_task_nothing_is_batched(tmp_path: Path) -> None:
