@@ -13,6 +13,7 @@ import atexit
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import FrameType
@@ -27,6 +28,8 @@ from pipeline.stop import Drained, Stop
 
 EXIT_CODES = {"done": 0, "over_error_rate": 3, "not_promoted": 4}
 EXIT_S = 10.0  # after the drain, for Ray to shut down cleanly
+LATEST_S = 1.0  # after both, until the process ends whatever it waits for
+LATEST_END = "latest end"  # the name of the thread that ends it
 
 
 class Stopped(BaseException):
@@ -99,6 +102,22 @@ def _force_exit_later(signum: int) -> None:
     signal.setitimer(signal.ITIMER_REAL, EXIT_S)
 
 
+def _end_at_the_latest(signum: int, after_s: float) -> None:
+    """Exit after a time even if the main thread is in a call that runs no signal handler.
+
+    Ray's calls to its GCS server are such: they wait for a minute if it has ended, as where the
+    signal went to all processes of the job (`systemctl stop`, `timeout`), Ray's own included.
+    """
+
+    def end() -> None:
+        print("stopped, without Ray's answer; the same command goes on from here", file=sys.stderr)
+        os._exit(128 + signum)
+
+    timer = threading.Timer(after_s, end)
+    timer.name, timer.daemon = LATEST_END, True
+    timer.start()
+
+
 def stop_on_signals(drain_s: float, log: Log, stop: Stop | None = None) -> list[int]:
     """Handle SIGTERM and Ctrl-C: the first gives tasks `drain_s` to commit, the second stops now.
 
@@ -119,6 +138,8 @@ def stop_on_signals(drain_s: float, log: Log, stop: Stop | None = None) -> list[
         received.append(signum)
         if stop is not None:
             stop.asked = True
+        if len(received) == 1:
+            _end_at_the_latest(signum, drain_s + EXIT_S + LATEST_S)
         if len(received) > 1 or drain_s == 0:
             end()
         signal.setitimer(signal.ITIMER_REAL, drain_s)

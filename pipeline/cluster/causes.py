@@ -12,6 +12,12 @@ _OURS = f"{LedgerError.__module__}.{LedgerError.__name__}: "
 _DETAIL = re.compile(r"exit detail: *(.*)", re.IGNORECASE)
 
 
+def is_loss(error: RayError) -> bool:
+    """Return whether a worker or a result was lost, not whether a worker has raised something."""
+    cause = _innermost(error)
+    return isinstance(cause, RayError) and not isinstance(cause, RayTaskError)
+
+
 def cause_of(error: RayError) -> str:
     """Return the exception that a worker raised, or how it died.
 
@@ -19,9 +25,7 @@ def cause_of(error: RayError) -> str:
     last detail about how the process ended, or failing that the last line. The name of our own
     LedgerError is left out.
     """
-    cause: BaseException = error
-    while isinstance(cause, RayTaskError) and isinstance(cause.cause, Exception):
-        cause = cause.cause
+    cause = _innermost(error)
     if not isinstance(cause, RayError):
         is_ledger_error = isinstance(cause, LedgerError)
         return str(cause) if is_ledger_error else f"{type(cause).__name__}: {cause}"
@@ -29,3 +33,11 @@ def cause_of(error: RayError) -> str:
     raised = [line for line in lines if _RAISED.match(line)]
     details = [found[1] for line in lines if (found := _DETAIL.search(line))]
     return (raised or details or lines or [type(cause).__name__])[-1].removeprefix(_OURS)
+
+
+def _innermost(error: RayError) -> BaseException:
+    """Return what a task's error wraps: what it raised, or why what it needed is lost."""
+    cause: BaseException = error
+    while isinstance(cause, RayTaskError) and isinstance(cause.cause, Exception):
+        cause = cause.cause
+    return cause

@@ -26,7 +26,7 @@ from ray.exceptions import ActorDiedError, ObjectLostError, RayError, TaskCancel
 from pipeline.cluster.actor import Actor
 from pipeline.cluster.actor_pool import ActorPool
 from pipeline.cluster.capacity import Capacity
-from pipeline.cluster.causes import cause_of
+from pipeline.cluster.causes import cause_of, is_loss
 from pipeline.errors import LedgerError
 from pipeline.stop import Drained, Stop
 
@@ -118,6 +118,8 @@ class Flow:
                 self._release_cpus(bool(found))
                 self._feed()
         except RayError as error:
+            if self.stop.asked and is_loss(error):
+                raise Drained from error  # Ray's processes have got the same signal
             raise LedgerError(f"a worker could not continue: {cause_of(error)}") from error
         finally:
             self.pool.end()

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -15,7 +16,7 @@ from typing import Any, NoReturn
 import pytest
 
 from pipeline import LedgerError
-from pipeline.cli.crop import EXIT_S, Stopped, main, parser, run_with_signals
+from pipeline.cli.crop import EXIT_S, LATEST_END, Stopped, main, parser, run_with_signals
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
 from pipeline.stop import Stop
@@ -40,6 +41,10 @@ def _own_handlers() -> Iterator[None]:
     handlers = {number: signal.getsignal(number) for number in numbers}
     yield
     signal.setitimer(signal.ITIMER_REAL, 0)
+    for thread in threading.enumerate():
+        if thread.name == LATEST_END:
+            assert isinstance(thread, threading.Timer)
+            thread.cancel()
     for number, handler in handlers.items():
         signal.signal(number, handler)
 
@@ -183,6 +188,31 @@ def test_a_slow_goodbye_does_not_change_the_exit_code(ray_s: float) -> None:
         [sys.executable, "-c", GOODBYE.format(ray_s=ray_s)], cwd=ROOT, check=False
     )
     assert done.returncode == 128 + signal.SIGTERM
+    assert time.monotonic() - started < 30
+
+
+# As Ray's calls to a GCS server that has ended: C code that waits on, whatever signals arrive.
+NO_ANSWER = """
+import ctypes, os, signal
+from pipeline.cli import crop
+from pipeline.report.progress import Log
+
+crop.EXIT_S, crop.LATEST_S = 0.4, 0.2
+crop.stop_on_signals(0.2, Log())
+os.kill(os.getpid(), signal.SIGTERM)
+lock = ctypes.create_string_buffer(64)
+for _ in range(2):
+    ctypes.CDLL(None).pthread_mutex_lock(lock)
+"""
+
+
+def test_a_stop_ends_a_job_that_waits_where_no_signal_is_handled() -> None:
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", NO_ANSWER], cwd=ROOT, check=False, capture_output=True, timeout=60
+    )
+    assert done.returncode == 128 + signal.SIGTERM
+    assert b"stopped, without Ray's answer; the same command goes on from here" in done.stderr
     assert time.monotonic() - started < 30
 
 

@@ -110,6 +110,23 @@ def test_nothing_is_begun_once_the_job_is_asked_to_stop(cluster: Cluster, job: S
     assert 5 <= len(ended) <= 5 + MOST
 
 
+@pytest.mark.parametrize(("is_stopping", "ends"), [(True, Drained), (False, LedgerError)])
+def test_workers_that_are_lost_during_a_stop_are_part_of_it(
+    is_stopping: bool, ends: type[BaseException], cluster: Cluster, job: SlowJob
+) -> None:
+    """A stop may reach Ray's processes too; without one, the run cannot go on."""
+    stop = Stop()
+    running = flow(30, replace(job, score_s=0.5), stop=stop)
+
+    def lose(count: int) -> None:
+        stop.asked = is_stopping
+        for actor in running.pool.actors:
+            ray.kill(actor.handle)
+
+    with pytest.raises(ends):
+        done(running, lose)
+
+
 def test_a_task_removed_from_pending_is_not_started(cluster: Cluster, job: SlowJob) -> None:
     pending = deque(range(40))
     running = Flow(STAGES, CAPACITY, pending, job, (job, "cpu"), OPTIONS, OPTIONS, Stop())
