@@ -3,6 +3,7 @@
 joining     joins a cluster, or starts one for the job
 nodes       lists its machines
 shares      divides their cores and GPUs among the stages
+demand      asks an autoscaler for more machines
 growing     does a run's tasks, and divides again when machines join, or the last GPU is lost
 flow        moves tasks through the stages, with a bounded number in flight
 workers     the stages as Ray runs them: functions for tasks, classes for actors

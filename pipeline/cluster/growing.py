@@ -1,8 +1,9 @@
 """Do a run's tasks on a Ray cluster, whose machines may join one after another, and leave.
 
 A cluster's machines seldom start together: `ray up` takes minutes, and spot machines come when
-there are some. A run starts with the first and uses the others as they join. If all machines that
-have a GPU for its workers leave, it waits for others, and after a while goes on on the CPU.
+there are some. A run starts with the first and uses the others as they join; an autoscaler is asked
+for as many as the work is worth (`demand`). If all machines that have a GPU for its workers leave,
+it waits for others, and after a while goes on on the CPU.
 """
 
 import math
@@ -14,9 +15,10 @@ from contextlib import suppress
 import ray
 
 from pipeline.cluster.capacity import Capacity
+from pipeline.cluster.demand import Demand
 from pipeline.cluster.flow import ALWAYS, Flow
 from pipeline.cluster.gpu_loss import GpuLoss
-from pipeline.cluster.joining import join_or_start
+from pipeline.cluster.joining import is_own, join_or_start
 from pipeline.cluster.nodes import ClusterNode, cluster_nodes, startable_gpus, total
 from pipeline.cluster.shares import ClusterShares, share_out
 from pipeline.errors import SettingError
@@ -42,9 +44,17 @@ class ClusterWorkers:
     shares: how the stages share the cluster now
     """
 
-    def __init__(self, divide: Callable[[Sequence[ClusterNode]], ClusterShares], log: Log) -> None:
-        """Divide the cluster as it is now. divide: as `share_out`, for given machines."""
-        self.divide, self.loss = divide, GpuLoss(log)
+    def __init__(
+        self,
+        divide: Callable[[Sequence[ClusterNode]], ClusterShares],
+        log: Log,
+        demand: Demand | None = None,
+    ) -> None:
+        """Divide the cluster as it is now.
+
+        divide: as `share_out`, for given machines. demand: None where no machine can join
+        """
+        self.divide, self.loss, self.demand = divide, GpuLoss(log), demand
         self.most = Counter(cluster_nodes())
         self.grew_s = time.monotonic()
         self.shares = self.wanted = divide([*self.most.elements()])
@@ -75,6 +85,23 @@ class ClusterWorkers:
         Raises LedgerError if a worker cannot continue, and Drained after a stop, once the tasks in
         flight have ended.
         """
+        try:
+            for summary in self._work(pending, job, stop):
+                if self.demand:
+                    self.demand.pace.task_done()
+                yield summary
+        finally:
+            if self.demand:
+                self.demand.withdraw()
+
+    def _work(self, pending: deque[int], job: Job, stop: Stop) -> Iterator[TaskSummary]:
+        """Do tasks in one flow after another, each with the actors that suit the cluster."""
+
+        def look() -> Capacity | None:
+            if self.demand:
+                self.demand.follow(0 if stop.asked else len(pending))
+            return self._capacity()
+
         while pending:
             shares = self.shares
             flow = Flow(
@@ -86,7 +113,7 @@ class ClusterWorkers:
                 actor_options={"num_cpus": shares.actor_cpus, "num_gpus": shares.actor_gpus},
                 task_options={"num_cpus": shares.task_cpus},
                 stop=stop,
-                capacity_now=self._capacity,
+                capacity_now=look,
             )
             for done in flow.run():
                 yield from unpack_summaries(done)
@@ -145,7 +172,8 @@ def start_ray(
         shares = share_out(nodes, tasks, *asked, startable)
         return shares if scores else shares.without_scoring()
 
-    return ClusterWorkers(divide, log)
+    bounds = (settings.num_actors, settings.gpus_per_actor) if scores else (0, 0.0)
+    return ClusterWorkers(divide, log, None if is_own() else Demand(*bounds, log))
 
 
 def await_machine(stop: Stop) -> None:

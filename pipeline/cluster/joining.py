@@ -13,6 +13,7 @@ from typing import Any
 
 import ray
 from ray._private import ray_constants  # LOOPBACK_SWITCH has no public name
+from ray._private import worker as ray_worker  # ... nor has the node that `ray.init` has started
 from ray._private.node import Node  # ... nor has the class that starts Ray's processes
 from ray._private.services import find_bootstrap_address  # ... nor has `ray start`'s address
 
@@ -73,6 +74,12 @@ def join_or_start(shows_workers: bool = False) -> bool:
     finally:
         for number, handler in handlers.items():  # Ray's handlers would exit with a traceback
             signal.signal(number, handler)
+
+
+def is_own() -> bool:
+    """Return whether this process has started the Ray that it uses, on this machine alone."""
+    node = ray_worker._global_node  # None where Ray's client connects to a cluster
+    return node is not None and bool(node.is_head())
 
 
 def is_cluster_named() -> bool:

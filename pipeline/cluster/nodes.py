@@ -27,6 +27,16 @@ def cluster_nodes() -> list[ClusterNode]:
     ]
 
 
+def machine_kinds() -> set[ClusterNode]:
+    """Return the different machines of the cluster, without its head if there are others.
+
+    The head is the one machine of which an autoscaler starts no other.
+    """
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    others = [one for one in alive if "node:__internal_head__" not in one and one.get("CPU")]
+    return {ClusterNode(one.get("CPU", 0.0), one.get("GPU", 0.0)) for one in others or alive}
+
+
 def startable_gpus() -> float:
     """Return the GPUs of the largest machine that an autoscaler says it can start; 0 if none does.
 

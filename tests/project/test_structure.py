@@ -18,6 +18,7 @@ FORBIDDEN_NAMES = {"utils", "helpers", "common", "base", "manager"}
 # The line has one room that knows a cluster; the laboratory evaluates and trains on one.
 RAY_FILES = {
     "pipeline/cluster/causes.py",
+    "pipeline/cluster/demand.py",
     "pipeline/cluster/actor.py",
     "pipeline/cluster/actor_pool.py",
     "pipeline/cluster/flow.py",
