@@ -48,7 +48,14 @@ def exported_totals(
 
 
 def check_metrics_host(host: str) -> None:
-    """Raise SettingError, before the work, if this machine has no such address to serve at."""
+    """Raise SettingError, before the work, if this machine has no such address to serve at.
+
+    An empty one is refused with or without a port: a server would take it for all addresses.
+    """
+    if not host:
+        raise SettingError(
+            "metrics_host", "is empty: leave it out for 127.0.0.1, or name an address"
+        )
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as tried:

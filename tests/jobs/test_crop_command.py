@@ -293,6 +293,7 @@ def test_a_run_that_does_not_exist_is_wrong_usage(
         ("--overrides", "http://[o/o.csv", "cannot be read: an argument is no address: "),
         ("--metrics-host", "no.invalid", "'no.invalid' is no address of this machine: "),
         ("--metrics-host", "192.0.2.1", "'192.0.2.1' is no address of this machine: Cannot "),
+        ("--metrics-host", "", "is empty: leave it out for 127.0.0.1, or name an address"),
         ("--metrics-host", "a..b", "'a..b' is no address of this machine: "),
         ("--openlineage", "ftp://x", "'ftp://x' is neither a file nor an http(s) address"),
         ("--openlineage", "http://", "'http://' is no http(s) address: "),
