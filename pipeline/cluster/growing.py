@@ -17,13 +17,13 @@ import ray
 from pipeline.cluster.capacity import Capacity
 from pipeline.cluster.demand import Demand
 from pipeline.cluster.flow import ALWAYS, Flow
-from pipeline.cluster.gpu_loss import GpuLoss
+from pipeline.cluster.gpu_loss import SAY_EVERY_S, GpuLoss
 from pipeline.cluster.joining import is_own, join_or_start
 from pipeline.cluster.nodes import ClusterNode, cluster_nodes, startable_gpus, total
 from pipeline.cluster.shares import ClusterShares, share_out
 from pipeline.errors import SettingError
 from pipeline.report.costs import Machines
-from pipeline.report.progress import Log
+from pipeline.report.progress import Log, duration
 from pipeline.settings import RunningSettings
 from pipeline.stages.task import TaskSummary
 from pipeline.stages.wire import unpack_summaries
@@ -163,7 +163,7 @@ def start_ray(
         join_or_start()
     if not total(cluster_nodes()).cpus and not settings.dry_run:
         log.say("waiting", "no machine with cores has joined the cluster yet: waiting for one")
-        await_machine(stop)
+        await_machine(stop, log)
 
     startable = startable_gpus()
 
@@ -176,13 +176,22 @@ def start_ray(
     return ClusterWorkers(divide, log, None if is_own() else Demand(*bounds, log))
 
 
-def await_machine(stop: Stop) -> None:
-    """Wait until the cluster has a machine with a core. Raises Drained after a stop.
+def await_machine(stop: Stop, log: Log) -> None:
+    """Wait until the cluster has a machine with a core, and say so. Raises Drained after a stop.
 
     A task waits in the cluster meanwhile, so that an autoscaler starts a machine for it.
     """
     waiting = ray.remote(_nothing).options(num_cpus=1, max_retries=ALWAYS).remote()
+    began_s = said_s = time.monotonic()
     while not ray.wait([waiting], timeout=WAIT_POLL_S)[0]:
+        if (now_s := time.monotonic()) >= said_s + SAY_EVERY_S:
+            said_s = now_s
+            message = (
+                f"no machine with cores has joined the cluster in {duration(now_s - began_s)}: "
+                "still waiting. `ray status` shows what keeps an autoscaler from starting one; if "
+                "none will come, stop the job, and the same command does it on another cluster"
+            )
+            log.say("waiting", message)
         if stop.asked:
             ray.cancel(waiting)
             raise Drained

@@ -4,6 +4,7 @@ import atexit
 import gc
 import logging
 import os
+import shutil
 import signal
 import socket
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ UNUSED_PROCESSES = ("start_monitor", "start_api_server", "start_log_monitor")
 They are the autoscaler, since there are no other nodes; the server of usage statistics, which
 starts even without a dashboard and for which everything else waits; and the one that sends the
 workers' output to the driver."""
+LEAST_FREE_BYTES = 50_000_000  # in Ray's folder: with less its processes may not start
 LOOPBACK = ("127.0.0.1", "localhost")
 AUTO = "auto"  # as RAY_ADDRESS: the cluster that `ray start` began on this machine
 SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # is set in a job that `ray job submit` has started
@@ -51,8 +53,8 @@ def join_or_start(shows_workers: bool = False) -> bool:
     }
     if shows_workers:  # without a dashboard, Ray Train warns every second that it is missing
         quiet["logging_config"] = ray.LoggingConfig(log_level="ERROR")
+    joins = True
     try:
-        joins = True
         if SUBMITTED in os.environ:  # `ray job submit` ships the packages
             ray.init(**quiet)
         elif address := cluster_address():
@@ -70,7 +72,9 @@ def join_or_start(shows_workers: bool = False) -> bool:
             handle(signal.SIGTERM, None)
         raise Drained from error
     except Exception as error:  # a process boundary: Ray may raise anything
-        raise LedgerError(f"Ray does not start: {_first_line(error)}{_advice(error)}") from error
+        advice = _advice(error) or ("" if joins else _full_folder())
+        told = _first_line(error).rstrip(".") if advice else _first_line(error)
+        raise LedgerError(f"Ray does not start: {told}{advice}") from error
     finally:
         for number, handler in handlers.items():  # Ray's handlers would exit with a traceback
             signal.signal(number, handler)
@@ -188,6 +192,24 @@ def _advice(error: BaseException | None) -> str:
             )
         error = error.__cause__ or error.__context__
     return ""
+
+
+def _full_folder() -> str:
+    """Return what to do where the folder is full in which Ray keeps its files; "" if it is not.
+
+    Ray itself only says that its node timed out.
+    """
+    folder = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"  # as Ray chooses
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        return f"; it keeps its files in {folder}, which cannot be used: {error.strerror}"
+    if free >= LEAST_FREE_BYTES:
+        return ""
+    return (
+        f"; {folder}, where it keeps its files, has {free / 1e6:.0f} MB free: make room there, or "
+        "name another folder in RAY_TMPDIR, with a short path"
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -213,6 +213,24 @@ def test_the_first_machine_is_waited_for(
     assert line["message"] == "no machine with cores has joined the cluster yet: waiting for one"
 
 
+def test_who_waits_for_a_machine_is_told_again(
+    head_taken: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that says something once and then waits all night looks as if it hung."""
+    monkeypatch.setattr(growing, "SAY_EVERY_S", 1.0)
+    logged, stop = io.StringIO(), Stop()
+    with ThreadPoolExecutor(1) as pool:
+        waits = pool.submit(growing.await_machine, stop, Log("json", logged))
+        time.sleep(4.5)
+        stop.asked = True
+        with pytest.raises(Drained):
+            waits.result(30)
+    lines = [json.loads(line) for line in logged.getvalue().splitlines()]
+    assert 2 <= len(lines) <= 6
+    assert {line["event"] for line in lines} == {"waiting"}
+    assert "joined the cluster in 0:01: still waiting. `ray status` shows" in lines[0]["message"]
+
+
 def test_a_dry_run_waits_for_no_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     def waited(*_: object) -> None:
         raise AssertionError

@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any, NoReturn
 from unittest import mock
 
@@ -212,6 +213,30 @@ def test_whatever_ray_raises_at_its_start_is_told_in_one_line(
     monkeypatch.setattr("ray.init", failed)
     with pytest.raises(LedgerError, match=r"^Ray does not start: (the node timed out|no GCS)$"):
         join_or_start()
+
+
+@pytest.mark.parametrize("free", [3_000_000, joining.LEAST_FREE_BYTES])
+@pytest.mark.parametrize("cluster", [None, "10.0.0.9:6379"])
+def test_a_full_folder_is_told_where_ray_only_times_out(
+    free: int, cluster: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray writes there also if TMPDIR names it; a cluster's files are elsewhere."""
+
+    def timed_out(**_: object) -> NoReturn:
+        raise Exception("the node timed out")
+
+    monkeypatch.setattr("ray.init", timed_out)
+    monkeypatch.setattr(joining, "_check_listening", lambda _: None)
+    monkeypatch.setattr(joining, "find_bootstrap_address", lambda _: cluster)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.setenv("TMPDIR", "/full")
+    with pytest.raises(LedgerError) as told:
+        join_or_start()
+    full = "; /full, where it keeps its files, has 3 MB free: make room there, or name another "
+    is_told = cluster is None and free < joining.LEAST_FREE_BYTES
+    assert str(told.value).startswith("Ray does not start: the node timed out")
+    assert (full in str(told.value)) == is_told
 
 
 @pytest.mark.parametrize("there_is_a_cluster", [True, False])
