@@ -14,6 +14,7 @@ from pathlib import Path
 from pipeline.errors import SettingError
 
 STALE_S = 24 * 3600  # since the last byte: a process that is alive writes more often
+NAME_BYTES = 255  # the longest name of a file on nearly all file systems
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -26,8 +27,8 @@ def write_atomic(path: Path, data: bytes) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield the path of a draft; it becomes `path` if the block ends without an error.
 
-    The draft is `<name>.<8 hex digits>.part` in the same folder, another one in each call. So
-    several processes may write one path at once: the last one to end replaces the others' file.
+    The draft is `<name>.<8 hex digits>.part` in the same folder, another one in each call; a long
+    name is cut there. So several processes may write one path at once: the last one to end replaces the others' file.
     Drafts of this path that killed processes left more than STALE_S seconds ago are removed.
 
     A device or a pipe, such as /dev/stdout, is yielded itself.
@@ -36,7 +37,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield path
         return
     _remove_stale_drafts(path)
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    draft = path.with_name(f"{_draft_stem(path)}.{secrets.token_hex(4)}.part")
     try:
         yield draft
         with draft.open("rb") as file:
@@ -47,8 +48,13 @@ def replacing(path: Path) -> Iterator[Path]:
             draft.unlink()
 
 
+def _draft_stem(path: Path) -> str:
+    """Return the name of a file, cut to leave room for the rest of its draft's name."""
+    return os.fsencode(path.name)[: NAME_BYTES - len(".01234567.part")].decode(errors="ignore")
+
+
 def _remove_stale_drafts(path: Path) -> None:
-    names = re.compile(re.escape(path.name) + r"\.[0-9a-f]{8}\.part")
+    names = re.compile(re.escape(_draft_stem(path)) + r"\.[0-9a-f]{8}\.part")
     with suppress(OSError):  # of a folder that cannot be listed, writing the draft reports more
         for draft in [one for one in path.parent.iterdir() if names.fullmatch(one.name)]:
             with suppress(FileNotFoundError):  # another process has just removed or completed it

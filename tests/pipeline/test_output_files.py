@@ -65,6 +65,15 @@ def test_processes_that_write_one_file_do_not_mix(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("name", ["a" * 255, "ä" * 127, "漢" * 80 + "abcdefghijklmno"])
+def test_a_file_may_have_the_longest_name(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    for data in (b"old", b"new"):
+        write_atomic(path, data)
+        assert path.read_bytes() == data
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_drafts_of_killed_processes_are_removed_a_day_later(tmp_path: Path) -> None:
     now, day = time.time(), 86_400
     left = {
