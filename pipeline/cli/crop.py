@@ -30,6 +30,7 @@ EXIT_CODES = {"done": 0, "over_error_rate": 3, "not_promoted": 4}
 EXIT_S = 10.0  # after the drain, for Ray to shut down cleanly
 LATEST_S = 1.0  # after both, until the process ends whatever it waits for
 LATEST_END = "latest end"  # the name of the thread that ends it
+UNANSWERED = "stopped, without Ray's answer; the same command goes on from here"
 
 
 class Stopped(BaseException):
@@ -109,13 +110,26 @@ def _end_at_the_latest(signum: int, after_s: float) -> None:
     signal went to all processes of the job (`systemctl stop`, `timeout`), Ray's own included.
     """
 
+    def say() -> None:
+        with suppress(OSError, ValueError):  # nobody reads it any more
+            print(UNANSWERED, file=sys.stderr, flush=True)
+
     def end() -> None:
-        print("stopped, without Ray's answer; the same command goes on from here", file=sys.stderr)
+        saying = threading.Thread(target=say, daemon=True)  # may wait for a reader for ever
+        saying.start()
+        saying.join(LATEST_S)
         os._exit(128 + signum)
 
     timer = threading.Timer(after_s, end)
     timer.name, timer.daemon = LATEST_END, True
     timer.start()
+
+
+def _call_off_latest_end() -> None:
+    """Stop the timers of an earlier job's stop in this process, which has ended by itself."""
+    for thread in threading.enumerate():
+        if thread.name == LATEST_END and isinstance(thread, threading.Timer):
+            thread.cancel()
 
 
 def stop_on_signals(drain_s: float, log: Log, stop: Stop | None = None) -> list[int]:
@@ -151,7 +165,9 @@ def stop_on_signals(drain_s: float, log: Log, stop: Stop | None = None) -> list[
     # Registered before Ray's exit handler, so called after it. Python then drops its signal
     # handlers, and a later alarm would kill this process with a different exit code.
     atexit.register(signal.setitimer, signal.ITIMER_REAL, 0)
+    atexit.register(_call_off_latest_end)
     signal.setitimer(signal.ITIMER_REAL, 0)
+    _call_off_latest_end()
     signal.signal(signal.SIGALRM, end)
     signal.signal(signal.SIGTERM, drain)
     signal.signal(signal.SIGINT, drain)

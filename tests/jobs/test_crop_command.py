@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -214,6 +215,48 @@ def test_a_stop_ends_a_job_that_waits_where_no_signal_is_handled() -> None:
     assert done.returncode == 128 + signal.SIGTERM
     assert b"stopped, without Ray's answer; the same command goes on from here" in done.stderr
     assert time.monotonic() - started < 30
+
+
+def test_such_a_job_ends_even_if_nobody_reads_what_it_says() -> None:
+    """Its standard error is a pipe that is full, so that a write to it waits for ever."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, bytes(4096))
+    os.set_blocking(writer, True)
+    done = subprocess.run(
+        [sys.executable, "-c", NO_ANSWER],
+        cwd=ROOT, check=False, stdout=subprocess.DEVNULL, stderr=writer, timeout=30,
+    )  # fmt: skip
+    os.close(reader)
+    os.close(writer)
+    assert done.returncode == 128 + signal.SIGTERM
+
+
+# The first job's stop ends well; the process then does something else for longer than its timer.
+ANOTHER_JOB = """
+import os, signal, time
+from pipeline.cli import crop
+from pipeline.report.progress import Log
+
+crop.EXIT_S, crop.LATEST_S = 0.3, 0.2
+def stopped(log, stop):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return "done"
+def slow(log, stop):
+    time.sleep(1.5)
+    return "done"
+assert crop.run_with_signals(stopped, "text", 0.2) == 128 + signal.SIGTERM
+assert crop.run_with_signals(slow, "text", 0.2) == 0
+"""
+
+
+def test_a_stop_does_not_end_the_next_job_of_the_process() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ANOTHER_JOB], cwd=ROOT, check=False, capture_output=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.usefixtures("_own_handlers")
