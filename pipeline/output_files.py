@@ -28,8 +28,9 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield the path of a draft; it becomes `path` if the block ends without an error.
 
     The draft is `<name>.<8 hex digits>.part` in the same folder, another one in each call; a long
-    name is cut there. So several processes may write one path at once: the last one to end replaces the others' file.
-    Drafts of this path that killed processes left more than STALE_S seconds ago are removed.
+    name is cut there. So several processes may write one path at once: the last one to end replaces
+    the others' file. Drafts of this path that killed processes left more than STALE_S seconds ago
+    are removed.
 
     A device or a pipe, such as /dev/stdout, is yielded itself.
     """

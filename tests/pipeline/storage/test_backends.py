@@ -26,7 +26,7 @@ NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
 
 class Client:
-    """In place of aiobotocore's client: keeps what was asked, gives what it was told to."""
+    """In place of aiobotocore's client: keeps what was asked, gives or raises what it was told."""
 
     def __init__(self, *answers: object) -> None:
         self.asked: list[dict[str, object]] = []
@@ -35,7 +35,10 @@ class Client:
     def __getattr__(self, name: str) -> Any:
         async def method(**options: object) -> object:
             self.asked.append({"": name, **options})
-            return self.answers.pop(0)
+            answer = self.answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
 
         return method
 

@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 from pipeline.storage import object_parts
 from pipeline.storage.backend import ObjectPart, StoreUnavailableError
@@ -18,6 +19,19 @@ from pipeline.storage.traffic import traffic_so_far
 from tests.pipeline.storage.test_backends import talk
 
 BYTES = random.Random(7).randbytes(1_000_000)
+
+
+class Body(io.BytesIO):
+    """The body of an answer."""
+
+    async def __aenter__(self) -> "Body":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    async def read(self) -> bytes:  # type: ignore[override]
+        return super().read()
 
 
 @pytest.fixture
@@ -119,17 +133,22 @@ def test_spans_are_joined_over_small_gaps() -> None:
     assert joined_spans([], 5) == []
 
 
+def test_a_server_may_refuse_to_send_less_than_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refused = ClientError({"Error": {"Code": "InvalidRange"}}, "GetObject")
+    whole = {"ContentLength": 3, "Body": Body(b"012")}
+    nothing = {"ContentLength": 0, "Body": Body(b"")}
+    client = talk(monkeypatch, refused, whole, refused, nothing, refused)
+    backend = S3Backend("b", "")
+    assert backend.get_part("k", None, 8) == ObjectPart(b"012", 3)
+    assert backend.get_part("empty", None, 8) == ObjectPart(b"", 0)
+    assert backend.get_part("k", 3, 8).data == b""
+    asked = [one.get("Range") for one in client.asked]
+    assert asked == ["bytes=-8", None, "bytes=-8", None, "bytes=3-10"]
+
+
 def test_a_server_without_ranges_sends_the_whole_object(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Body(io.BytesIO):
-        async def __aenter__(self) -> "Body":
-            return self
-
-        async def __aexit__(self, *_: object) -> None:
-            self.close()
-
-        async def read(self) -> bytes:  # type: ignore[override]
-            return super().read()
-
     def answer(data: bytes, **more: object) -> dict[str, object]:
         return {"ContentLength": len(data), "Body": Body(data), **more}
 
