@@ -17,7 +17,7 @@ import ray
 from ray.exceptions import RayError
 
 from pipeline.cluster.flow import ALWAYS
-from pipeline.cluster.nodes import ClusterNode, cluster_nodes, machine_kinds, total
+from pipeline.cluster.nodes import ClusterNode, machine_kinds, total
 from pipeline.cluster.shares import CORES_PER_WORKER
 from pipeline.report.progress import Log
 from pipeline.words import counted
@@ -79,12 +79,11 @@ class Demand:
         self.pace, self.has_said = Pace(), False
         self.waiting: dict[ClusterNode, list[ray.ObjectRef]] = {}
 
-    def follow(self, left: int) -> None:
+    def follow(self, left: int, there: ClusterNode) -> None:
         """Ask for as many machines as the rest of the run is worth, perhaps fewer than before.
 
-        left: tasks that have not started
+        left: tasks that have not started. there: all of the cluster's cores and GPUs
         """
-        there = total(cluster_nodes())
         self.pace.look(there.cpus)
         worth = left * self.pace.core_s_per_task / WORTH_S
         most = min(self._usable_cores(there), there.cpus + left)  # a task at a time on each core

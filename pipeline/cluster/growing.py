@@ -98,9 +98,10 @@ class ClusterWorkers:
         """Do tasks in one flow after another, each with the actors that suit the cluster."""
 
         def look() -> Capacity | None:
+            there = cluster_nodes()
             if self.demand:
-                self.demand.follow(0 if stop.asked else len(pending))
-            return self._capacity()
+                self.demand.follow(0 if stop.asked else len(pending), total(there))
+            return self._capacity(there)
 
         while pending:
             shares = self.shares
@@ -119,13 +120,14 @@ class ClusterWorkers:
                 yield from unpack_summaries(done)
             self.shares = self.wanted
 
-    def _capacity(self) -> Capacity | None:
+    def _capacity(self, there: list[ClusterNode]) -> Capacity | None:
         """Return the capacity now; None if the cluster should get other actors than those it has.
+
+        there: the cluster's machines now.
 
         A cluster that shrinks keeps its capacity: Ray restarts the actors of a lost node on the
         machine that replaces it. Only if all GPUs stay lost, the CPU's actors do the rest.
         """
-        there = cluster_nodes()
         share = self.shares.actor_gpus
         if share and self.wanted.actor_gpus and self.loss.is_final(there, share):
             there = [one._replace(gpus=0.0) for one in there]

@@ -100,8 +100,8 @@ def fit(
 
     Raises UsageError where the checkpoint is of another run, a photo cannot be used or the training
     diverges, or the best epoch's weights are gone or damaged when they are tested, SettingError
-    where `start` is unusable, and Drained when `watch` requests an end; the
-    checkpoint then has all steps so far.
+    where `start` is unusable, and Drained when `watch` requests an end; the checkpoint then has all
+    steps so far.
     """
     workers, watch = workers or Workers(), watch or Watch()
     folder.mkdir(parents=True, exist_ok=True)

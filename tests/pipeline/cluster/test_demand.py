@@ -30,6 +30,7 @@ from tests.support.slow_flows import CORES
 from tests.support.slow_stages import BrokenScorer, DeviceScorer, SlowJob, number
 
 TASKS = 40
+HEAD = ClusterNode(CORES, 0)  # the only machine that is there
 ENDS = {"stops": Drained, "fails": LedgerError}
 
 
@@ -103,7 +104,7 @@ def test_machines_are_asked_for_and_given_up_with_the_work(
     For a few machines fewer (24 tasks are worth 11), nothing is changed.
     """
     for left, machines in ((12, 5), (30, 14), (24, 14), (7, 0), (7, 3), (2, 0), (1000, 100)):
-        asks.follow(left)
+        asks.follow(left, HEAD)
         soon({(2.0, 0.0): machines} if machines else {})
     asks.withdraw()
     soon({})
@@ -116,7 +117,7 @@ def test_machines_are_asked_for_and_given_up_with_the_work(
 def test_what_has_run_on_a_machine_that_joined_is_asked_for_again(asks: Demand) -> None:
     """Nothing occupies the head here: whatever asks for a machine has one at once."""
     for _ in range(3):
-        asks.follow(6)
+        asks.follow(6, HEAD)
         refs = [ref for group in asks.waiting.values() for ref in group]
         assert len(refs) == 2
         assert len(ray.wait(refs, num_returns=2, timeout=60)[0]) == 2
@@ -144,17 +145,15 @@ def test_what_is_asked_for_is_bounded_by_the_settings(
     """100 cores are wanted, and 2 are there: of the first kind of machine, with its GPUs."""
     machines = [ClusterNode(*one) for one in kinds]
     monkeypatch.setattr(demand, "machine_kinds", lambda: set(machines))
-    there = [ClusterNode(2.0, sum(one.gpus for one in machines))]
-    monkeypatch.setattr(demand, "cluster_nodes", lambda: there)
     asks.num_actors, asks.gpus_per_actor = actors, gpus
-    asks.follow(100)
+    asks.follow(100, ClusterNode(2.0, sum(one.gpus for one in machines)))
     soon(asked)
 
 
 def test_no_more_cores_are_asked_for_than_tasks_are_left(asks: Demand, head_taken: object) -> None:
     """Two tasks of 6,000 core seconds are worth 20 cores, and use two more than those there."""
     asks.pace.core_s_per_task = 6000.0  # type: ignore[misc]
-    asks.follow(2)
+    asks.follow(2, HEAD)
     soon({(2.0, 0.0): 1})
 
 
@@ -217,7 +216,7 @@ def test_a_run_asks_for_nothing_after_its_end(
     monkeypatch.setattr(asks.pace, "task_done", lambda: None, raising=False)
     kind, stop, seen = FailingShares if how == "fails" else SlowShares, Stop(), 0
     if how == "fails":
-        asks.follow(1000)
+        asks.follow(1000, HEAD)
     divide: Callable[..., ClusterShares] = lambda nodes: kind(  # noqa: E731
         **asdict(share_out(nodes, TASKS, 0, None))
     )

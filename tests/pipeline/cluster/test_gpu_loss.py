@@ -95,16 +95,16 @@ def test_a_gpu_that_comes_after_the_wait_is_used(
     log = Log(stream=io.StringIO())
     workers = ClusterWorkers(lambda nodes: share_out(nodes, TASKS, 0, 1.0), log)
     del found[1]
-    assert workers._capacity() is not None
+    assert workers._capacity([*found]) is not None
     clock[0] += LOST_S
     for _ in range(2):
-        assert workers._capacity() is None
+        assert workers._capacity([*found]) is None
         assert (workers.shares.device, workers.wanted.device) == ("cuda", "cpu")
         assert workers.wanted.cores == 8
     workers.shares = workers.wanted  # as `work` does between two flows
-    assert workers._capacity() is not None
+    assert workers._capacity([*found]) is not None
     found.append(ONE_GPU)
-    workers._capacity()
+    workers._capacity([*found])
     assert workers.wanted.device == "cuda"
 
 

@@ -123,7 +123,7 @@ def test_a_gpu_that_joins_is_used(
 def test_a_stop_ends_a_run_whose_actors_are_being_replaced(
     job: SlowJob, workers: ClusterWorkers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ClusterWorkers, "_capacity", lambda _: None)  # replaced every second
+    monkeypatch.setattr(ClusterWorkers, "_capacity", lambda *_: None)  # replaced every second
     stop = Stop()
 
     def ask() -> None:
@@ -145,12 +145,12 @@ def test_a_machine_in_place_of_another_is_no_growth(monkeypatch: pytest.MonkeyPa
     for machines, at_once, later in ((2, 8, 8), (1, 8, 8), (2, 8, 8), (3, 8, 12), (2, 12, 12)):
         found[:] = [ClusterNode(4, 0)] * machines
         for cores in (at_once, later):
-            capacity = workers._capacity()
+            capacity = workers._capacity([*found])
             assert capacity is not None
             assert (capacity.actors, capacity.task_slots) == (cores, cores)
             now_s[0] += 1.1
     found.append(ClusterNode(0, 1))  # while a machine is away
-    workers._capacity()
+    workers._capacity([*found])
     assert workers.wanted.cores == 12
 
 
@@ -161,7 +161,7 @@ def test_larger_machines_in_place_of_smaller_ones_count_alone(
     monkeypatch.setattr(growing, "cluster_nodes", lambda: [*found])
     workers = ClusterWorkers(divided, NOWHERE)
     found[:] = [ClusterNode(4, 0), ClusterNode(6, 0)]
-    workers._capacity()
+    workers._capacity([*found])
     assert workers.wanted.cores == 10
 
 
@@ -172,7 +172,7 @@ def test_gpus_too_few_for_a_worker_change_nothing(monkeypatch: pytest.MonkeyPatc
     workers = ClusterWorkers(lambda nodes: share_out(nodes, TASKS, 0, 2.0), NOWHERE)
     for gpus, device in ((1, "cpu"), (1, "cpu"), (2, "cuda")):
         found.append(ClusterNode(4, gpus))
-        assert workers._capacity() is not None
+        assert workers._capacity([*found]) is not None
         assert (workers.shares.device, workers.wanted.device) == ("cpu", device)
     assert workers.wanted.actors == 1
 
@@ -187,10 +187,10 @@ def test_actors_are_replaced_once_the_cluster_has_settled(monkeypatch: pytest.Mo
     for second in range(1, 61):
         now_s[0] = second
         found += [joining[second]] if second in joining else []
-        assert workers._capacity() is not None, f"replaced after {second} s"
+        assert workers._capacity([*found]) is not None, f"replaced after {second} s"
         assert workers.does == "scoring on cpu"
     now_s[0] = 61
-    assert workers._capacity() is None
+    assert workers._capacity([*found]) is None
     assert (workers.wanted.device, workers.wanted.actors) == ("cuda", 5), "one for three cores"
 
 

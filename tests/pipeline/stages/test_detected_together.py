@@ -30,6 +30,25 @@ def decoded_block(folder: Path, count: int) -> tuple[Job, pa.Table]:
     return job, read_decode(pa.table({"task": ledger.pending()}), job)
 
 
+def failing_on_the_second(job: Job, error: Exception) -> tuple[DetectScore, list[int]]:
+    """A scorer of batches that fails on all photos of a block, and then on the second alone.
+
+    The list gets the number of photos of each call.
+    """
+    score, calls = DetectScore(job, "cpu"), list[int]()
+    score.batches = True
+    one_call = score.engine.source.objects
+
+    def objects(photos: Any, given: Any) -> Any:
+        calls.append(len(photos))
+        if len(calls) in (1, 3):
+            raise error
+        return one_call(photos, given)
+
+    score.engine.source.objects = objects  # type: ignore[method-assign]
+    return score, calls
+
+
 def test_photos_of_a_block_are_detected_together_where_that_pays(tmp_path: Path) -> None:
     job, block = decoded_block(tmp_path, 3)
     score = DetectScore(job, "cpu")
@@ -56,17 +75,7 @@ def test_photos_of_a_block_are_detected_together_where_that_pays(tmp_path: Path)
 
 def test_a_batch_that_fails_is_done_again_one_by_one(tmp_path: Path) -> None:
     job, block = decoded_block(tmp_path, 3)
-    score = DetectScore(job, "cpu")
-    score.batches = True
-    calls, one_call = [], score.engine.source.objects
-
-    def objects(photos: Any, given: Any) -> Any:
-        calls.append(len(photos))
-        if len(calls) in (1, 3):  # all of them, and then the second alone
-            raise DetectError("no_luck", "a bad picture")
-        return one_call(photos, given)
-
-    score.engine.source.objects = objects  # type: ignore[method-assign]
+    score, calls = failing_on_the_second(job, DetectError("no_luck", "a bad picture"))
     done = score(block)
     assert calls == [3, 1, 1, 1]
     assert [row.status for row in unpack(done).rows] == ["ok", "no_luck", "ok"]
@@ -75,17 +84,8 @@ def test_a_batch_that_fails_is_done_again_one_by_one(tmp_path: Path) -> None:
 def test_a_batch_too_large_for_the_gpu_is_done_in_single_photos(tmp_path: Path) -> None:
     """Only the photo that does not fit by itself fails, and another night tries it again."""
     job, block = decoded_block(tmp_path, 3)
-    score = DetectScore(job, "cpu")
-    score.batches = True
-    calls, one_call = [], score.engine.source.objects
-
-    def objects(photos: Any, given: Any) -> Any:
-        calls.append(len(photos))
-        if len(calls) in (1, 3):  # all of them, and then the second alone
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return one_call(photos, given)
-
-    score.engine.source.objects = objects  # type: ignore[method-assign]
+    lacks = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+    score, calls = failing_on_the_second(job, lacks)
     rows = unpack(score(block)).rows
     assert calls == [3, 1, 1, 1]
     assert [row.status for row in rows] == ["ok", "out_of_memory", "ok"]
