@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from pipeline.lab.training.schedule import optimizer_step
+from pipeline.lab.training.schedule import one_cycle, optimizer_step
 
 VIEWS_PER_STEP, EMA_DECAY = 16, 0.995
 CLIP_NORM = 2.0  # norm of a step's gradient
@@ -35,10 +35,7 @@ def fit_branch(
     Returns the loss of each step.
     """
     optimizer = torch.optim.AdamW(module.parameters(), lr=rate, weight_decay=decay)
-    steps = len(batches) + 1
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, rate, total_steps=steps, pct_start=max(0.1, 2 / steps)
-    )
+    schedule = one_cycle(optimizer, rate, len(batches))
     averaged = {name: value.clone() for name, value in module.state_dict().items()}
     losses = []
     for step, batch in enumerate(batches):

@@ -23,11 +23,10 @@ from pipeline.detectors.subject_network import (
 from pipeline.lab.batches import batches_of_epochs
 from pipeline.lab.centre_maps import OFFSETS_FROM, bump_of, focal_losses, write_offsets
 from pipeline.lab.starter.views import View
-from pipeline.lab.training.schedule import moving_average, optimizer_step
+from pipeline.lab.training.schedule import moving_average, one_cycle, optimizer_step
 
 # Set by hand, unless a source is given.
 EPOCHS, VIEWS_PER_STEP, RATE, TRUNK_RATE, DECAY, EMA_DECAY = 3, 8, 2e-3, 2.5e-4, 0.02, 0.998
-WARMUP_SHARE = 0.1  # of the steps, in which the rate rises
 CLIP_NORM = 2.0  # of a step's gradient
 HEATMAP_BIAS, OFFSET_BIAS = -4.0, 1.5  # initial biases of the heat maps' logits and of the offsets
 MIN_LIKELIHOOD = 0.45  # less likely objects are neither positives nor negatives
@@ -71,9 +70,7 @@ def train_detector(
     shapes = [each.shape for each in features]
     batches = batches_of_epochs(shapes, VIEWS_PER_STEP, epochs, random)
     optimizer = torch.optim.AdamW([{"params": group} for group in groups], weight_decay=DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, [RATE, TRUNK_RATE], total_steps=len(batches) + 1, pct_start=WARMUP_SHARE
-    )
+    schedule = one_cycle(optimizer, [RATE, TRUNK_RATE], len(batches))
     averaged = moving_average(network, EMA_DECAY)
     for batch in batches:
         fine = torch.cat([features[index] for index in batch]).float()

@@ -5,8 +5,11 @@ from collections.abc import Iterable
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 from torch.optim.swa_utils import AveragedModel
+
+
+RISING_SHARE = 0.1  # of the steps of `one_cycle`
 
 
 def rate_at(step: int, steps: int, warmup_share: float) -> float:
@@ -15,6 +18,17 @@ def rate_at(step: int, steps: int, warmup_share: float) -> float:
     if step < warmup:
         return (step + 1) / warmup
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+def one_cycle(optimizer: Optimizer, peaks: float | list[float], steps: int) -> OneCycleLR:
+    """Make the schedule of `steps` steps whose rate rises over the first tenth, then falls.
+
+    peaks: the peak rate of all parameters, or of each group.
+    """
+    total = steps + 1  # it is also asked for the rate after the last step
+    # Torch divides by the rising steps less one, so there are at least two.
+    rising = max(RISING_SHARE, 2 / total)
+    return OneCycleLR(optimizer, peaks, total_steps=total, pct_start=rising)
 
 
 def optimizer_step(

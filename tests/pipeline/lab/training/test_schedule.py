@@ -1,0 +1,21 @@
+"""The schedules that several trainings share."""
+
+import pytest
+import torch
+from torch import nn
+
+from pipeline.lab.training.schedule import one_cycle
+
+
+@pytest.mark.parametrize(("steps", "peak"), [(2, 1), (9, 1), (19, 1), (99, 9)])
+def test_one_cycle_rises_over_a_tenth_but_at_least_two_steps(steps: int, peak: int) -> None:
+    """The rates are those of steps + 1. A tenth of ten is one, and torch divided by 1 - 1."""
+    optimizer = torch.optim.AdamW([nn.Parameter(torch.zeros(1))])
+    schedule, rates = one_cycle(optimizer, 0.5, steps), []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates[0] == pytest.approx(0.5 / 25)  # torch's first share of the peak
+    assert rates[peak] == max(rates) == pytest.approx(0.5)
+    assert optimizer.param_groups[0]["lr"] < 1e-4
