@@ -1,9 +1,12 @@
 """Evaluate on Ray, for data sets that take one process hours."""
 
+import contextlib
 import json
 import logging
+import os
 import pickle
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import ray.data
@@ -24,7 +27,10 @@ PHOTOS_PER_CALL = 8
 class EvaluateBlock:
     """An actor that loads the setup once, then evaluates photos into rows."""
 
-    def __init__(self, setup: EvaluationSetup, device: str) -> None:
+    def __init__(self, setup: EvaluationSetup, device: str, working_folder: Path) -> None:
+        """Load the setup. working_folder: what relative paths refer to."""
+        with contextlib.suppress(FileNotFoundError):  # on another machine; absolute paths work
+            os.chdir(working_folder)  # a cluster's workers start in a folder of its own
         torch.set_num_threads(1)  # the actors share the cores
         self.evaluators = Evaluators(setup, device)
 
@@ -61,7 +67,7 @@ def evaluate_on_ray(
     items = ray.data.from_items([{"example": pickle.dumps(example)} for example in examples])
     rows = items.repartition(blocks).map_batches(
         EvaluateBlock,
-        fn_constructor_args=[setup, shares.device],
+        fn_constructor_args=[setup, shares.device, Path.cwd()],
         batch_size=PHOTOS_PER_CALL,
         batch_format="numpy",
         compute=ray.data.ActorPoolStrategy(size=shares.actors),

@@ -20,12 +20,16 @@ def test_a_block_has_at_least_eight_photos_where_there_are_as_many(
     assert block_count(photos) == blocks
 
 
-def test_a_worker_makes_the_rows_that_one_process_makes(tmp_path: Path) -> None:
-    """A photo that fails is a row too."""
+def test_a_worker_makes_the_rows_that_one_process_makes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A photo that fails is a row too; a worker starts in another folder than the command."""
     Image.new("RGB", (60, 40), (200, 120, 40)).save(tmp_path / "a.png")
     setup = EvaluationSetup(choose_weights("untrained"), "boxes", ["centre"], ["1:1"])
-    examples = [Example("a", tmp_path / "a.png"), Example("b", tmp_path / "gone.png")]
-    worker = EvaluateBlock(setup, "cpu")
+    examples = [Example("a", Path("a.png")), Example("b", Path("gone.png"))]
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    worker = EvaluateBlock(setup, "cpu", tmp_path)
     made = worker({"example": [pickle.dumps(example) for example in examples]})
     rows = [json.loads(row) for row in made["row"]]
     assert [*made] == ["row"]
