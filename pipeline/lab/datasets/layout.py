@@ -43,11 +43,19 @@ def check_folder(folder: Path, holds: str) -> None:
         raise UsageError(f"{folder} is not a folder: give the one that holds {holds}")
 
 
-def check_each_once(folders: Iterable[Path]) -> None:
-    """Raise UsageError where a folder is given twice, as its photos would count twice."""
-    for folder, times in Counter(folder.resolve() for folder in folders).items():
-        if times > 1:
-            raise UsageError(f"the folder {folder} is given {times} times: give it once")
+def check_photos_once(photos: Iterable[Path]) -> None:
+    """Raise UsageError where a photo is given twice, also through a link or another path.
+
+    It would count twice, or be trained on although it is held out: folds go by set and name.
+    """
+    given: set[Path] = set()
+    for photo in photos:
+        if (path := photo.resolve()) in given:
+            raise UsageError(
+                f"the photo {photo} is given twice: give every folder once, and leave a photo in "
+                "one of them"
+            )
+        given.add(path)
 
 
 def first_folder(root: Path, *names: str) -> Path:

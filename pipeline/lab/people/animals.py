@@ -23,7 +23,7 @@ from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.errors import UsageError, naming
 from pipeline.lab.batches import batches_of_epochs
 from pipeline.lab.datasets import log_notes, read_set
-from pipeline.lab.datasets.layout import check_each_once, photos_of_set
+from pipeline.lab.datasets.layout import check_photos_once, photos_of_set
 from pipeline.lab.fold_weights import network_of
 from pipeline.lab.people.branches import PeopleView, heads_loss, standardised_levels
 from pipeline.lab.people.fitting import VIEWS_PER_STEP, channel_stats, fit_branch
@@ -45,7 +45,7 @@ DROPOUT = 0.1  # share of the channels that are dropped out in training
 def write_animals(job: AnimalsJob, log: Log) -> None:
     """Train the branch and write the packaged detector with it: subjects.safetensors.
 
-    Raises UsageError where there are no labels, or a folder has no photos.
+    Raises UsageError where there are no labels, a folder has no photos, or a photo is given twice.
     """
     with naming("heads"):
         examples, notes = read_set("labels", job.heads, "test")
@@ -53,8 +53,8 @@ def write_animals(job: AnimalsJob, log: Log) -> None:
         labelled = [labels_of(one, SET) for one in examples if one.heads_px is not None]
     if not labelled:
         raise UsageError(f"{job.heads}: no photo has heads in the JSON file beside the folder")
-    check_each_once(job.photos)
     without = [one for folder in job.photos for one in photos_of_set(folder)]
+    check_photos_once([*(one.photo for one in labelled), *without])
     make_folder(job.output, "output")
     network = network_of(packaged_weights())
     views = list(animal_views(network, labelled, without, job.seed))

@@ -21,7 +21,7 @@ from pipeline.detectors.head_branch import fold_into
 from pipeline.detectors.subject_network import Levels, SubjectNetwork
 from pipeline.device import choose_device
 from pipeline.lab.batches import batches_of, batches_of_epochs
-from pipeline.lab.datasets.layout import check_each_once, photos_of_set
+from pipeline.lab.datasets.layout import check_photos_once, photos_of_set
 from pipeline.lab.fold_weights import FoldWeights, fold_metadata, network_of
 from pipeline.lab.folds import FOLDS, check_folds, fold_name, fold_of, set_name_of
 from pipeline.lab.people.feature_scores import score_loss
@@ -46,18 +46,18 @@ def write_features(job: FeaturesJob, log: Log) -> None:
 
     Files: features.safetensors, fold0.safetensors to fold4.safetensors.
 
-    Raises UsageError where a folder has no photos, a fold leaves none to learn from or its weights
-    are missing or not weights.
+    Raises UsageError where a folder has no photos, a photo is given twice, a fold leaves none to
+    learn from or its weights are missing or not weights.
     """
     weights = FoldWeights(job.detectors, job.networks)
     weights.files()
-    check_each_once(job.photos)
     sets = {folder: set_name_of(folder) for folder in job.photos}
     found = [
         (fold_of(name, one.name), one)
         for folder, name in sets.items()
         for one in photos_of_set(folder)
     ]
+    check_photos_once(photo for _, photo in found)
     if job.folds:
         check_folds(fold for fold, _ in found)
     weights.check()

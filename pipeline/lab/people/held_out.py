@@ -22,7 +22,7 @@ from pipeline.detectors import Detections
 from pipeline.detectors.embedded import detect_with
 from pipeline.errors import UsageError, naming
 from pipeline.lab.datasets import Example, load_dataset, log_notes
-from pipeline.lab.datasets.layout import check_each_once, decoded_photo, read_upright_size
+from pipeline.lab.datasets.layout import check_photos_once, decoded_photo, read_upright_size
 from pipeline.lab.evaluation.frame import check_inside
 from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.folds import FOLDS, fold_of
@@ -93,14 +93,12 @@ def labelled_photos(job: LabelsJob, log: Log | None = None) -> list[PeoplePhoto]
     Photos with only drawn heads are left out, because heads imply no shape. log: reports what a set
     leaves out.
 
-    Raises UsageError where no folder is given or one twice, no photo has people's crops or
+    Raises UsageError where no folder is given, a photo twice, no photo has people's crops or
     fixations, or labels are in another frame than their photo.
     """
     folders = [(name, getattr(job, name)) for name in SETS if getattr(job, name) is not None]
     if not folders:
         raise UsageError("give at least one of --osie, --eyecrowd and --flms")
-    # A photo of two sets is in two folds: it would be measured with what was trained on it.
-    check_each_once(folder for _, folder in folders)
     found = []
     for name, folder in folders:
         with naming(name):
@@ -109,6 +107,7 @@ def labelled_photos(job: LabelsJob, log: Log | None = None) -> list[PeoplePhoto]
             for example in dataset.examples:  # before the work of minutes
                 check_inside(example, read_upright_size(example.image))
         found += [PeoplePhoto.of(name, example) for example in dataset.examples]
+    check_photos_once(one.example.image for one in found)
     asked = [one for one in found if shapes_of(one.example)]
     if not asked:
         names = ", ".join(str(folder) for _, folder in folders)

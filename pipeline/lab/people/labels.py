@@ -13,7 +13,7 @@ from pipeline.errors import naming
 from pipeline.lab.datasets import Example, log_notes, read_set
 from pipeline.lab.datasets.gaze import FIRST_WEIGHT
 from pipeline.lab.datasets.labels import labels_file
-from pipeline.lab.datasets.layout import check_each_once, read_upright_size
+from pipeline.lab.datasets.layout import check_photos_once, read_upright_size
 from pipeline.lab.evaluation.frame import check_inside
 from pipeline.lab.folds import FOLDS, fold_of
 from pipeline.report.progress import Log
@@ -63,14 +63,13 @@ def read_people_labels(
     """
     found: list[PeopleLabels] = []
     folders = (("osie", osie), ("eyecrowd", eyecrowd), ("flms", flms), (LOOKS, looks))
-    # A photo of two sets is in two folds: networks would be measured on what they were trained on.
-    check_each_once(root for _, root in folders if root is not None)
     for name, root in folders:
         if root is not None:
             with naming(name):
                 examples, notes = read_set(layout_of(name, root), root, "test")
                 log_notes(notes, log)
                 found += [labels_of(example, name) for example in examples]
+    check_photos_once(one.photo for one in found)
     return found
 
 

@@ -24,6 +24,7 @@ from pipeline.detectors.placement_branch import DROPOUT, PlacementBranch
 from pipeline.errors import UsageError, naming
 from pipeline.lab.batches import batches_of_epochs
 from pipeline.lab.datasets import Example, log_notes, read_set
+from pipeline.lab.datasets.layout import check_photos_once
 from pipeline.lab.fold_weights import FoldWeights, detector_in, fold_metadata, network_of
 from pipeline.lab.folds import FOLDS, check_folds, fold_name
 from pipeline.lab.people.branches import standardised_levels
@@ -91,6 +92,7 @@ def _labelled(job: PlacementJob, log: Log) -> list[tuple[int | None, str, Exampl
     if any((job.osie, job.eyecrowd, job.flms)):
         photos = labelled_photos(job, log)
         found += [(one.fold, one.set_name, replace(one.example, places_px={})) for one in photos]
+    check_photos_once(one.image for _, _, one in found)
     return found
 
 

@@ -27,7 +27,7 @@ from pipeline.detectors.people_head import PeopleHead
 from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.device import choose_device
 from pipeline.errors import UsageError, naming
-from pipeline.lab.datasets.layout import decoded_photo, photos_of_set
+from pipeline.lab.datasets.layout import check_photos_once, decoded_photo, photos_of_set
 from pipeline.lab.fold_weights import (
     FoldWeights,
     check_files,
@@ -41,7 +41,7 @@ from pipeline.lab.people.labels import PeopleLabels, by_fold, read_people_labels
 from pipeline.lab.people.looking import train_looking
 from pipeline.lab.people.looking_views import has_targets
 from pipeline.lab.people.rule_fit import LabelledList, as_rule_json, fit_linear
-from pipeline.lab.people.rule_lists import KINDS, lists_of
+from pipeline.lab.people.rule_lists import KINDS, kinds_of, lists_of
 from pipeline.lab.people.settings import BranchesJob, LookingJob, RuleJob
 from pipeline.lab.people.views import MIN_FIXATIONS, people_views
 from pipeline.output_files import (
@@ -68,6 +68,7 @@ def write_branches(job: BranchesJob, log: Log) -> None:
         raise UsageError("give at least one of --osie, --eyecrowd and --flms")
     with naming("photos"):
         others = photos_of_set(job.photos) if job.photos else []
+        check_photos_once([*(one.photo for one in labels), *others])
     if not others:
         check_folds(one.fold for one in labels)
     make_folder(job.output, "output")
@@ -141,6 +142,9 @@ def fit_rule(job: RuleJob, log: Log) -> None:
     labels = read_people_labels(job.osie, job.eyecrowd, job.flms, log)
     make_parent_folder(job.output, "output")
     weights.check({one.set_name for one in labels})
+    found = set[str]().union(*map(kinds_of, labels))
+    if missing := [kind for kind in KINDS if kind not in found]:
+        raise UsageError(f"no labels for {', '.join(missing)}: FLMS tells overlap, OSIE gaze")
     lists: dict[str, list[LabelledList]] = {kind: [] for kind in KINDS}
     for fold, held_out in by_fold(labels):
         detector = weights.detector_with_branch(fold)
@@ -149,9 +153,6 @@ def fit_rule(job: RuleJob, log: Log) -> None:
         for one in held_out:
             add_lists(one, detector, network, lists)
         log.say("lists", f"fold {fold}: {counted(len(held_out), 'photo')}")
-    missing = [kind for kind, found in lists.items() if not found]
-    if missing:
-        raise UsageError(f"no labels for {', '.join(missing)}: FLMS tells overlap, OSIE gaze")
     packaged = json.loads(files("pipeline.cropping").joinpath("choice.json").read_text())
     overlap, gaze, free = (np.asarray(fit_linear(lists[kind])) for kind in KINDS)
     fitted = as_rule_json(overlap, gaze, free)

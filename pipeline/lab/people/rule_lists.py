@@ -43,11 +43,21 @@ def lists_of(
         yield kind, LabelledList.of(boxes, evidence, preferred, relative, target(boxes))
 
 
+def kinds_of(labels: PeopleLabels) -> set[str]:
+    """Return the kinds of lists that a photo has."""
+    of_crops = {"overlap", "free"} if len(_large_crops(labels)) else set()
+    return of_crops | ({"gaze"} if len(labels.fixations) else set())
+
+
+def _large_crops(labels: PeopleLabels) -> FloatArray:
+    return labels.crops[(labels.crops[:, 2:] - labels.crops[:, :2] > MIN_SIDE).all(axis=1)]
+
+
 def _shapes(
     labels: PeopleLabels, size_wh: tuple[int, int]
 ) -> Iterator[tuple[str, float | None, Callable[[FloatArray], FloatArray]]]:
     """Yield kind, ratio in pixels, and the target function of boxes, for each list of a photo."""
-    crops = labels.crops[(labels.crops[:, 2:] - labels.crops[:, :2] > MIN_SIDE).all(axis=1)]
+    crops = _large_crops(labels)
     for crop in crops:
         own = float((crop[2] - crop[0]) / (crop[3] - crop[1]))
         yield "overlap", own * size_wh[0] / size_wh[1], _overlap(crops, own)

@@ -10,7 +10,7 @@ from pipeline.detectors.embedded import EmbeddedDetector
 from pipeline.errors import UsageError, naming
 from pipeline.lab.datasets import log_notes, read_set
 from pipeline.lab.datasets.example import Example
-from pipeline.lab.datasets.layout import check_each_once, read_upright_pixels
+from pipeline.lab.datasets.layout import check_photos_once, read_upright_pixels
 from pipeline.lab.evaluation.frame import check_inside
 from pipeline.lab.fold_weights import fold_metadata
 from pipeline.lab.folds import fold_of, set_name_of
@@ -61,20 +61,22 @@ def read_examples(
 ) -> list[Example]:
     """Read the photos with crops or gaze from some folders, without those of one fold.
 
-    log: reports what a set leaves out. Raises UsageError, also where none are left or a folder is
+    log: reports what a set leaves out. Raises UsageError, also where none are left or a photo is
     given twice.
     """
-    check_each_once(folders)
     examples: list[Example] = []
+    photos: list[Path] = []
     for folder in folders:
         found, notes = read_set("labels", folder, "test")
         log_notes(notes, log)
+        photos += [example.image for example in found]
         examples += [
             example
             for example in found
             if fold_of(set_name_of(folder), example.image.name) != left_out
             and (len(example.human_px) or example.fixations_px is not None)
         ]
+    check_photos_once(photos)
     if not examples:
         raise UsageError(f"no photo with crops or gaze in {', '.join(map(str, folders))}")
     return examples

@@ -157,10 +157,11 @@ def test_a_folder_is_one_set_of_people_only(tmp_path: Path) -> None:
     """Folds go by set and name, so a photo of two sets would be trained on where it is held out."""
     folder = tmp_path / "looked"
     folder.mkdir()
-    (tmp_path / "looked.json").write_text("{}")
+    Image.new("RGB", (40, 30)).save(folder / "0.png")
+    (tmp_path / "looked.json").write_text('{"0.png": {"viewers": [[[9, 9, 200]]]}}')
     link = tmp_path / "link"
     link.symlink_to(folder)
-    with pytest.raises(UsageError, match="looked is given 2 times: give it once"):
+    with pytest.raises(UsageError, match=r"0\.png is given twice: give every folder once"):
         read_people_labels(folder, None, link)
-    with pytest.raises(UsageError, match="looked is given 2 times: give it once"):
+    with pytest.raises(UsageError, match=r"0\.png is given twice: give every folder once"):
         labelled_photos(LabelsJob(osie=folder, flms=link))

@@ -13,8 +13,8 @@ from pipeline.errors import UsageError
 from pipeline.lab.datasets.layout import (
     PHOTO_FOLDERS,
     cell,
-    check_each_once,
     check_folder,
+    check_photos_once,
     check_new,
     check_only_split,
     decoded_photo,
@@ -52,14 +52,14 @@ def png(path: Path, width: int, height: int, rest: bytes = b"") -> Path:
     return path
 
 
-def test_folders_that_are_missing_or_given_twice_are_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_missing_and_a_photo_given_twice_are_told(tmp_path: Path) -> None:
     check_folder(tmp_path, "a set")
     with pytest.raises(UsageError, match="nowhere is not a folder: give the one that holds a set"):
         check_folder(tmp_path / "nowhere", "a set")
-    (tmp_path / "a").mkdir()
-    check_each_once([tmp_path, tmp_path / "a"])
-    with pytest.raises(UsageError, match=r"a is given 2 times: give it once"):
-        check_each_once([tmp_path / "a", tmp_path, tmp_path / "b/../a"])
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    check_photos_once([tmp_path / "a/0.png", tmp_path / "0.png", tmp_path / "a/1.png"])
+    with pytest.raises(UsageError, match=r"link/1\.png is given twice: give every folder once"):
+        check_photos_once([tmp_path / "a/1.png", tmp_path / "0.png", tmp_path / "link/1.png"])
 
 
 def test_the_first_folder_that_is_there_is_taken(tmp_path: Path) -> None:

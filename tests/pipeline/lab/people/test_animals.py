@@ -102,6 +102,9 @@ def test_the_command_changes_this_branch_alone(
     assert written.keys() == before.keys()
     changed = {name for name in before if not torch.equal(before[name], written[name])}
     assert changed == {name for name in before if name.startswith("animals.")}
+    # Photos with animals would also be examples of none.
+    assert main([*asked, str(tmp_path / "cats"), "--output", str(made)]) == 2
+    assert "cats/0.png is given twice" in capsys.readouterr().err
     (tmp_path / "cats.json").write_text(json.dumps({"0.png": {"size_wh": [128, 96]}}))
     assert main([*asked, "--output", str(made)]) == 2
     assert "no photo has heads" in capsys.readouterr().err

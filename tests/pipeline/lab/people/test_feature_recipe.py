@@ -246,6 +246,10 @@ def test_the_command_writes_a_file_that_loads(
     by_fold = ["--folds", "--networks", str(tmp_path / "made")]
     assert main(["features", str(folder), "--output", str(tmp_path / "made"), *by_fold]) == 2
     assert "each fold needs its weights" in capsys.readouterr().err
+    link = tmp_path / "link"  # another set, so the photos would be in two folds
+    link.symlink_to(folder)
+    assert main(["features", str(folder), str(link), "--output", str(tmp_path / "made")]) == 2
+    assert "a.png is given twice" in capsys.readouterr().err
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(UsageError, match=r"no photos in .*empty"):

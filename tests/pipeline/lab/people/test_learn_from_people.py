@@ -290,6 +290,27 @@ def test_weights_of_another_kind_are_told_before_the_first_photo(
         assert f"{tmp_path / 'fold4.safetensors'}: {told}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("option", "missing"), [("--flms", "gaze:"), ("--eyecrowd", "overlap, free:")]
+)
+def test_labels_that_a_rule_lacks_are_told_before_the_first_photo(
+    option: str,
+    missing: str,
+    crowd: Path,
+    drawn_crops: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(layout, "decode", lambda _: pytest.fail("a photo was read"))
+    for fold in range(FOLDS):
+        safetensors.torch.save_file(packaged_weights(), tmp_path / f"fold{fold}.safetensors")
+    folder = drawn_crops if option == "--flms" else crowd
+    asked = ["rule", option, str(folder), "--detectors", str(tmp_path)]
+    assert main([*asked, "--output", str(tmp_path / "choice.json")]) == 2
+    assert f": no labels for {missing} FLMS tells" in capsys.readouterr().err
+
+
 def test_a_photo_that_is_cut_short_is_wrong_usage(
     drawn_crops: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -297,7 +318,7 @@ def test_a_photo_that_is_cut_short_is_wrong_usage(
     whole = (drawn_crops / "image/a.jpg").read_bytes()
     for name in ("a.jpg", "b.jpg", "c.jpg"):
         (tmp_path / "flms" / name).write_bytes(whole[: len(whole) // 2])
-    label = {"crops": [[20, 10, 120, 60]]}
+    label = {"crops": [[20, 10, 120, 60]], "viewers": [[[9, 9, 200]]]}
     (tmp_path / "flms.json").write_text(json.dumps(dict.fromkeys(("a.jpg", "b.jpg"), label)))
     for fold in range(FOLDS):
         safetensors.torch.save_file(packaged_weights(), tmp_path / f"fold{fold}.safetensors")
@@ -349,6 +370,7 @@ def test_without_labels_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture
         ("looking --detectors none --device cpu", "--detectors is wrong: none has no subjects."),
         ("looking --detectors made --device cpu", "--detectors is wrong: made/subjects.safe"),
         ("branches --photos none", "--photos is wrong: no photos in none"),
+        ("branches --photos OSIE/stimuli", "--photos is wrong: the photo OSIE/stimuli/0.jpg is gi"),
     ],
 )
 def test_a_wrong_value_is_told_with_its_option_before_the_work(
@@ -359,6 +381,7 @@ def test_a_wrong_value_is_told_with_its_option_before_the_work(
     (tmp_path / "made").mkdir()
     for name in ("subjects", *(f"fold{fold}" for fold in range(FOLDS))):
         (tmp_path / f"made/{name}.safetensors").write_bytes(b"nothing of the kind")
+    (tmp_path / "OSIE").symlink_to(crowd)
     assert main([*words.split(), "--osie", str(crowd), "--output", "out"]) == 2
     assert f": {told}" in (shown := capsys.readouterr().err)
     assert shown.count("\n") == 1

@@ -197,6 +197,18 @@ def test_with_detectors_by_fold_each_is_trained_without_its_fold(
     assert held_out_sets(output / "fold1.safetensors") == {"osie"}
 
 
+def test_a_photo_is_of_the_places_or_of_a_fold(
+    places: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those of the places teach the detectors of all folds."""
+    labels = json.loads(places.with_suffix(".json").read_text())
+    labels["5.png"]["viewers"] = [[[20, 90, 200]]]
+    places.with_suffix(".json").write_text(json.dumps(labels))
+    given = ["--places", str(places), "--osie", str(places)]
+    assert main(["placement", *given, "--output", str(places.parent / "made")]) == 2
+    assert "5.png is given twice" in capsys.readouterr().err
+
+
 def test_places_of_the_photos_own_shape_say_nothing(
     places: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
