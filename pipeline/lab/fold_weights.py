@@ -14,7 +14,7 @@ from pipeline.detectors.feature_head import FeatureHead, SharedTrunk
 from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.errors import SettingError, UsageError, naming
 from pipeline.lab.folds import FOLDS, fold_name
-from pipeline.lab.named_weights import naming_weights
+from pipeline.lab.weight_files import naming_weights
 from s2cnet import FastS2CNet, S2CNet, load_model
 from s2cnet.checkpoints.files import WeightsError, parse_weights, read_weights
 

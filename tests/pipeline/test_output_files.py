@@ -12,16 +12,16 @@ from typing import Any
 
 import pytest
 import torch
+from pipeline.lab.training.curves import draw_curves
 from safetensors.torch import load_file
 from torch import Tensor
 
 from pipeline.errors import SettingError
 from pipeline.lab.evaluation.report import write_report
 from pipeline.lab.evaluation.summary import summarise
-from pipeline.lab.starter.recipe import write_half
 from pipeline.lab.training.card import Card, write_weights
-from pipeline.lab.training.curves import draw_curves
 from pipeline.lab.training.history import Epoch
+from pipeline.lab.weight_files import write_tensors
 from pipeline.output_files import make_folder, make_parent_folder, replacing, write_atomic
 
 CARD = Card("a card", "s2cnet", "gaicv1", data={}, settings={}, measures={})
@@ -96,7 +96,7 @@ def test_drafts_of_killed_processes_are_removed_a_day_later(tmp_path: Path) -> N
     "write",
     [
         lambda folder, tensors: write_weights(folder, "best", tensors, CARD),
-        lambda folder, tensors: write_half(tensors, folder / "best.safetensors"),
+        lambda folder, tensors: write_tensors(folder / "best.safetensors", tensors),
     ],
     ids=["of a training", "of the starter"],
 )

@@ -15,7 +15,6 @@ import sys
 from collections.abc import Sequence
 
 from pipeline.command_line import run
-from pipeline.errors import UsageError
 from pipeline.lab.evaluation.settings import EvaluationJob
 from pipeline.report.progress import Log
 
@@ -31,13 +30,11 @@ def evaluate(job: EvaluationJob) -> int:
     """Evaluate and write the report; return the exit code. Raises UsageError."""
     # This import loads torch, which --help and usage errors do not need.
     from pipeline.lab.evaluation.job import evaluate_dataset
-    from s2cnet import WeightsError
+    from pipeline.lab.weight_files import as_usage_error
 
     log = Log(job.log_format)
-    try:
+    with as_usage_error():
         failed_share = evaluate_dataset(job, log)
-    except WeightsError as error:
-        raise UsageError(str(error)) from error
     if failed_share <= job.max_error_rate:
         return 0
     failed, allowed = (f"{100 * share:.3g} %" for share in (failed_share, job.max_error_rate))

@@ -21,7 +21,6 @@ import sys
 from collections.abc import Sequence
 
 from pipeline.command_line import run
-from pipeline.errors import UsageError
 from pipeline.lab.starter.inputs import FineTuneJob
 from pipeline.report.progress import Log
 
@@ -34,13 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def tune(job: FineTuneJob) -> int:
     """Read the labels, train, write the file. Raises UsageError."""
     from pipeline.lab.starter.people_recipe import fine_tune_starter  # slow: loads torch
-    from s2cnet import WeightsError
+    from pipeline.lab.weight_files import as_usage_error
 
     log = Log()
-    try:
+    with as_usage_error():
         fine_tune_starter(job, log)
-    except WeightsError as error:
-        raise UsageError(str(error)) from error
     log.say("done", f"{job.file_name} is in {job.output}")
     return 0
 

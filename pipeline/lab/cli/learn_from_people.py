@@ -49,7 +49,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pipeline.command_line import run
-from pipeline.errors import UsageError
 from pipeline.lab.people.settings import (
     AnimalsJob,
     BranchesJob,
@@ -85,17 +84,15 @@ def learn(job: object) -> int:
     from pipeline.lab.people.placement import write_placement
     from pipeline.lab.people.recipe import fit_rule, write_branches, write_looking
     from pipeline.lab.people.rule_comparison import compare_rules
-    from s2cnet import WeightsError
+    from pipeline.lab.weight_files import as_usage_error
 
     steps: dict[type, Callable[[Any, Log], None]] = {
         BranchesJob: write_branches, LookingJob: write_looking, MapsJob: write_maps,
         RuleJob: fit_rule, ConfidenceJob: fit_confidence, CompareJob: compare_rules,
         AnimalsJob: write_animals, PlacementJob: write_placement, FeaturesJob: write_features,
     }  # fmt: skip
-    try:
+    with as_usage_error():
         steps[type(job)](job, Log())
-    except WeightsError as error:
-        raise UsageError(str(error)) from error
     return 0
 
 

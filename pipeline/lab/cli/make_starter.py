@@ -25,7 +25,6 @@ import sys
 from collections.abc import Sequence
 
 from pipeline.command_line import run
-from pipeline.errors import UsageError
 from pipeline.lab.starter.inputs import StarterJob
 from pipeline.report.progress import Log
 
@@ -38,13 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def make(job: StarterJob) -> int:
     """Label the photos and write both files. Raises UsageError."""
     from pipeline.lab.starter.recipe import make_starter  # slow: loads torch
-    from s2cnet import WeightsError
+    from pipeline.lab.weight_files import as_usage_error
 
     log = Log()
-    try:
+    with as_usage_error():
         make_starter(job, log)
-    except WeightsError as error:
-        raise UsageError(str(error)) from error
     log.say("done", f"both files are in {job.output}")
     return 0
 

@@ -20,7 +20,6 @@ from collections.abc import Sequence
 from types import FrameType
 
 from pipeline.command_line import run
-from pipeline.errors import UsageError
 from pipeline.lab.training.settings import TrainJob
 from pipeline.report.progress import Log
 from pipeline.stop import Drained, Stop
@@ -34,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def train(job: TrainJob) -> int:
     """Read the data, train, report where the weights are. Raises UsageError."""
     from pipeline.lab.training.job import train_folder  # slow: loads torch
-    from s2cnet import WeightsError
+    from pipeline.lab.weight_files import as_usage_error
 
     log, stop = Log(), Stop()
     received: list[int] = []
@@ -51,9 +50,8 @@ def train(job: TrainJob) -> int:
         if not job.workers:  # Ray Train's processes save only whole epochs
             for number in before:
                 signal.signal(number, ask)
-        train_folder(job, log, stop)
-    except WeightsError as error:
-        raise UsageError(str(error)) from error
+        with as_usage_error():
+            train_folder(job, log, stop)
     except Drained:
         saved = job.output / "last.pt"
         begin = f"goes on from here: {saved}" if saved.exists() else "starts again"

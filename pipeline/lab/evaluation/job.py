@@ -25,7 +25,7 @@ from pipeline.lab.evaluation.summary import not_judged, summarise
 from pipeline.lab.evaluation.tables import glance
 from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.folds import set_name_of
-from pipeline.lab.named_weights import naming_weights
+from pipeline.lab.weight_files import naming_weights
 from pipeline.output_files import make_parent_folder
 from pipeline.report.progress import Log, Progress
 from pipeline.words import counted

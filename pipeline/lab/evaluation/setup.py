@@ -31,7 +31,7 @@ from pipeline.lab.evaluation.frame import FollowedBoxes
 from pipeline.lab.evaluation.photo import Evaluator, Row
 from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.folds import fold_of
-from pipeline.lab.named_weights import naming_weights
+from pipeline.lab.weight_files import naming_weights
 from pipeline.photo.decode import Photo
 from pipeline.shapes import parse_shape
 

@@ -12,13 +12,11 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import safetensors.torch
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from pipeline.detectors.head_branch import LEVELS, HeadBranch, fold_into
-from pipeline.detectors.packaged import embedded_weights
 from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.errors import UsageError, naming
 from pipeline.lab.batches import batches_of_epochs
@@ -28,10 +26,11 @@ from pipeline.lab.fold_weights import network_of
 from pipeline.lab.people.branches import PeopleView, heads_loss, standardised_levels
 from pipeline.lab.people.fitting import VIEWS_PER_STEP, channel_stats, fit_branch
 from pipeline.lab.people.labels import PeopleLabels, labels_of
-from pipeline.lab.people.recipe import SUBJECTS_FILE, packaged_weights
+from pipeline.lab.people.recipe import SUBJECTS_FILE, packaged_tensors, packaged_weights
 from pipeline.lab.people.settings import AnimalsJob
 from pipeline.lab.people.views import people_views
-from pipeline.output_files import make_folder, write_atomic
+from pipeline.lab.weight_files import halved, write_tensors
+from pipeline.output_files import make_folder
 from pipeline.report.progress import Log
 from pipeline.words import counted
 
@@ -61,9 +60,8 @@ def write_animals(job: AnimalsJob, log: Log) -> None:
     photos = f"{counted(len(labelled), 'photo')} with animals and {len(without):,} without"
     log.say("views", f"{counted(len(views), 'view')} of {photos}")
     branch = train_animals(views, job.seed)
-    packed = safetensors.torch.load(embedded_weights())
-    trained = {f"animals.{name}": value.half() for name, value in branch.state_dict().items()}
-    write_atomic(job.output / SUBJECTS_FILE, safetensors.torch.save({**packed, **trained}))
+    trained = {f"animals.{name}": value for name, value in halved(branch.state_dict()).items()}
+    write_tensors(job.output / SUBJECTS_FILE, {**packaged_tensors(), **trained})
     log.say("animals", f"{SUBJECTS_FILE} is written")
 
 

@@ -18,7 +18,13 @@ from pipeline.detectors.head_branch import LEVELS
 from pipeline.detectors.people_head import PeopleHead, fold_standardisation
 from pipeline.lab.batches import batches_of_epochs
 from pipeline.lab.centre_maps import focal_losses
-from pipeline.lab.people.fitting import VIEWS_PER_STEP, ChannelStats, channel_stats, fit_branch
+from pipeline.lab.people.fitting import (
+    VIEWS_PER_STEP,
+    ChannelStats,
+    channel_stats,
+    fit_branch,
+    jeffreys_divergence,
+)
 from pipeline.lab.people.targets import HeadTarget, TargetMap
 
 # These were chosen on five folds; other training settings are the usual defaults.
@@ -85,10 +91,15 @@ def branch_loss(head: PeopleHead, views: Sequence[PeopleView], stats: list[Chann
     return loss
 
 
-def standardised_levels(levels: Sequence[Features], stats: list[ChannelStats]) -> list[Tensor]:
-    """Batch the four levels of views of the same size, each channel in standard deviations."""
+def standardised_levels(
+    levels: Sequence[Sequence[Tensor]], stats: Sequence[ChannelStats]
+) -> list[Tensor]:
+    """Batch the levels of views of the same size, each channel in standard deviations.
+
+    levels: for each view, as many as stats. [C, h, w] each. They end on the device of stats.
+    """
     return [
-        (torch.stack([of_view[i] for of_view in levels]).float() - mean) / deviation
+        (torch.stack([of_view[i] for of_view in levels]).to(mean.device).float() - mean) / deviation
         for i, (mean, deviation) in enumerate(stats)
     ]
 
@@ -106,7 +117,7 @@ def _consistency_loss(
     gaze, _ = head.maps(*standardised_levels([*originals, *copies], stats))
     head.train()
     first, second = functional.log_softmax(gaze.flatten(1), 1).chunk(2)
-    return ((first.exp() - second.exp()) * (first - second)).sum()
+    return jeffreys_divergence(first, second)
 
 
 def _divergence(logits: Tensor, shares: Tensor) -> Tensor:

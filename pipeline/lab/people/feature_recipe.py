@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 import numpy as np
-import safetensors.torch
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -24,12 +23,14 @@ from pipeline.lab.batches import batches_of, batches_of_epochs
 from pipeline.lab.datasets.layout import check_photos_once, photos_of_set
 from pipeline.lab.fold_weights import FoldWeights, fold_metadata, network_of
 from pipeline.lab.folds import FOLDS, check_folds, fold_name, fold_of, set_name_of
+from pipeline.lab.people.branches import standardised_levels
 from pipeline.lab.people.feature_scores import score_loss
 from pipeline.lab.people.feature_views import FeatureView, feature_views
 from pipeline.lab.people.fitting import VIEWS_PER_STEP, ChannelStats, channel_stats, fit_branch
 from pipeline.lab.people.recipe import packaged_weights
 from pipeline.lab.people.settings import FeaturesJob
-from pipeline.output_files import make_folder, write_atomic
+from pipeline.lab.weight_files import halved, write_tensors
+from pipeline.output_files import make_folder
 from pipeline.report.progress import Log
 from pipeline.words import counted
 from s2cnet import S2CNet, load_model
@@ -70,9 +71,8 @@ def write_features(job: FeaturesJob, log: Log) -> None:
         log.say("views", f"{counted(len(views), 'view')} of {counted(len(kept), 'photo')}")
         head, loss = train_features(views, scorer, job.seed, device=choose_device())
         name = FEATURES_FILE if held is None else fold_name(held)
-        state = {name: value.half().contiguous() for name, value in head.state_dict().items()}
         metadata = None if held is None else fold_metadata(sets.values())
-        write_atomic(job.output / name, safetensors.torch.save(state, metadata))
+        write_tensors(job.output / name, halved(head.state_dict()), metadata)
         log.say("features", f"{name} is written; {loss:.3f} of the variance is lost")
 
 
@@ -169,12 +169,7 @@ def _predicted_maps(
     mean, deviation = stats[-1]
     found = []
     for of_views in ([view.levels for view in views], [view.copy for view in views]):
-        levels = Levels(
-            *(
-                (torch.stack([one[i] for one in of_views]).to(shift.device).float() - shift) / scale
-                for i, (shift, scale) in enumerate(stats[:-1])
-            )
-        )
+        levels = Levels(*standardised_levels(of_views, stats[:-1]))
         maps = resample_map(head(levels), views[0].target.shape[-2:])
         found.append(maps * deviation + mean)
     return found[0], found[1]

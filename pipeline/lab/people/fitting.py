@@ -55,3 +55,11 @@ def channel_stats(maps: Sequence[Tensor]) -> ChannelStats:
     cells = torch.cat([one.float().flatten(1)[:, ::CELLS] for one in some], dim=1)
     deviation = cells.std(dim=1) + 1e-3
     return cells.mean(dim=1)[:, None, None], deviation[:, None, None]
+
+
+def jeffreys_divergence(first: Tensor, second: Tensor) -> Tensor:
+    """Sum Jeffreys' divergence of distributions, given as logarithms, over all of them: scalar.
+
+    first, second: of one shape. It is the KL divergence in one direction plus that in the other.
+    """
+    return ((first.exp() - second.exp()) * (first - second)).sum()

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
@@ -21,7 +20,7 @@ from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.errors import UsageError
 from pipeline.lab.batches import batches_of_epochs
 from pipeline.lab.fold_weights import network_of
-from pipeline.lab.people.branches import DECAY
+from pipeline.lab.people.branches import DECAY, standardised_levels
 from pipeline.lab.people.fitting import channel_stats, fit_branch
 from pipeline.lab.people.labels import LOOKS, PeopleLabels, read_people_labels
 from pipeline.lab.people.looking import (
@@ -34,7 +33,8 @@ from pipeline.lab.people.looking import (
 from pipeline.lab.people.looking_views import LookingView, has_targets, random_view
 from pipeline.lab.people.recipe import SUBJECTS_FILE, packaged_tensors, packaged_weights
 from pipeline.lab.people.settings import MapsJob
-from pipeline.output_files import make_folder, write_atomic
+from pipeline.lab.weight_files import halved, write_tensors
+from pipeline.output_files import make_folder
 from pipeline.report.progress import Log
 from pipeline.words import counted
 
@@ -60,7 +60,7 @@ def write_maps(job: MapsJob, log: Log) -> None:
 
     Raises UsageError where no photo has people's gaze or crops.
     """
-    read = read_people_labels(job.osie, job.eyecrowd, job.flms, log, job.looks)
+    read = read_people_labels(job, log)
     labels = [one for one in read if has_targets(one)]
     if not labels:
         raise UsageError("no photo has people's gaze or crops: the maps learn from these")
@@ -69,9 +69,8 @@ def write_maps(job: MapsJob, log: Log) -> None:
     views = stored_views(network, labels, job.seed)
     log.say("views", f"{counted(len(views), 'view')} of {counted(len(labels), 'photo')}")
     train_maps(network, views, job.seed)
-    maps = {n: v.half() for n, v in network.state_dict().items() if n.startswith(MAPS)}
-    made = {name: tensor.contiguous() for name, tensor in {**packaged_tensors(), **maps}.items()}
-    write_atomic(job.output / SUBJECTS_FILE, safetensors.torch.save(made))
+    maps = halved({n: v for n, v in network.state_dict().items() if n.startswith(MAPS)})
+    write_tensors(job.output / SUBJECTS_FILE, {**packaged_tensors(), **maps})
     log.say("maps", f"{SUBJECTS_FILE} is written")
 
 
@@ -104,11 +103,8 @@ def train_maps(network: SubjectNetwork, views: Sequence[StoredView], seed: int =
 
     def loss_of(batch: Sequence[int]) -> Tensor:
         chosen = [views[index] for index in batch]
-        levels = [
-            (torch.cat([torch.stack([one.levels[i][copy] for one in chosen]) for copy in (0, 1)])
-             .float() - mean) / scale
-            for i, (mean, scale) in enumerate(stats)
-        ]  # fmt: skip
+        both = [[level[copy] for level in one.levels] for copy in (0, 1) for one in chosen]
+        levels = standardised_levels(both, stats)
         return looking_loss(head, [one.view for one in chosen], levels) / len(chosen)
 
     sizes = [one.levels[0].shape for one in views]

@@ -27,7 +27,7 @@ from pipeline.lab.evaluation.frame import check_inside
 from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.folds import FOLDS, fold_of
 from pipeline.lab.people.held_out_cache import cache_key, read_cached, write_cached
-from pipeline.lab.people.labels import layout_of
+from pipeline.lab.people.labels import given_sets, layout_of
 from pipeline.lab.people.settings import LabelsJob
 from pipeline.output_files import make_parent_folder
 from pipeline.report.progress import Log
@@ -96,9 +96,7 @@ def labelled_photos(job: LabelsJob, log: Log | None = None) -> list[PeoplePhoto]
     Raises UsageError where no folder is given, a photo twice, no photo has people's crops or
     fixations, or labels are in another frame than their photo.
     """
-    folders = [(name, getattr(job, name)) for name in SETS if getattr(job, name) is not None]
-    if not folders:
-        raise UsageError("give at least one of --osie, --eyecrowd and --flms")
+    folders = given_sets(job, SETS)
     found = []
     for name, folder in folders:
         with naming(name):
@@ -158,11 +156,19 @@ def run_networks(
 
     shapes: None for those that its labels ask for, see `shapes_of`.
     """
-    photo = decoded_photo(labels.example.image)
-    check_inside(labels.example, (photo.width_px, photo.height_px))
-    objects = to_source(detect_with(detector, photo.pixels), photo)
-    seen = SeenPhoto(Transfer(torch.device("cpu")).send(photo), objects)
+    seen = seen_by(detector, labels.example.image)
+    check_inside(labels.example, seen.size_wh)
     shapes = shapes_of(labels.example) if shapes is None else shapes
     lists = [for_shape(*seen.size_wh, shape) for shape in shapes]
     found = spread_only(lists, score_function(network, seen))
-    return HeldOutPhoto(labels, seen.size_wh, objects, shapes, found)
+    return HeldOutPhoto(labels, seen.size_wh, seen.objects, shapes, found)
+
+
+def seen_by(detector: nn.Module, path: Path) -> SeenPhoto:
+    """Decode a photo and have a detector's network find its objects, on the CPU.
+
+    Raises UsageError where the photo cannot be read.
+    """
+    photo = decoded_photo(path)
+    objects = to_source(detect_with(detector, photo.pixels), photo)
+    return SeenPhoto(Transfer(torch.device("cpu")).send(photo), objects)

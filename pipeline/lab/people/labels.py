@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.boxes import FloatArray
-from pipeline.errors import naming
+from pipeline.errors import UsageError, naming
 from pipeline.lab.datasets import Example, log_notes, read_set
 from pipeline.lab.datasets.gaze import FIRST_WEIGHT
 from pipeline.lab.datasets.labels import labels_file
 from pipeline.lab.datasets.layout import check_photos_once, read_upright_size
 from pipeline.lab.evaluation.frame import check_inside
 from pipeline.lab.folds import FOLDS, fold_of
+from pipeline.lab.people.settings import LabelsJob
 from pipeline.report.progress import Log
 
 LOOKS = "looks"  # the set of photos whose fixations are predicted, not recorded
@@ -48,28 +49,33 @@ class PeopleLabels:
         return fold_of(self.set_name, self.photo.name)
 
 
-def read_people_labels(
-    osie: Path | None,
-    eyecrowd: Path | None,
-    flms: Path | None,
-    log: Log | None = None,
-    looks: Path | None = None,
-) -> list[PeopleLabels]:
-    """Read the labelled photos of the given folders. Raises UsageError.
+def read_people_labels(job: LabelsJob, log: Log | None = None) -> list[PeopleLabels]:
+    """Read the labelled photos of a job's folders, also those of LOOKS if it has them.
 
     A folder is as the set's authors publish it or, where a JSON file of its name is next to it, as
-    described in `read_labels`. log: reports what is left out. looks: a folder with such a JSON
-    file, whose fixations are predicted; their set is named LOOKS.
+    described in `read_labels`. log: reports what is left out.
+
+    Raises UsageError, also where no folder or a photo twice is given.
     """
     found: list[PeopleLabels] = []
-    folders = (("osie", osie), ("eyecrowd", eyecrowd), ("flms", flms), (LOOKS, looks))
-    for name, root in folders:
-        if root is not None:
-            with naming(name):
-                examples, notes = read_set(layout_of(name, root), root, "test")
-                log_notes(notes, log)
-                found += [labels_of(example, name) for example in examples]
+    for name, root in given_sets(job, ("osie", "eyecrowd", "flms", LOOKS)):
+        with naming(name):
+            examples, notes = read_set(layout_of(name, root), root, "test")
+            log_notes(notes, log)
+            found += [labels_of(example, name) for example in examples]
     check_photos_once(one.photo for one in found)
+    return found
+
+
+def given_sets(job: LabelsJob, names: Sequence[str]) -> list[tuple[str, Path]]:
+    """List those sets of `names` that a job has, each with its folder.
+
+    Raises UsageError where it has none.
+    """
+    folders = [(name, getattr(job, name, None)) for name in names]
+    found = [(name, folder) for name, folder in folders if folder is not None]
+    if not found:
+        raise UsageError("give at least one of --osie, --eyecrowd and --flms")
     return found
 
 

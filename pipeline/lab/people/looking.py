@@ -16,6 +16,7 @@ from torch.nn import functional
 from pipeline.detectors.people_head import PeopleHead, fold_standardisation
 from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.lab.people.branches import DECAY, KEPT_WEIGHT
+from pipeline.lab.people.fitting import jeffreys_divergence
 from pipeline.lab.people.labels import PeopleLabels
 from pipeline.lab.people.looking_views import LookingView, batches_of_views
 from pipeline.lab.training.schedule import optimizer_step
@@ -90,7 +91,7 @@ def looking_loss(head: PeopleHead, views: Sequence[LookingView], levels: list[Te
     """Sum the loss over views of the same size, a mean over each view and its degraded copy."""
     gaze, kept = head.maps(levels[0], levels[1], levels[2], levels[3])
     first, second = functional.log_softmax(gaze.flatten(1), 1).chunk(2)
-    loss = CONSISTENCY_WEIGHT * ((first.exp() - second.exp()) * (first - second)).sum()
+    loss = CONSISTENCY_WEIGHT * jeffreys_divergence(first, second)
     for index, view in enumerate(views):
         if view.gaze is not None:
             target = torch.from_numpy(view.gaze).flatten().to(gaze.device)

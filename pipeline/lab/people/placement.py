@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -34,7 +33,8 @@ from pipeline.lab.people.placement_loss import place_loss
 from pipeline.lab.people.placement_views import PlacementView, placement_views
 from pipeline.lab.people.recipe import SUBJECTS_FILE, packaged_tensors, packaged_weights
 from pipeline.lab.people.settings import PlacementJob
-from pipeline.output_files import make_folder, write_atomic
+from pipeline.lab.weight_files import halved, write_tensors
+from pipeline.output_files import make_folder
 from pipeline.report.progress import Log
 from pipeline.words import counted
 from s2cnet import FastS2CNet, load_model
@@ -71,10 +71,10 @@ def write_placement(job: PlacementJob, log: Log) -> None:
         if held is not None and job.detectors is not None:
             name = fold_name(held)
             detector = detector_in(job.detectors / name)
-            state = {key: tensor.half() for key, tensor in detector.state_dict().items()}
+            state = halved(detector.state_dict())
             metadata = fold_metadata(sets, job.detectors / name)
-        made = {f"placement.{n}": v.half().contiguous() for n, v in branch.state_dict().items()}
-        write_atomic(job.output / name, safetensors.torch.save({**state, **made}, metadata))
+        made = {f"placement.{n}": tensor for n, tensor in halved(branch.state_dict()).items()}
+        write_tensors(job.output / name, {**state, **made}, metadata)
         log.say("placement", f"{name} is written")
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from pipeline.boxes import FloatArray, mirror
 from pipeline.cropping.placement_value import PlacementValue
 from pipeline.detectors.attention import Placement, Profile
+from pipeline.lab.people.fitting import jeffreys_divergence
 
 # By how much of the photo's side a crop may miss an acceptable place, ever less acceptable.
 TOLERANCE = 0.05
@@ -112,9 +113,7 @@ def place_loss(placement: Tensor, copied: Tensor, candidates: Candidates) -> Ten
         ((candidates.values + candidates.weight * good) / TEMPERATURE).log_softmax(0)
         for good in (placement, copied)
     ]
-    first, second = choices
-    divergence = ((first.exp() - second.exp()) * (first - second)).sum()
-    return _loss_of(choices, candidates) + CONSISTENCY_WEIGHT * divergence
+    return _loss_of(choices, candidates) + CONSISTENCY_WEIGHT * jeffreys_divergence(*choices)
 
 
 def _loss_of(choices: list[Tensor], candidates: Candidates) -> Tensor:

@@ -13,8 +13,6 @@ from torch import nn
 
 from pipeline.cropping.evidence import evidence_of
 from pipeline.cropping.scoring import score_function
-from pipeline.cropping.sources import SeenPhoto, to_source
-from pipeline.cropping.transfer import Transfer
 from pipeline.detectors.differences import (
     LOOKING,
     Tensors,
@@ -22,12 +20,12 @@ from pipeline.detectors.differences import (
     from_differences,
     of_trunk,
 )
-from pipeline.detectors.embedded import detect_with
+from pipeline.detectors.packaged import embedded_weights
 from pipeline.detectors.people_head import PeopleHead
 from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.device import choose_device
 from pipeline.errors import UsageError, naming
-from pipeline.lab.datasets.layout import check_photos_once, decoded_photo, photos_of_set
+from pipeline.lab.datasets.layout import check_photos_once, photos_of_set
 from pipeline.lab.fold_weights import (
     FoldWeights,
     check_files,
@@ -35,8 +33,8 @@ from pipeline.lab.fold_weights import (
     fold_metadata,
 )
 from pipeline.lab.folds import FOLDS, check_folds, fold_name
-from pipeline.lab.named_weights import naming_weights
 from pipeline.lab.people.branches import train_branches
+from pipeline.lab.people.held_out import seen_by
 from pipeline.lab.people.labels import PeopleLabels, by_fold, read_people_labels
 from pipeline.lab.people.looking import train_looking
 from pipeline.lab.people.looking_views import has_targets
@@ -44,12 +42,8 @@ from pipeline.lab.people.rule_fit import LabelledList, as_rule_json, fit_linear
 from pipeline.lab.people.rule_lists import KINDS, kinds_of, lists_of
 from pipeline.lab.people.settings import BranchesJob, LookingJob, RuleJob
 from pipeline.lab.people.views import MIN_FIXATIONS, people_views
-from pipeline.output_files import (
-    make_folder,
-    make_parent_folder,
-    write_atomic,
-    write_text_atomic,
-)
+from pipeline.lab.weight_files import halved, naming_weights, write_tensors
+from pipeline.output_files import make_folder, make_parent_folder, write_text_atomic
 from pipeline.report.progress import Log
 from pipeline.words import counted
 from s2cnet import FastS2CNet, load_model
@@ -63,9 +57,7 @@ def write_branches(job: BranchesJob, log: Log) -> None:
     Files: subjects.safetensors, fold0.safetensors to fold4.safetensors. Raises UsageError, also
     where no photo is left to learn from without a fold.
     """
-    labels = read_people_labels(job.osie, job.eyecrowd, job.flms, log)
-    if not labels:
-        raise UsageError("give at least one of --osie, --eyecrowd and --flms")
+    labels = read_people_labels(job, log)
     with naming("photos"):
         others = photos_of_set(job.photos) if job.photos else []
         check_photos_once([*(one.photo for one in labels), *others])
@@ -87,9 +79,7 @@ def write_branches(job: BranchesJob, log: Log) -> None:
         name = SUBJECTS_FILE if held is None else fold_name(held)
         start = state if held is None else without_placement(state)
         metadata = None if held is None else fold_metadata(one.set_name for one in labels)
-        write_atomic(
-            job.output / name, safetensors.torch.save(with_branches(start, head), metadata)
-        )
+        write_tensors(job.output / name, with_branches(start, head), metadata)
         log.say("branches", f"{name} is written")
 
 
@@ -102,9 +92,7 @@ def write_looking(job: LookingJob, log: Log) -> None:
     """
     with naming("device"):
         device = str(choose_device(job.device))
-    labels = read_people_labels(job.osie, job.eyecrowd, job.flms, log)
-    if not labels:
-        raise UsageError("give at least one of --osie, --eyecrowd and --flms")
+    labels = read_people_labels(job, log)
     teaching = [one.fold for one in labels if has_targets(one)]
     if not teaching:
         raise UsageError(
@@ -123,12 +111,11 @@ def write_looking(job: LookingJob, log: Log) -> None:
         network = networks.pop(held)
         kept = [one for one in labels if one.fold != held]
         train_looking(network, kept, job.steps, job.seed, device)
-        state = {key: tensor.half() for key, tensor in network.state_dict().items()}
+        state = halved(network.state_dict())
         made = as_differences(state) if held is None else state
-        made = {key: tensor.contiguous() for key, tensor in made.items()}
         sets = (one.set_name for one in labels)
         metadata = None if held is None else fold_metadata(sets, job.detectors / name)
-        write_atomic(job.output / name, safetensors.torch.save(made, metadata))
+        write_tensors(job.output / name, made, metadata)
         log.say("looking", f"{name} is written")
 
 
@@ -139,7 +126,7 @@ def fit_rule(job: RuleJob, log: Log) -> None:
     something else.
     """
     weights = FoldWeights(job.detectors, job.networks, job.features)
-    labels = read_people_labels(job.osie, job.eyecrowd, job.flms, log)
+    labels = read_people_labels(job, log)
     make_parent_folder(job.output, "output")
     weights.check({one.set_name for one in labels})
     found = set[str]().union(*map(kinds_of, labels))
@@ -166,10 +153,8 @@ def add_lists(
     lists: dict[str, list[LabelledList]],
 ) -> None:
     """Add one photo's lists, by kind, to `lists`."""
-    photo = decoded_photo(labels.photo)
-    objects = to_source(detect_with(detector, photo.pixels), photo)
-    seen = SeenPhoto(Transfer(torch.device("cpu")).send(photo), objects)
-    evidence = evidence_of(objects, seen.size_wh)
+    seen = seen_by(detector, labels.photo)
+    evidence = evidence_of(seen.objects, seen.size_wh)
     score = score_function(network, seen)
     for kind, found in lists_of(labels, seen.size_wh, evidence, score):
         lists[kind].append(found)
@@ -182,8 +167,7 @@ def packaged_weights() -> Tensors:
 
 def packaged_tensors() -> Tensors:
     """Read the tensors of the embedded detector as the package stores them."""
-    path = files("pipeline.detectors").joinpath("weights/subjects.safetensors")
-    return dict(safetensors.torch.load(path.read_bytes()))
+    return dict(safetensors.torch.load(embedded_weights()))
 
 
 def trunk_of(state: Tensors) -> SubjectNetwork:
@@ -223,5 +207,4 @@ def with_branches(state: Tensors, head: PeopleHead) -> Tensors:
     """
     kept = {name: tensor for name, tensor in state.items() if not is_branch(name)}
     branches = {f"people.{name}": tensor.half() for name, tensor in head.state_dict().items()}
-    made = {**kept, **branches, **trunk_copies(state, state)}
-    return {name: tensor.contiguous() for name, tensor in made.items()}
+    return {**kept, **branches, **trunk_copies(state, state)}

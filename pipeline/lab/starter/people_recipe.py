@@ -14,13 +14,12 @@ from pipeline.lab.datasets.layout import check_photos_once, read_upright_pixels
 from pipeline.lab.evaluation.frame import check_inside
 from pipeline.lab.fold_weights import fold_metadata
 from pipeline.lab.folds import fold_of, set_name_of
-from pipeline.lab.named_weights import naming_weights
 from pipeline.lab.starter.fine_tuning import STEPS, fine_tune
 from pipeline.lab.starter.inputs import FineTuneJob
 from pipeline.lab.starter.labelled_photos import encode_labelled
 from pipeline.lab.starter.layout_teacher import find_subjects
-from pipeline.lab.starter.recipe import write_half
 from pipeline.lab.starter.scored_crops import read_scored_crops
+from pipeline.lab.weight_files import halved, naming_weights, write_tensors
 from pipeline.output_files import make_folder
 from pipeline.report.progress import Log
 from s2cnet import PRESETS, S2CNet, load_model, to_published_state_dict
@@ -53,7 +52,8 @@ def fine_tune_starter(job: FineTuneJob, log: Log) -> None:
     log.say("subjects", f"subjects found in {len(subjects)} scored photos")
     fine_tune(network, photos, layouts, subjects, job.seed, steps)
     metadata = None if job.fold is None else fold_metadata(map(set_name_of, job.people))
-    write_half(to_published_state_dict(network), job.output / job.file_name, metadata)
+    tensors = halved(to_published_state_dict(network))
+    write_tensors(job.output / job.file_name, tensors, metadata)
 
 
 def read_examples(

@@ -5,14 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import safetensors.torch
 import torch
-from torch import Tensor
 
 from pipeline.detectors.embedded import detect_with
 from pipeline.detectors.subject_network import SubjectNetwork, fold_lite0
 from pipeline.errors import UsageError, naming
-from pipeline.lab.named_weights import naming_weights
 from pipeline.lab.starter.detector_training import train_detector
 from pipeline.lab.starter.graph_training import EncodedPhoto, train_graph
 from pipeline.lab.starter.inputs import StarterJob
@@ -21,7 +18,8 @@ from pipeline.lab.starter.scored_crops import ScoredLayout, read_scored_crops
 from pipeline.lab.starter.semantic_map import fit_projection, load_backbone, train_backbone
 from pipeline.lab.starter.teacher_outputs import TeacherFiles, TeacherOutputs, run_teachers
 from pipeline.lab.starter.views import View, views_of
-from pipeline.output_files import make_folder, write_atomic
+from pipeline.lab.weight_files import halved, naming_weights, write_tensors
+from pipeline.output_files import make_folder
 from pipeline.report.progress import Log
 from pipeline.words import counted
 from s2cnet import S2CNet, load_model, prepare_image, to_published_state_dict
@@ -94,7 +92,7 @@ def train_both(
     log.say("labels", f"{counted(len(outputs), 'photo')} labelled, {counted(len(views), 'view')}")
 
     train_detector(detector, views, photos, seed, budget.detector_epochs)
-    write_half(detector.state_dict(), output / "subjects.safetensors")
+    write_tensors(output / "subjects.safetensors", halved(detector.state_dict()))
     log.say("detector", "the embedded detector is trained")
 
     drawn = random.permutation(len(views))[: budget.projection_views]
@@ -106,7 +104,7 @@ def train_both(
     else:
         encoded = [_encoded(network, detector, view, photos) for view in views]
         fit_graph(network, encoded, scored, budget, seed, log)
-    write_half(to_published_state_dict(network), output / "starter.safetensors")
+    write_tensors(output / "starter.safetensors", halved(to_published_state_dict(network)))
 
 
 def fit_graph(
@@ -147,17 +145,3 @@ def _encoded(network: S2CNet, detector: SubjectNetwork, view: View, folder: Path
         view.labels.subjects,
         view.labels.probabilities,
     )
-
-
-def write_half(
-    tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None
-) -> None:
-    """Write tensors in half precision: half the size; scores change after the third decimal.
-
-    The file is replaced atomically.
-    """
-    halved = {
-        name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous().clone()
-        for name, tensor in tensors.items()
-    }
-    write_atomic(path, safetensors.torch.save(halved, metadata))

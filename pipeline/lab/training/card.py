@@ -6,11 +6,11 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 from torch import Tensor
 
 from pipeline.lab.json_text import json_text
-from pipeline.output_files import write_atomic, write_text_atomic
+from pipeline.lab.weight_files import write_tensors
+from pipeline.output_files import write_text_atomic
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,9 @@ class Card:
 
 
 def write_weights(folder: Path, name: str, tensors: dict[str, Tensor], card: Card) -> Path:
-    """Write `<name>.safetensors`, atomically, and its cards, into a folder.
-
-    Tensors that share memory are written separately.
-    """
+    """Write `<name>.safetensors`, atomically, and its cards, into a folder."""
     path = folder / f"{name}.safetensors"
-    write_atomic(
-        path, safetensors.torch.save({key: tensor.clone() for key, tensor in tensors.items()})
-    )
+    write_tensors(path, tensors)
     write_cards(folder, name, card)
     return path
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pipeline.detectors import Detector
 from pipeline.errors import UsageError
 from pipeline.lab.json_text import json_text
-from pipeline.lab.named_weights import naming_weights
+from pipeline.lab.weight_files import naming_weights
 from pipeline.lab.training.card import Card, write_cards, write_weights
 from pipeline.lab.training.curves import draw_curves
 from pipeline.lab.training.history import Epoch, History

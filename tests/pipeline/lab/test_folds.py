@@ -66,7 +66,7 @@ def test_labels_and_fine_tuning_hold_out_the_same_photos(osie: Path) -> None:
     """For the detector and for S2CNet, from a folder in capitals."""
     whole = {f"{number}.jpg" for number in NUMBERS}
     for fold in range(FOLDS):
-        labels = read_people_labels(osie, None, None)
+        labels = read_people_labels(LabelsJob(osie=osie))
         learnt = {one.photo.name for one in labels if one.fold != fold}
         tuned = {example.image.name for example in read_examples([osie], fold)}
         assert learnt == tuned == whole - held_out(fold)
@@ -162,6 +162,6 @@ def test_a_folder_is_one_set_of_people_only(tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(folder)
     with pytest.raises(UsageError, match=r"0\.png is given twice: give every folder once"):
-        read_people_labels(folder, None, link)
+        read_people_labels(LabelsJob(osie=folder, flms=link))
     with pytest.raises(UsageError, match=r"0\.png is given twice: give every folder once"):
         labelled_photos(LabelsJob(osie=folder, flms=link))

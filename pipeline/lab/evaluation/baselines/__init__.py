@@ -19,7 +19,7 @@ from pipeline.lab.evaluation.baselines.libvips import Smartcrop
 from pipeline.lab.evaluation.baselines.prior import AnchorPrior
 from pipeline.lab.evaluation.baselines.simple import Centre, Largest
 from pipeline.lab.evaluation.baselines.smartcrop_js import SmartcropJs
-from pipeline.lab.named_weights import naming_weights
+from pipeline.lab.weight_files import naming_weights
 
 NAMES = (
     "centre",

@@ -76,7 +76,7 @@ def drawn_crops(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_labels_are_shares_and_first_fixations_weigh_less(crowd: Path, drawn_crops: Path) -> None:
-    first, _, crops = read_people_labels(None, crowd, drawn_crops)
+    first, _, crops = read_people_labels(LabelsJob(eyecrowd=crowd, flms=drawn_crops))
     # 250 px are outside; the viewer's first fixation is at (100, 50) of 200 × 100
     assert first.fixations[:2] == pytest.approx(np.array([[0.5, 0.5], [0.25, 0.2]]))
     assert first.fixation_weights[:4].tolist() == [FIRST_WEIGHT, 1.0, FIRST_WEIGHT, 1.0]
@@ -96,7 +96,7 @@ def test_labels_are_those_of_the_upright_photo(tmp_path: Path) -> None:
     Image.fromarray(pixels).save(tmp_path / "osie/0.png", exif=turned)
     labels = {"crops": [[0, 0, 100, 50]], "viewers": [[[50, 150, 9], [50, 150, 9]]]}
     (tmp_path / "osie.json").write_text(json.dumps({"0.png": labels}))
-    (found,) = read_people_labels(tmp_path / "osie", None, None)
+    (found,) = read_people_labels(LabelsJob(osie=tmp_path / "osie"))
     assert found.crops.tolist() == [[0, 0, 1, 0.25]]
     assert found.fixations.tolist() == [[0.5, 0.75], [0.5, 0.75]]
     shown = read_upright_pixels(found.photo)
@@ -112,7 +112,7 @@ def test_a_folder_beside_a_json_file_of_labels(tmp_path: Path, name: str) -> Non
     draw(tmp_path / name, ["0.jpg"])
     label = {"size_wh": [200, 100], "viewers": [[[100, 50, 200], [20, 80, 150]]]}
     (tmp_path / f"{name}.json").write_text(json.dumps({"0.jpg": label}))
-    (found,) = read_people_labels(tmp_path / name, None, None)
+    (found,) = read_people_labels(LabelsJob(osie=tmp_path / name))
     (seen,) = labelled_photos(LabelsJob(osie=tmp_path / name))
     assert (seen.set_name, seen.fold) == ("osie", found.fold)
     assert found.set_name == "osie"
