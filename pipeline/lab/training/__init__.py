@@ -5,8 +5,7 @@ split, samples        its photos: how they are split, and their samples for the 
 fit                   one training in its folder, from the checkpoint there to weights and card
 loop, parameters      the steps of one process, and the parameters that they train
 losses, schedule      the loss of a photo's crops; learning rate and averaged weights
-history, epoch_state  its progress: whole epochs, and an interrupted one
-resume, card          the checkpoint file, and the card of the weights
-curves, watch         plots and progress reports
+history, watch        its epochs and their plot, and progress reports
+resume, card          the checkpoint, also of an interrupted epoch, and the card of the weights
 ray_train             the same in several processes
 """

@@ -4,23 +4,24 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from pipeline.detectors import Detector
 from pipeline.errors import UsageError
+from pipeline.extras import extra_needed
 from pipeline.lab.json_text import json_text
-from pipeline.lab.weight_files import naming_weights
 from pipeline.lab.training.card import Card, write_cards, write_weights
-from pipeline.lab.training.curves import draw_curves
-from pipeline.lab.training.history import Epoch, History
+from pipeline.lab.training.history import Epoch, History, draw_curves
 from pipeline.lab.training.loop import Trainer, Workers
 from pipeline.lab.training.resume import CHECKPOINT
 from pipeline.lab.training.samples import ScoredPhoto, read_scored_photo
 from pipeline.lab.training.settings import TrainSettings
 from pipeline.lab.training.split import Split, hash_of_photos
 from pipeline.lab.training.watch import Watch
+from pipeline.lab.weight_files import naming_weights
 from pipeline.output_files import write_text_atomic
 from pipeline.stop import Drained
 from pipeline.words import counted
@@ -98,12 +99,15 @@ def fit(
 
     watch: receives the progress, and may request an early end.
 
-    Raises UsageError where the checkpoint is of another run, a photo cannot be used or the training
-    diverges, or the best epoch's weights are gone or damaged when they are tested, SettingError
-    where `start` is unusable, and Drained when `watch` requests an end; the checkpoint then has all
-    steps so far.
+    Raises UsageError where a package is missing, the checkpoint is of another run, a photo cannot
+    be used or the training diverges, or the best epoch's weights are gone or damaged when they are
+    tested, SettingError where `start` is unusable, and Drained when `watch` requests an end; the
+    checkpoint then has all steps so far.
     """
     workers, watch = workers or Workers(), watch or Watch()
+    with extra_needed():  # what measures and plots an epoch, before the first one is trained
+        for package in ("scipy", "matplotlib"):
+            import_module(package)
     folder.mkdir(parents=True, exist_ok=True)
     network = build_network(settings, start)
     trainer = Trainer(network, settings, workers, origin_of(split, network, start, detector))
@@ -112,21 +116,11 @@ def fit(
     read = partial(read_scored_photo, detector=detector)
     photos = [read(one) for one in watch.each("reading training photos", split.train)]
     validation = [read(one) for one in watch.each("reading validation photos", split.validation)]
-
-    def after_epoch(trainer: Trainer, epoch: Epoch) -> None:
-        if workers.rank:
-            return
-        if trainer.history.best is epoch:
-            card = card_of(settings, split, start, _validation(epoch))
-            write_weights(folder, BEST, tensors_of(trainer.averaged.module), card)
-        trainer.save(folder / CHECKPOINT)
-        rows = [vars(each) for each in trainer.history.epochs]
-        write_text_atomic(folder / "epochs.json", json_text(rows, 1) + "\n")
-        draw_curves(trainer.history.epochs, folder / "curves.png")
-        report(epoch)
-
+    card = partial(card_of, settings, split, start)
     try:
-        history = trainer.train(photos, validation, after_epoch, watch)
+        history = trainer.train(
+            photos, validation, partial(_write_epoch, folder, card, report), watch
+        )
     except Drained:
         if not workers.rank:
             trainer.save(folder / CHECKPOINT)
@@ -134,8 +128,31 @@ def fit(
     if history.best is not None and split.test and not workers.rank:
         tested = [read(one) for one in watch.each("reading test photos", split.test)]
         measures = {**_validation(history.best), **_test_best(trainer, tested, folder, watch)}
-        write_cards(folder, BEST, card_of(settings, split, start, measures))
+        write_cards(folder, BEST, card(measures))
     return history
+
+
+def _write_epoch(
+    folder: Path,
+    card: Callable[[dict[str, float]], Card],
+    report: EpochReport,
+    trainer: Trainer,
+    epoch: Epoch,
+) -> None:
+    """Write an epoch's weights if they are the best so far, the checkpoint, figures and plot.
+
+    card: makes the card of weights from their measures. Only the first worker writes.
+    """
+    if trainer.workers.rank:
+        return
+    if trainer.history.best is epoch:
+        tensors = tensors_of(trainer.averaged.module)
+        write_weights(folder, BEST, tensors, card(_validation(epoch)))
+    trainer.save(folder / CHECKPOINT)
+    rows = [vars(each) for each in trainer.history.epochs]
+    write_text_atomic(folder / "epochs.json", json_text(rows, 1) + "\n")
+    draw_curves(trainer.history.epochs, folder / "curves.png")
+    report(epoch)
 
 
 def _test_best(

@@ -9,7 +9,6 @@ from pipeline.device import choose_device
 from pipeline.errors import SettingError, naming
 from pipeline.lab.training.fit import fit
 from pipeline.lab.training.loop import Workers
-from pipeline.lab.training.resume import is_of_earlier_version
 from pipeline.lab.training.settings import TrainJob
 from pipeline.lab.training.split import Split, read_split
 from pipeline.lab.training.watch import Ticker, Watch, log_epoch
@@ -40,8 +39,7 @@ def train_folder(job: TrainJob, log: Log, stop: Stop | None = None) -> None:
     Raises UsageError for unusable data, SettingError for unusable weights, and Drained once a
     training that was asked to stop has saved its state.
     """
-    by_position = is_of_earlier_version(job.output)
-    split = read_split(job.data, job.layout, job.limit, job.settings, by_position, log)
+    split = read_split(job.data, job.layout, job.limit, job.settings, log)
     check_objects(job.detector, split)
     counts = ", ".join(f"{len(part)} {name}" for name, part in vars(split).items())
     make_folder(job.output, "output")

@@ -16,12 +16,13 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from pipeline.errors import UsageError
 from pipeline.lab.evaluation.metrics import mean_acc, srcc
-from pipeline.lab.training.epoch_state import EpochState
 from pipeline.lab.training.history import Epoch, History
 from pipeline.lab.training.losses import crop_loss
 from pipeline.lab.training.parameters import parameter_groups, set_trainable, set_training_mode
 from pipeline.lab.training.resume import (
     ORIGIN,
+    PARTWAY,
+    EpochState,
     check_same_run,
     read_state,
     write_state,
@@ -55,7 +56,7 @@ class Trainer:
         network: nn.Module,
         settings: TrainSettings,
         workers: Workers,
-        origin: Mapping[str, str] | None = None,
+        origin: Mapping[str, str],
     ) -> None:
         """Prepare a training from its start.
 
@@ -196,25 +197,23 @@ class Trainer:
     def save(self, path: Path) -> None:
         """Write a checkpoint atomically."""
         state = {
-            ORIGIN: None if self.origin is None else dict(self.origin),
+            ORIGIN: dict(self.origin),
             "network": self.network.state_dict(),
             "averaged": self.averaged.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "epochs": [vars(epoch) for epoch in self.history.epochs],
             "settings": vars(self.settings),
-            "partway": None if self.epoch_state is None else vars(self.epoch_state),
+            PARTWAY: None if self.epoch_state is None else vars(self.epoch_state),
         }
         write_state(path, state)
 
     def restore(self, path: Path) -> None:
         """Resume from a checkpoint.
 
-        Raises UsageError for other settings, another origin, or an incompatible version's file. A
-        file of an earlier version that has no origin is resumed, and stays without one.
+        Raises UsageError for other settings, another origin, or an incompatible version's file.
         """
         state = read_state(path)
         check_same_run(path, state, vars(self.settings), self.origin)
-        self.origin = state.get(ORIGIN)
         self.network.load_state_dict(state["network"])
         try:
             self.averaged.load_state_dict(state["averaged"])
@@ -224,7 +223,7 @@ class Trainer:
             ) from error
         self.optimizer.load_state_dict(state["optimizer"])
         self.history = History([Epoch(**epoch) for epoch in state["epochs"]])
-        epoch_state = state.get("partway")
+        epoch_state = state[PARTWAY]
         self.epoch_state = None if epoch_state is None else EpochState(**epoch_state)
         if self.epoch_state and self.workers.count > 1:
             raise UsageError(

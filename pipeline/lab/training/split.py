@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from pipeline.errors import UsageError, naming
 from pipeline.lab.datasets import load_dataset, log_notes
 from pipeline.lab.datasets.example import Example
@@ -43,13 +41,12 @@ def read_split(
     layout: str,
     limit: int | None,
     settings: TrainSettings,
-    by_position: bool = False,
     log: Log | None = None,
 ) -> Split:
     """Read the splits train and test of a data set, and val or, without it, a part of train.
 
-    by_position: see `split_off`. log: reports what a split leaves out. Raises UsageError, also
-    where two splits have the same photo.
+    log: reports what a split leaves out. Raises UsageError, also where two splits have the same
+    photo.
     """
 
     def examples(split: str) -> list[Example]:
@@ -62,7 +59,7 @@ def read_split(
     if (folder / "images" / "val").is_dir():
         validation = examples("val")
     else:
-        rest, validation = split_off(rest, settings.validation_share, settings.seed, by_position)
+        rest, validation = split_off(rest, settings.validation_share, settings.seed)
     has_test = (folder / "images" / "test").is_dir()
     split = Split(rest, validation, examples("test") if has_test else [])
     check_apart(split)
@@ -83,25 +80,19 @@ def check_apart(split: Split) -> None:
 
 
 def split_off(
-    examples: Sequence[Example], share: float, seed: int, by_position: bool = False
+    examples: Sequence[Example], share: float, seed: int
 ) -> tuple[list[Example], list[Example]]:
     """Split whole photos at random, the same way for a seed: (rest, part of `share`).
 
     Photos are drawn by their ids. If a data set grows by one photo, at most one photo of the rest
     moves into the part, so weights of an earlier training have seen hardly any of the part.
 
-    by_position: draw by position in the list, as trainings of earlier versions did.
-
     Raises UsageError for fewer than two photos.
     """
     if len(examples) < 2:
         raise UsageError("training needs at least two scored photos: one is for validation")
     count = min(len(examples) - 1, max(1, round(share * len(examples))))
-    if by_position:
-        order = np.random.default_rng(seed).permutation(len(examples)).tolist()
-    else:
-        drawn = [hashlib.sha256(f"{seed}/{one.id}".encode()).digest() for one in examples]
-        order = sorted(range(len(examples)), key=drawn.__getitem__)
-    part = set(order[:count])
+    drawn = [hashlib.sha256(f"{seed}/{one.id}".encode()).digest() for one in examples]
+    part = set(sorted(range(len(examples)), key=drawn.__getitem__)[:count])
     rest = [example for i, example in enumerate(examples) if i not in part]
     return rest, [example for i, example in enumerate(examples) if i in part]

@@ -2,18 +2,18 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from pipeline.lab.cli.train import main
 from pipeline.lab.datasets.example import Example
-from pipeline.lab.training.fit import card_of, fit
+from pipeline.lab.training.fit import card_of
 from pipeline.lab.training.settings import TrainSettings
 from pipeline.lab.training.split import Split
 from tests.pipeline.lab.training.scored_photos import write_data_set
@@ -98,37 +98,17 @@ def test_other_photos_or_another_start_are_not_resumed(
     assert run(data, tmp_path, "--limit", "3") == 0
 
 
-def test_a_run_of_an_earlier_version_goes_on(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_package_that_an_epoch_needs_at_its_end_is_asked_for_at_its_start(
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Its checkpoint says nothing of its photos; those that validate are drawn as they were."""
-    rest, held_out = _drawn_by_position(4, seed=1)
-    photos = []
-
-    def recorded(split: Split, *more: object) -> None:
-        photos.append((ids(split.train), ids(split.validation)))
-        fit(split, *more)  # type: ignore[arg-type]
-
-    monkeypatch.setattr("pipeline.lab.training.job.fit", recorded)
-    assert run(data, tmp_path, "--seed", "1") == 0
-    state = torch.load(tmp_path / "last.pt", weights_only=True)
-    del state["origin"]
-    torch.save(state, tmp_path / "last.pt")
-    for _ in range(2):  # also once it was saved anew
-        assert run(data, tmp_path, "--seed", "1") == 0
-    assert photos[1:] == [(rest, held_out)] * 2
-    assert photos[0] != (rest, held_out), "the test would show nothing"
-
-
-def _drawn_by_position(count: int, seed: int) -> tuple[list[str], list[str]]:
-    """Photos of the split train: the rest, and the one that validates, by the first version."""
-    drawn = np.random.default_rng(seed).permutation(count)[0]
-    names = [f"train{number:03}" for number in range(count)]
-    return [name for name in names if name != names[drawn]], [names[drawn]]
-
-
-def ids(part: list[Example]) -> list[str]:
-    return [example.id for example in part]
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    assert run(data, tmp_path) == 2
+    shown = capsys.readouterr()
+    assert "this needs the package scipy" in shown.err
+    assert "reading training photos" not in shown.out
 
 
 def test_given_boxes_are_asked_for_before_any_photo_is_read(

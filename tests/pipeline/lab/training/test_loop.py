@@ -10,10 +10,10 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.errors import UsageError
-from pipeline.lab.training.epoch_state import EpochState
 from pipeline.lab.training.history import Epoch
 from pipeline.lab.training.loop import Trainer, Workers
 from pipeline.lab.training.parameters import set_training_mode
+from pipeline.lab.training.resume import EpochState
 from pipeline.lab.training.samples import Sample, ScoredPhoto
 from pipeline.lab.training.settings import TrainSettings
 from s2cnet import S2CNet
@@ -39,7 +39,7 @@ def sample(seed: int) -> Sample:
 
 
 def losses(settings: TrainSettings, wrap: Callable[[nn.Module], nn.Module]) -> list[float]:
-    trainer = Trainer(S2CNet.untrained("gaicv1", 0), settings, Workers(wrap=wrap))
+    trainer = Trainer(S2CNet.untrained("gaicv1", 0), settings, Workers(wrap=wrap), {})
     set_training_mode(trainer.network, settings)
     return [trainer._step([sample(number)]) for number in range(3)]
 
@@ -58,11 +58,11 @@ def test_processes_that_average_gradients_wait_for_no_frozen_norm(
 def test_several_processes_do_not_go_on_within_one_process_s_epoch(tmp_path: Path) -> None:
     """They would take other photos than the steps that are left."""
     settings = TrainSettings(network="gaic")
-    trainer = Trainer(GAIC.untrained(0), settings, Workers())
+    trainer = Trainer(GAIC.untrained(0), settings, Workers(), {})
     trainer.save(tmp_path / "whole.pt")
     trainer.epoch_state = EpochState.at(0, 3, 1.0, np.random.default_rng(0), "cpu")
     trainer.save(tmp_path / "last.pt")
-    two = Trainer(GAIC.untrained(0), settings, Workers(count=2))
+    two = Trainer(GAIC.untrained(0), settings, Workers(count=2), {})
     two.restore(tmp_path / "whole.pt")
     with pytest.raises(UsageError, match="go on with one, without --workers"):
         two.restore(tmp_path / "last.pt")
@@ -77,7 +77,7 @@ def photo(number: int) -> ScoredPhoto:
 def test_a_loss_that_is_not_finite_ends_the_training_with_what_to_do() -> None:
     """The weights are made infinite after the first epoch, as a far too large step would do it."""
     settings = TrainSettings(network="gaic", epochs=3, learning_rate=0.25)
-    trainer = Trainer(GAIC.untrained(0), settings, Workers())
+    trainer = Trainer(GAIC.untrained(0), settings, Workers(), {})
 
     def blow_up(trainer: Trainer, epoch: Epoch) -> None:
         for parameter in trainer.network.parameters():
@@ -97,14 +97,14 @@ def test_the_loss_of_an_epoch_is_the_mean_over_processes() -> None:
         return value + 1
 
     settings = TrainSettings(network="gaic", epochs=2)
-    trainer = Trainer(GAIC.untrained(0), settings, Workers(mean=mean))
+    trainer = Trainer(GAIC.untrained(0), settings, Workers(mean=mean), {})
     history = trainer.train([photo(0)], [photo(1)], lambda *_: None)
     assert [epoch.loss for epoch in history.epochs] == [own + 1 for own in asked]
 
 
 def test_scores_that_are_not_finite_are_not_blamed_on_annotations() -> None:
     settings = TrainSettings(network="gaic", learning_rate=0.5)
-    trainer = Trainer(GAIC.untrained(0), settings, Workers())
+    trainer = Trainer(GAIC.untrained(0), settings, Workers(), {})
     for parameter in trainer.averaged.module.parameters():
         parameter.data.fill_(torch.nan)
     told = r"epoch 1: a score of .* no epoch before it was finished\. .* below 0\.5$"

@@ -51,14 +51,6 @@ def test_one_photo_is_left_on_each_side_and_fewer_than_two_are_refused() -> None
         split_off(examples(1), 0.1, 0)
 
 
-def test_trainings_of_earlier_versions_keep_their_photos(tmp_path: Path) -> None:
-    write_data_set(tmp_path, train=10, test=0)
-    settings = TrainSettings(validation_share=0.3)
-    drawn = np.random.default_rng(0).permutation(10)[:3]
-    earlier = read_split(tmp_path, "gaicv1", None, settings, by_position=True)
-    assert names(earlier.validation) == {f"train{number:03}" for number in drawn}
-
-
 def test_photos_that_a_split_leaves_out_are_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -76,7 +76,7 @@ def untrained_srcc(data: Path, network: str) -> float:
     photos = [
         read_scored_photo(each, None) for each in load_dataset("gaicv1", data, "test").examples
     ]
-    return Trainer(build_network(settings, None), settings, Workers()).validate(photos)[1]
+    return Trainer(build_network(settings, None), settings, Workers(), {}).validate(photos)[1]
 
 
 def test_a_resumed_run_ends_as_an_unbroken_one(data: Path, tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_folder_of_other_settings_is_refused(
 
 def test_another_version_s_checkpoint_is_refused(tmp_path: Path) -> None:
     settings = TrainSettings(network="gaic")
-    trainer = Trainer(build_network(settings, None), settings, Workers())
+    trainer = Trainer(build_network(settings, None), settings, Workers(), {})
     trainer.save(tmp_path / "last.pt")
     trainer.restore(tmp_path / "last.pt")
     state = torch.load(tmp_path / "last.pt", weights_only=True)
