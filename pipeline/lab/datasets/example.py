@@ -26,10 +26,10 @@ class Example:
     objects_px [D, 4]: object boxes that come with the data set; None where it has none.
     heads_px [H, 4]: every head in the photo, hair included, drawn by hand; None where heads were
         not drawn.
-    fixations_px [F, 2]: x and y of where people looked, all viewers together; None where gaze was
-        not recorded. Some are outside the photo.
-    places_px [K, 2] of each of some shapes: acceptable places of the largest crop, as ranges of its
-        left or, where it has the photo's width, of its upper edge.
+    fixations_px [F, 2]: x and y of where people looked, all viewers together, F ≥ 1; None where
+        gaze was not recorded. Some are outside the photo.
+    places_px [K, 2] of each of some shapes, by `Shape.name`: acceptable places of the largest crop,
+        as ranges of its left or, where it has the photo's width, of its upper edge.
     first_fixations [F]: which of the fixations are a viewer's first; None without fixations.
     """
 

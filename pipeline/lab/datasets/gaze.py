@@ -90,7 +90,7 @@ def read_eyecrowd(root: Path, split: str) -> tuple[list[Example], list[str]]:
 
 
 def _read_fixations(path: Path) -> dict[str, tuple[NDArray[np.float32], NDArray[np.bool_]]]:
-    """Map photo names to the fixations [F, 2] of all viewers, and which are a viewer's first."""
+    """Map photo names to fixations [F, 2] of all viewers, F ≥ 1, and which are a viewer's first."""
     found: dict[str, tuple[NDArray[np.float32], NDArray[np.bool_]]] = {}
     try:
         for photo in cell(read_mat(path, "fixations", simplify=True)):
@@ -103,6 +103,8 @@ def _read_fixations(path: Path) -> dict[str, tuple[NDArray[np.float32], NDArray[
                 raise UsageError(f"{path}: {name} has no viewer")
             check_new(name, found, path)
             points = finite(np.concatenate(viewers), f"{path}: {name}: fixations")
+            if not len(points):
+                raise UsageError(f"{path}: {name} has no fixation")
             first = np.concatenate([np.arange(len(viewer)) == 0 for viewer in viewers])
             found[name] = points.astype(np.float32) - MATLAB_ORIGIN, first
     except UsageError:  # its message is specific already

@@ -120,7 +120,7 @@ def _heads(heads: Any, where: str) -> Boxes | None:
 
 
 def _places(places: Any, where: str) -> dict[str, NDArray[np.float64]]:
-    """Return the ranges [K, 2] of each shape. Raises UsageError."""
+    """Return the ranges [K, 2] of each shape, by the name that it has here. Raises UsageError."""
     if not isinstance(places, dict):
         raise UsageError(f'{where}: expected {{"9:16": [[low, high], …], …}}')
     found = {}
@@ -131,19 +131,21 @@ def _places(places: Any, where: str) -> dict[str, NDArray[np.float64]]:
             raise UsageError(f"{where}: {error}") from None
         if shape.ratio is None:
             raise UsageError(f"{where}: {name} has no ratio, so no largest crop")
+        if shape.name in found:
+            raise UsageError(f"{where}: {shape.name} is given twice")
         rows = finite(ranges, f"{where}: {name}")
         if rows.ndim != 2 or rows.shape[1] != 2 or (rows[:, 0] > rows[:, 1]).any():
             raise UsageError(f"{where}: {name}: expected [[low, high], …], low at most high")
-        found[name] = rows
+        found[shape.name] = rows
     return found
 
 
 def _fixations(
     viewers: Any, where: str
 ) -> tuple[NDArray[np.float32] | None, NDArray[np.bool_] | None]:
-    """Return the fixations [F, 2] of all viewers, and which are a viewer's first [F], or None.
+    """Return the fixations [F, 2] of all viewers, F ≥ 1, and which are a viewer's first [F].
 
-    Raises UsageError.
+    Both are None where there is no fixation: nobody's gaze was recorded. Raises UsageError.
     """
     if viewers is None:
         return None, None
@@ -151,6 +153,8 @@ def _fixations(
         raise UsageError(f"{where}: expected [[[x, y, ms], …], …], the fixations of each person")
     points = finite([fixation[:2] for viewer in viewers for fixation in viewer], where)
     first = [not index for viewer in viewers for index in range(len(viewer))]
+    if not first:
+        return None, None
     return points.astype(np.float32).reshape(len(first), 2), np.array(first, np.bool_)
 
 
@@ -160,6 +164,5 @@ def _is_viewer(viewer: Any) -> bool:
 
 def _is_labelled(example: Example) -> bool:
     """Return whether a photo has any label; a list of no heads is a label too."""
-    looked_at = example.fixations_px is not None and len(example.fixations_px) > 0
-    drawn = example.heads_px is not None or len(example.human_px) > 0
-    return looked_at or drawn or len(example.places_px) > 0
+    shown = example.fixations_px is not None or example.heads_px is not None
+    return shown or len(example.human_px) > 0 or len(example.places_px) > 0

@@ -202,6 +202,10 @@ def test_gaze_errors(tmp_path: Path) -> None:
         savemat(tmp_path / "eye/fixations.mat", {"fixations": cells(seen)})
         with pytest.raises(UsageError, match=r"a\.jpg: fixations: row 1: .* finite numbers"):
             load_dataset("osie", tmp_path)
+    seen = {"img": "a.jpg", "subjects": cells(viewer([], []))}
+    savemat(tmp_path / "eye/fixations.mat", {"fixations": cells(seen)})
+    with pytest.raises(UsageError, match=r"fixations\.mat: a\.jpg has no fixation"):
+        load_dataset("osie", tmp_path)
     seen = {"img": "a.jpg", "subjects": cells()}
     savemat(tmp_path / "eye/fixations.mat", {"fixations": cells(seen)})
     with pytest.raises(UsageError, match=r"fixations\.mat: a\.jpg has no viewer"):

@@ -36,10 +36,18 @@ def test_each_label_may_be_missing_or_null(tmp_path: Path) -> None:
     seen = read_one(tmp_path, {"viewers": [], "heads": []})
     assert seen.heads_px is not None
     assert seen.heads_px.shape == (0, 4)
-    assert seen.fixations_px is not None
-    assert seen.fixations_px.shape == (0, 2)
-    assert seen.first_fixations is not None
-    assert seen.first_fixations.shape == (0,)
+
+
+@pytest.mark.parametrize("viewers", [[], [[]], [[], []]])
+def test_viewers_who_looked_nowhere_are_no_label(tmp_path: Path, viewers: object) -> None:
+    """A share of no fixations is no number: placement was trained to NaN on such a photo."""
+    seen = read_one(tmp_path, {"viewers": viewers, "heads": []})
+    assert (seen.fixations_px, seen.first_fixations) == (None, None)
+
+
+def test_places_have_the_name_that_a_shape_has_here(tmp_path: Path) -> None:
+    seen = read_one(tmp_path, {"places": {" 9 : 16": [[3, 8]], "Circle": [[0, 6]]}})
+    assert list(seen.places_px) == ["9:16", "circle"]
 
 
 def test_all_labels_of_a_photo_are_read(tmp_path: Path) -> None:
@@ -90,6 +98,7 @@ def test_all_labels_of_a_photo_are_read(tmp_path: Path) -> None:
         ({"viewers": [[[1]]]}, r"viewers: expected \[\[\[x, y, ms\]"),
         ({"places": [[0, 9]]}, r'places: expected {"9:16": \[\[low, high\], …\], …}$'),
         ({"places": {"9;16": [[0, 9]]}}, "places: '9;16' is not a shape"),
+        ({"places": {"9:16": [[0, 9]], "9 :16": [[1, 2]]}}, "places: 9:16 is given twice$"),
         ({"places": {"free": [[0, 9]]}}, "places: free has no ratio, so no largest crop$"),
         ({"places": {"1:1": [0, 9]}}, r"places: 1:1: expected \[\[low, high\], …\], low at most"),
         ({"places": {"1:1": [[9, 0]]}}, r"places: 1:1: expected \[\[low, high\], …\], low at most"),
