@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pipeline.boxes import Boxes
 from pipeline.errors import UsageError
 from pipeline.lab.datasets import flms, gaze, human, labels, scored
 from pipeline.lab.datasets.example import Example
@@ -118,4 +117,4 @@ def _as_text(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-__all__ = ["NAMES", "Boxes", "Dataset", "Example", "load_dataset"]
+__all__ = ["NAMES", "Dataset", "Example", "load_dataset"]

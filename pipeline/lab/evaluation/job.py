@@ -1,10 +1,8 @@
 """Evaluate on a data set, here or on Ray: read it, judge every photo, write the report."""
 
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from pipeline.cropping.build import GIVEN
@@ -12,11 +10,9 @@ from pipeline.cropping.weights import Weights, choose_weights
 from pipeline.device import choose_device
 from pipeline.errors import SettingError, UsageError, naming
 from pipeline.lab.datasets import Dataset, Example, load_dataset, log_notes
-from pipeline.lab.datasets.layout import missing_note
 from pipeline.lab.evaluation import baselines
 from pipeline.lab.evaluation.baselines.prior import read_prior
-from pipeline.lab.evaluation.frame import FollowedBoxes
-from pipeline.lab.evaluation.groups import read_groups
+from pipeline.lab.evaluation.groups import people_of
 from pipeline.lab.evaluation.photo import Row
 from pipeline.lab.evaluation.report import report_files, write_report
 from pipeline.lab.evaluation.settings import EvaluationJob
@@ -106,26 +102,6 @@ def folds_entry(folds: FoldWeights | None, set_name: str) -> dict[str, str]:
     }
     names = ", ".join(f"{what} of {at.name}" for what, at in given.items() if at is not None)
     return {"held out from": f"{names}, by the names of photos in {set_name}"}
-
-
-def people_of(groups: Path, dataset: Dataset) -> tuple[dict[str, FollowedBoxes], list[str]]:
-    """Read file name -> people from the list, and notes on photos that the data set lacks.
-
-    Raises UsageError where no photo of the data set is in the list, or where a listed name is
-    ambiguous because several photos have it.
-    """
-    people = read_groups(groups)
-    times = Counter(example.image.name for example in dataset.examples)
-    if shared := [name for name in people if times[name] > 1]:
-        raise UsageError(
-            f"{groups}: {times[shared[0]]} photos of the data set are called {shared[0]}: give "
-            "each file a name of its own"
-        )
-    absent = [name for name in people if not times[name]]
-    if len(absent) == len(people):
-        others = f", only others such as {absent[0]}" if absent else ""
-        raise UsageError(f"{groups} names no photo of the data set{others}")
-    return people, missing_note(absent, groups.name, "the data set")
 
 
 def parse_baselines(text: str) -> list[str]:

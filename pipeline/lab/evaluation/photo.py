@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.boxes import Boxes
 from pipeline.cropping.engine import CropEngine
 from pipeline.cropping.results import ScoredCrop
 from pipeline.cropping.sources import ObjectSource, SeenPhoto
@@ -121,34 +120,21 @@ class Evaluator:
     def _human(self, example: Example, seen: SeenPhoto) -> tuple[Row, list[AcceptanceEntry]]:
         """Compare each method's crop with each person's, at that person's or the asked ratio."""
         human, size = within_photo(example.human_px, seen.photo), seen.size_wh
-        if example.asked:
-            shapes = [parse_shape(name) for name in example.asked]
-            chosen = self.engine.choose(seen, shapes, 1).crops
-            crops = self._crops(seen, shapes, chosen)
-            values = {
-                name: measures.overlap_measures(human, own, *size) for name, own in crops.items()
-            }
-            row = {"boxes": human.tolist(), "crops": crops, "measures": values, "free": None}
-            return row, acceptance_by_people(chosen, human, list(example.asked))
         ratios = [_own_ratio(box) for box in human]
-        shapes = [*(Shape(f"{ratio:g}:1", ratio) for ratio in ratios), parse_shape("free")]
+        own = [Shape(f"{ratio:g}:1", ratio) for ratio in ratios]
+        shapes = [*map(parse_shape, example.asked)] or [*own, parse_shape("free")]
         chosen = self.engine.choose(seen, shapes, 1).crops
-        crops = self._crops(seen, shapes, chosen)
-        last = {name: boxes.pop() for name, boxes in crops.items()}
-        free = np.array(last[OURS])
-        values = {name: measures.overlap_measures(human, own, *size) for name, own in crops.items()}
-        if len(human) > 1 and example.drawn_by_people:
+        crops, free = self._crops(seen, shapes, chosen), None
+        if not example.asked:
+            last = {name: boxes.pop() for name, boxes in crops.items()}
+            measured = measures.free_crop_measures(human, np.array(last[OURS]), *size)
+            free = {"box": last[OURS], "measures": measured}
+        values = {name: measures.overlap_measures(human, of, *size) for name, of in crops.items()}
+        if not example.asked and len(human) > 1 and example.drawn_by_people:
             values[OTHER_PERSON], values[CONSENSUS] = measures.people_agreement(human, *size)
-        row = {
-            "boxes": human.tolist(),
-            "crops": crops,
-            "measures": values,
-            "free": {
-                "box": free.tolist(),
-                "measures": measures.free_crop_measures(human, free, *size),
-            },
-        }
-        return row, acceptance_by_people(chosen, human, ["own"] * len(human))
+        row = {"boxes": human.tolist(), "crops": crops, "measures": values, "free": free}
+        names = example.asked or ["own"] * len(human)
+        return row, acceptance_by_people(chosen, human, names)
 
     def _shapes(self, crops: CropsOfShapes, evidence: FaultEvidence) -> dict[str, dict[str, Row]]:
         """Map method -> shape -> box and measures; the best possible has only measures."""
@@ -184,7 +170,7 @@ class Evaluator:
         boxes = within_photo(followed.boxes_px, photo)
         shares = {
             method: {
-                shape.name: shares_shown(_array([box]), boxes, shape)[0].tolist()
+                shape.name: shares_shown(np.array([box], np.float32), boxes, shape)[0].tolist()
                 for shape, box in zip(self.shapes, own, strict=True)
             }
             for method, own in crops.items()
@@ -215,10 +201,6 @@ def _listed(example: Example, scale_xy: tuple[float, float] = (1.0, 1.0)) -> Lis
     objects = example.objects_px
     boxes = [] if objects is None else (objects / np.tile(scale_xy, 2)).tolist()
     return ListedPhoto(str(example.image), boxes)
-
-
-def _array(boxes: Sequence[Sequence[float]]) -> Boxes:
-    return np.array(boxes, np.float32)
 
 
 def _own_ratio(box: NDArray[np.float32]) -> float:

@@ -5,14 +5,14 @@ over its people where it has several.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipeline.lab.evaluation.catalogue import MEASURES, OURS, measure_of, shape_key
 from pipeline.lab.evaluation.fairness import fairness, integrity
-from pipeline.lab.evaluation.intervals import Interval, IntervalOf, holds_0, percentile_interval
+from pipeline.lab.evaluation.intervals import Interval, IntervalOf, bootstrap, holds_0
 from pipeline.lab.evaluation.photo import Row
 from pipeline.lab.evaluation.reliability import confidence_figures
 from pipeline.lab.evaluation.slices import ORDER
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 SLICE_MEASURES = ("iou", "srcc", "acc5", "gaze_kept", "heads_out", "any violation")
-
-DRAWN_AT_ONCE = 1 << 18  # photos; each takes 16 bytes while a figure is resampled
 
 IntervalTable = dict[str, dict[str, Interval]]  # method -> measure -> interval
 
@@ -122,24 +120,6 @@ def over_shapes(measured: Mapping[str, Mapping[str, float]]) -> dict[str, float]
         if MEASURES[name].per_shape
         for shape, of in measured.items()
     }
-
-
-def bootstrap(resamples: int, seed: int) -> IntervalOf:
-    """Make a function from values to their mean and the percentile interval of the mean.
-
-    Every call starts from the same seed, so a figure does not depend on earlier calls.
-    """
-
-    def interval(values: Iterable[float]) -> Interval:
-        column, random = np.fromiter(values, np.float64), np.random.default_rng(seed)
-        photos, most = len(column), max(1, DRAWN_AT_ONCE // len(column))
-        means = [
-            column[random.integers(0, photos, (min(most, resamples - done), photos))].mean(axis=1)
-            for done in range(0, resamples, most)
-        ]
-        return percentile_interval(float(column.mean()), np.concatenate(means), photos)
-
-    return interval
 
 
 def verdicts(differences: IntervalTable) -> dict[str, dict[str, str]]:

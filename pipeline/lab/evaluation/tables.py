@@ -118,12 +118,14 @@ def glance(report: Report) -> Table:
             continue
         notes = [measure.unit, "lower is better" if measure.lower else ""]
         below = "" if shape else "; ".join(note for note in notes if note)
+        ours, verdicts = _measured(report, OURS, key), report["verdicts"]
         cells = [
-            _cell(_measured(report, method, key), measure.digits, verdict=verdict, ours=ours)
-            for ours in [_measured(report, OURS, key)]
+            _cell(
+                _measured(report, method, key), measure.digits,
+                verdict=verdicts.get(method, {}).get(key, ""), ours=ours,
+            )
             for method in methods
-            for verdict in [report["verdicts"].get(method, {}).get(key, "")]
-        ]
+        ]  # fmt: skip
         name, kind = (shape, "shape") if shape else (measure.name, "")
         lines.append(TableLine(name, cells, kind, below, shape_key(measure.name, shape).strip()))
     note = (
@@ -184,18 +186,17 @@ def violations_note(report: Report) -> str:
 
 
 def _table(title: str, note: str, columns: Mapping[str, str], report: Report) -> Table:
-    lines = [
-        TableLine(name, cells, "ours" if method == OURS else "")
-        for method, name in METHODS.items()
-        for cells in [
-            [
-                _cell(found, measure_of(key).digits, True, ours=_measured(report, OURS, key))
-                for key in columns
-                for found in [_measured(report, method, key)]
-            ]
-        ]
-        if any(cell.below for cell in cells)
-    ]
+    lines = []
+    for method, name in METHODS.items():
+        cells = [
+            _cell(
+                _measured(report, method, key), measure_of(key).digits, spread=True,
+                ours=_measured(report, OURS, key),
+            )
+            for key in columns
+        ]  # fmt: skip
+        if any(cell.below for cell in cells):
+            lines.append(TableLine(name, cells, "ours" if method == OURS else ""))
     return Table(title, note, list(columns.values()), lines)
 
 

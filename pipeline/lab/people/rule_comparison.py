@@ -19,9 +19,8 @@ from pipeline.boxes import Box, Boxes, iou, shares_inside
 from pipeline.cropping.rule import Rule, packaged_rule
 from pipeline.errors import UsageError
 from pipeline.lab.evaluation.evidence import FaultEvidence, fault_evidence
-from pipeline.lab.evaluation.intervals import Interval
+from pipeline.lab.evaluation.intervals import Interval, bootstrap
 from pipeline.lab.evaluation.kept import gaze_kept, heads_cut_and_lost
-from pipeline.lab.evaluation.summary import bootstrap
 from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.json_text import json_text
 from pipeline.lab.people.held_out import OWN, HeldOutPhoto, held_out_photos, labelled_photos

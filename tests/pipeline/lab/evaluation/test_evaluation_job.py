@@ -22,7 +22,6 @@ from pipeline.lab.evaluation.job import (
     folds_of,
     log_failures,
     parse_baselines,
-    people_of,
     prepare,
 )
 from pipeline.lab.evaluation.settings import EvaluationJob
@@ -163,22 +162,6 @@ def test_boxes_of_a_set_may_be_taken_where_a_photo_has_some(tmp_path: Path) -> N
         with pytest.raises(SettingError, match=f"{option}.*boxes takes those that come with a"):
             check_given_boxes(asked, [bare])
     check_given_boxes(job(tmp_path), [bare])
-
-
-def test_people_of_photos_that_the_set_has_are_taken(tmp_path: Path) -> None:
-    dataset = Dataset("photos", "test", [Example(n, tmp_path / f"{n}.jpg") for n in "ab"])
-    groups = tmp_path / "groups.csv"
-    header = "photo,x0,y0,x1,y1,group\n"
-    groups.write_text(f"{header}a.jpg,0,0,9,9,x\nc.jpg,0,0,9,9,x\n")
-    people, notes = people_of(groups, dataset)
-    assert people["a.jpg"].groups == ["x"]
-    assert notes == ["1 photo named in groups.csv not found in the data set, such as c.jpg"]
-    groups.write_text(f"{header}c.jpg,0,0,9,9,x\n")
-    with pytest.raises(UsageError, match=r"no photo of the data set, only others such as c\.jpg$"):
-        people_of(groups, dataset)
-    groups.write_text(header)
-    with pytest.raises(UsageError, match=r"groups\.csv names no photo of the data set$"):
-        people_of(groups, dataset)
 
 
 def test_every_option_reaches_the_evaluation(gaic: Path) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.lab.evaluation.groups import read_groups
+from pipeline.lab.datasets import Dataset, Example
+from pipeline.lab.evaluation.groups import people_of, read_groups
 
 HEADER = "photo,x0,y0,x1,y1,group\n"
 
@@ -40,3 +41,18 @@ def test_a_column_that_is_missing(tmp_path: Path) -> None:
     path.write_text("photo,x0,y0,x1,y1\n")
     with pytest.raises(UsageError, match="no column group"):
         read_groups(path)
+
+
+def test_people_of_photos_that_the_set_has_are_taken(tmp_path: Path) -> None:
+    dataset = Dataset("photos", "test", [Example(n, tmp_path / f"{n}.jpg") for n in "ab"])
+    groups = tmp_path / "groups.csv"
+    groups.write_text(f"{HEADER}a.jpg,0,0,9,9,x\nc.jpg,0,0,9,9,x\n")
+    people, notes = people_of(groups, dataset)
+    assert people["a.jpg"].groups == ["x"]
+    assert notes == ["1 photo named in groups.csv not found in the data set, such as c.jpg"]
+    groups.write_text(f"{HEADER}c.jpg,0,0,9,9,x\n")
+    with pytest.raises(UsageError, match=r"no photo of the data set, only others such as c\.jpg$"):
+        people_of(groups, dataset)
+    groups.write_text(HEADER)
+    with pytest.raises(UsageError, match=r"groups\.csv names no photo of the data set$"):
+        people_of(groups, dataset)

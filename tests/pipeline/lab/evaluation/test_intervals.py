@@ -7,8 +7,7 @@ import pytest
 
 from pipeline.lab.evaluation import intervals
 from pipeline.lab.evaluation.calibration import with_interval
-from pipeline.lab.evaluation.intervals import percentile_interval
-from pipeline.lab.evaluation.summary import bootstrap
+from pipeline.lab.evaluation.intervals import bootstrap, percentile_interval
 from pipeline.lab.evaluation.tables import glance
 
 

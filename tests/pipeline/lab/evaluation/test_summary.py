@@ -7,8 +7,9 @@ import pytest
 
 from pipeline.detectors import Detections
 from pipeline.lab.evaluation.catalogue import BEST, MEASURES, OURS
+from pipeline.lab.evaluation.intervals import bootstrap
 from pipeline.lab.evaluation.slices import ORDER, tags
-from pipeline.lab.evaluation.summary import bootstrap, keys_of, sort_measure, summarise, verdicts
+from pipeline.lab.evaluation.summary import keys_of, sort_measure, summarise, verdicts
 from pipeline.photo.decode import Photo
 
 
