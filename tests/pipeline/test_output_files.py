@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import torch
-from pipeline.lab.training.curves import draw_curves
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -20,7 +19,7 @@ from pipeline.errors import SettingError
 from pipeline.lab.evaluation.report import write_report
 from pipeline.lab.evaluation.summary import summarise
 from pipeline.lab.training.card import Card, write_weights
-from pipeline.lab.training.history import Epoch
+from pipeline.lab.training.history import Epoch, draw_curves
 from pipeline.lab.weight_files import write_tensors
 from pipeline.output_files import make_folder, make_parent_folder, replacing, write_atomic
 

@@ -33,7 +33,13 @@ from pipeline.lab.starter.labelled_photos import (
 )
 from pipeline.lab.starter.list_samples import sample_lists
 from pipeline.lab.starter.scored_crops import ScoredLayout
-from pipeline.lab.starter.semantic_map import CHANNELS, GAZE, SUBJECT, position_map
+from pipeline.lab.starter.semantic_map import (
+    CHANNELS,
+    GAZE,
+    SUBJECT,
+    position_map,
+    ridge_regression,
+)
 from pipeline.lab.starter.synthetic_map import add_gaze, perturbed_detections, synthetic_map
 from pipeline.lab.training.schedule import moving_average, optimizer_step
 from s2cnet import S2CNet
@@ -103,20 +109,15 @@ def fit_gaze_channel(
     with_gaze = [photo for photo in photos if photo.gaze is not None]
     if not with_gaze:
         return
+
+    def features_and_gaze() -> Iterator[tuple[Tensor, Tensor]]:
+        for index in random.permutation(len(with_gaze))[:REGRESSION_PHOTOS]:
+            photo = with_gaze[index]
+            joined = joined_features(network, photo.fine[:1].float(), photo.middle[:1].float())
+            yield joined[0], torch.from_numpy(photo.gaze).double().flatten()
+
+    coefficients = ridge_regression(features_and_gaze(), RIDGE)
     reduce = network.backbone.reduce
-    count = reduce.in_channels + 1
-    power, product = torch.zeros(count, count).double(), torch.zeros(count).double()
-    for index in random.permutation(len(with_gaze))[:REGRESSION_PHOTOS]:
-        photo = with_gaze[index]
-        joined = joined_features(network, photo.fine[:1].float(), photo.middle[:1].float())
-        channels = joined[0].double().flatten(1)
-        rows = torch.cat([channels, torch.ones(1, channels.shape[1])])
-        wanted = torch.from_numpy(photo.gaze).double().flatten()
-        power += rows @ rows.T / rows.shape[1]
-        product += rows @ wanted / rows.shape[1]
-    penalty = RIDGE * power.diag()
-    penalty[-1] = 0  # the constant is not penalised
-    coefficients = torch.linalg.solve(power + torch.diag(penalty + 1e-9), product).float()
     reduce.weight[GAZE] = coefficients[:-1, None, None]
     assert reduce.bias is not None
     reduce.bias[GAZE] = coefficients[-1]

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from pipeline.boxes import mirror
 from pipeline.cropping import candidates
 from pipeline.lab.starter.crop_lists import CropList, as_score, far_list, ratio_lists
 from pipeline.lab.starter.layout_teacher import LayoutTeacher, teacher_scores
@@ -150,8 +151,7 @@ def layout_loss(
 ) -> Tensor:
     """Compute the loss on a photo of the human scores: on these, and on simulated people."""
     if random.random() < 0.5:
-        layout, x0, x1 = layout.mirrored(), 1 - subject[2], 1 - subject[0]
-        subject = np.array([x0, subject[1], x1, subject[3]], np.float32)
+        layout, subject = layout.mirrored(), mirror(subject[None], 1)[0]
     width, height = input_size(round(1000 * layout.aspect), 1000)
     size = np.array([width, height, width, height])
     features, objects = synthetic_map(layout, subject, width, height, random)

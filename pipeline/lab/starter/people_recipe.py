@@ -22,6 +22,7 @@ from pipeline.lab.starter.scored_crops import read_scored_crops
 from pipeline.lab.weight_files import halved, naming_weights, write_tensors
 from pipeline.output_files import make_folder
 from pipeline.report.progress import Log
+from pipeline.words import counted
 from s2cnet import PRESETS, S2CNet, load_model, to_published_state_dict
 
 TRIAL_PHOTOS, TRIAL_LAYOUTS, TRIAL_STEPS = 6, 32, 2
@@ -47,9 +48,9 @@ def fine_tune_starter(job: FineTuneJob, log: Log) -> None:
         encode_labelled(network, example, pixels_of(example), detector, random)
         for example in examples
     ]
-    log.say("photos", f"{len(photos)} labelled photos encoded")
+    log.say("photos", f"{counted(len(photos), 'labelled photo')} encoded")
     _, subjects = find_subjects(layouts, job.seed)
-    log.say("subjects", f"subjects found in {len(subjects)} scored photos")
+    log.say("subjects", f"subjects found in {counted(len(subjects), 'scored photo')}")
     fine_tune(network, photos, layouts, subjects, job.seed, steps)
     metadata = None if job.fold is None else fold_metadata(map(set_name_of, job.people))
     tensors = halved(to_published_state_dict(network))

@@ -24,6 +24,8 @@ from pipeline.report.progress import Log
 from pipeline.words import counted
 from s2cnet import S2CNet, load_model, prepare_image, to_published_state_dict
 
+TEACHER_SEEDS = 10  # added to the seed, for the teachers besides the one that finds the subjects
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -118,10 +120,10 @@ def fit_graph(
     """Train everything behind the backbone on human scores and on pseudo-labels of photos."""
     teacher, subjects = find_subjects(layouts, seed, budget.subject_rounds)
     teachers = [teacher] + [
-        fit_teacher(layouts, subjects, budget.teacher_epochs, seed=10 + i)
+        fit_teacher(layouts, subjects, budget.teacher_epochs, seed + TEACHER_SEEDS + i)
         for i in range(budget.teachers)
     ]
-    log.say("teachers", f"subjects found in {len(subjects)} scored photos")
+    log.say("teachers", f"subjects found in {counted(len(subjects), 'scored photo')}")
     train_graph(network, photos, layouts, subjects, teachers, seed, budget.graph_steps)
 
 

@@ -12,7 +12,7 @@ A map with fixed meanings can also be built without a photo (`synthetic_map`). I
 scores can train the graph without their photos (`graph_training`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,6 @@ from s2cnet.inputs import MEAN, STD
 CHANNELS = ("x", "y", "one", "subject", "person", "face", "thing", "gaze")
 X, Y, ONE, SUBJECT = range(4)
 GAZE = CHANNELS.index("gaze")
-JOINED = 448  # channels that the backbone joins
 # Set by hand.
 GAZE_SCALE = 1 / 6  # of the gaze density over its mean: peaks are then about 1
 CHANNEL_WEIGHTS = (0.3, 0.3, 0.0, 1.0, 1.0, 1.5, 0.6, 0.0)  # of the squared errors
@@ -110,27 +109,42 @@ def fit_projection(network: S2CNet, views: Sequence[View], folder: Path) -> None
     hook = network.backbone.reduce.register_forward_pre_hook(
         lambda _, given: joined.append(given[0])
     )
-    size = JOINED + 1  # and a constant
-    power = torch.zeros(size, size, dtype=torch.double)
-    product = torch.zeros(size, len(CHANNELS), dtype=torch.double)
-    for view in views:
-        network.backbone(prepare_image(view.pixels(folder))[0][None])
-        features = joined.pop()[0].double()
-        cells = features[0].numel()
-        rows = torch.cat([features.flatten(1), torch.ones(1, cells)])
-        wanted = torch.from_numpy(target_map(view, *features.shape[-2:])).flatten(1).double()
-        power += rows @ rows.T / cells
-        product += rows @ wanted.T / cells
+
+    def features_and_targets() -> Iterator[tuple[Tensor, Tensor]]:
+        for view in views:
+            network.backbone(prepare_image(view.pixels(folder))[0][None])
+            features = joined.pop()[0]
+            wanted = torch.from_numpy(target_map(view, *features.shape[-2:]))
+            yield features, wanted.flatten(1).double().T
+
+    projection = ridge_regression(features_and_targets(), RIDGE)
     hook.remove()
-    penalty = RIDGE * power.diag()
-    penalty[-1] = 0  # the constant is not penalised
-    projection = torch.linalg.solve(power + torch.diag(penalty + 1e-9), product).float()
     projection[:, GAZE] = 0
     projection[:, ONE] = 0
     projection[-1, ONE] = 1
     network.backbone.reduce.load_state_dict(
         {"weight": projection[:-1].T[:, :, None, None], "bias": projection[-1]}
     )
+
+
+def ridge_regression(samples: Iterable[tuple[Tensor, Tensor]], ridge: float) -> Tensor:
+    """Fit what is wanted in each cell as a sum of its features and a constant; all samples count 1.
+
+    samples: features [C, h, w] and, in double precision, what is wanted, [h · w] or [h · w, K].
+    ridge: penalty of a coefficient, in shares of its feature's power; the constant has none.
+
+    Returns the coefficients [C + 1] or [C + 1, K], the constant last.
+    """
+    power, product = torch.zeros((), dtype=torch.double), torch.zeros((), dtype=torch.double)
+    for features, wanted in samples:
+        cells = features[0].numel()
+        rows = torch.cat([features.double().flatten(1), torch.ones(1, cells)])
+        power = power + rows @ rows.T / cells
+        product = product + rows @ wanted / cells
+    penalty = ridge * power.diag()
+    penalty[-1] = 0
+    coefficients: Tensor = torch.linalg.solve(power + torch.diag(penalty + 1e-9), product)
+    return coefficients.float()
 
 
 def train_backbone(

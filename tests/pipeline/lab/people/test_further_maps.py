@@ -95,5 +95,11 @@ def test_the_command_writes_the_detector_with_other_maps(
 def test_without_gaze_or_crops_nothing_is_trained(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["maps", "--output", str(tmp_path / "made")]) == 2
+    asked = ["maps", "--output", str(tmp_path / "made")]
+    assert main(asked) == 2
+    assert "give at least one of --osie, --eyecrowd and --flms" in capsys.readouterr().err
+    (tmp_path / "osie").mkdir()
+    Image.new("RGB", (60, 40)).save(tmp_path / "osie/a.png")
+    (tmp_path / "osie.json").write_text('{"a.png": {"heads": []}}')
+    assert main([*asked, "--osie", str(tmp_path / "osie")]) == 2
     assert "no photo has people's gaze or crops" in capsys.readouterr().err

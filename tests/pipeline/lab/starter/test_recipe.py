@@ -86,6 +86,17 @@ def test_a_little_of_everything_makes_two_files_that_load(tmp_path: Path) -> Non
     assert {"backbone", "embedding", "transformer"} <= moved
 
 
+def test_another_seed_makes_other_teachers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of seed 0 are the ones that the packaged weights were trained with."""
+    seeds: list[int] = []
+    monkeypatch.setattr(recipe, "find_subjects", lambda *_: (None, []))
+    monkeypatch.setattr(recipe, "fit_teacher", lambda *given: seeds.append(given[-1]))
+    monkeypatch.setattr(recipe, "train_graph", lambda *_: None)
+    for seed in (0, 5):
+        recipe.fit_graph(S2CNet.untrained(), [], [], Budget(), seed, Log())
+    assert seeds == [10, 11, 15, 16]
+
+
 def test_an_earlier_graph_is_taken_without_its_backbone() -> None:
     network, earlier = S2CNet.untrained("gaicv1", 1), S2CNet.untrained("gaicv1", 2)
     own = {name: tensor.clone() for name, tensor in network.state_dict().items()}
