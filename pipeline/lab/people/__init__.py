@@ -15,6 +15,8 @@ feature_views, feature_scores, feature_recipe
 fitting        the training steps that the branches share
 rule_lists     candidates of labelled photos, measured as the product measures them
 rule_fit       fits the rule of choice on them
+detector_tensors
+               the packaged detector's tensors, with other branches
 recipe         the commands `branches`, `looking` and `rule`
 held_out       the outputs of its fold's networks for each photo
 held_out_cache the file that keeps these for the next run

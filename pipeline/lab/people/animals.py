@@ -24,9 +24,9 @@ from pipeline.lab.datasets import log_notes, read_set
 from pipeline.lab.datasets.layout import check_photos_once, photos_of_set
 from pipeline.lab.fold_weights import network_of
 from pipeline.lab.people.branches import PeopleView, heads_loss, standardised_levels
+from pipeline.lab.people.detector_tensors import SUBJECTS_FILE, packaged_tensors, packaged_weights
 from pipeline.lab.people.fitting import VIEWS_PER_STEP, channel_stats, fit_branch
 from pipeline.lab.people.labels import PeopleLabels, labels_of
-from pipeline.lab.people.recipe import SUBJECTS_FILE, packaged_tensors, packaged_weights
 from pipeline.lab.people.settings import AnimalsJob
 from pipeline.lab.people.views import people_views
 from pipeline.lab.weight_files import halved, write_tensors

@@ -24,10 +24,10 @@ from pipeline.lab.datasets.layout import check_photos_once, photos_of_set
 from pipeline.lab.fold_weights import FoldWeights, fold_metadata, network_of
 from pipeline.lab.folds import FOLDS, check_folds, fold_name, fold_of, set_name_of
 from pipeline.lab.people.branches import standardised_levels
+from pipeline.lab.people.detector_tensors import packaged_weights
 from pipeline.lab.people.feature_scores import score_loss
 from pipeline.lab.people.feature_views import FeatureView, feature_views
 from pipeline.lab.people.fitting import VIEWS_PER_STEP, ChannelStats, channel_stats, fit_branch
-from pipeline.lab.people.recipe import packaged_weights
 from pipeline.lab.people.settings import FeaturesJob
 from pipeline.lab.weight_files import halved, write_tensors
 from pipeline.output_files import make_folder

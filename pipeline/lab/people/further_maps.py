@@ -21,6 +21,7 @@ from pipeline.errors import UsageError
 from pipeline.lab.batches import batches_of_epochs
 from pipeline.lab.fold_weights import network_of
 from pipeline.lab.people.branches import DECAY, standardised_levels
+from pipeline.lab.people.detector_tensors import SUBJECTS_FILE, packaged_tensors, packaged_weights
 from pipeline.lab.people.fitting import channel_stats, fit_branch
 from pipeline.lab.people.labels import LOOKS, PeopleLabels, read_people_labels
 from pipeline.lab.people.looking import (
@@ -31,7 +32,6 @@ from pipeline.lab.people.looking import (
     undo_stats,
 )
 from pipeline.lab.people.looking_views import LookingView, has_targets, random_view
-from pipeline.lab.people.recipe import SUBJECTS_FILE, packaged_tensors, packaged_weights
 from pipeline.lab.people.settings import MapsJob
 from pipeline.lab.weight_files import halved, write_tensors
 from pipeline.output_files import make_folder

@@ -27,11 +27,11 @@ from pipeline.lab.datasets.layout import check_photos_once
 from pipeline.lab.fold_weights import FoldWeights, detector_in, fold_metadata, network_of
 from pipeline.lab.folds import FOLDS, check_folds, fold_name
 from pipeline.lab.people.branches import standardised_levels
+from pipeline.lab.people.detector_tensors import SUBJECTS_FILE, packaged_tensors, packaged_weights
 from pipeline.lab.people.fitting import VIEWS_PER_STEP, channel_stats, fit_branch
 from pipeline.lab.people.held_out import labelled_photos
 from pipeline.lab.people.placement_loss import place_loss
 from pipeline.lab.people.placement_views import PlacementView, placement_views
-from pipeline.lab.people.recipe import SUBJECTS_FILE, packaged_tensors, packaged_weights
 from pipeline.lab.people.settings import PlacementJob
 from pipeline.lab.weight_files import halved, write_tensors
 from pipeline.output_files import make_folder

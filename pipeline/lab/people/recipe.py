@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from importlib.resources import files
 
 import numpy as np
-import safetensors.torch
-import torch
 from torch import nn
 
 from pipeline.cropping.evidence import evidence_of
 from pipeline.cropping.scoring import score_function
-from pipeline.detectors.differences import (
-    LOOKING,
-    Tensors,
-    as_differences,
-    from_differences,
-    of_trunk,
-)
-from pipeline.detectors.packaged import embedded_weights
-from pipeline.detectors.people_head import PeopleHead
-from pipeline.detectors.subject_network import SubjectNetwork
+from pipeline.detectors.differences import as_differences
 from pipeline.device import choose_device
 from pipeline.errors import UsageError, naming
 from pipeline.lab.datasets.layout import check_photos_once, photos_of_set
@@ -34,6 +22,13 @@ from pipeline.lab.fold_weights import (
 )
 from pipeline.lab.folds import FOLDS, check_folds, fold_name
 from pipeline.lab.people.branches import train_branches
+from pipeline.lab.people.detector_tensors import (
+    SUBJECTS_FILE,
+    packaged_weights,
+    trunk_of,
+    with_branches,
+    without_placement,
+)
 from pipeline.lab.people.held_out import seen_by
 from pipeline.lab.people.labels import PeopleLabels, by_fold, read_people_labels
 from pipeline.lab.people.looking import train_looking
@@ -47,8 +42,6 @@ from pipeline.output_files import make_folder, make_parent_folder, write_text_at
 from pipeline.report.progress import Log
 from pipeline.words import counted
 from s2cnet import FastS2CNet, load_model
-
-SUBJECTS_FILE = "subjects.safetensors"
 
 
 def write_branches(job: BranchesJob, log: Log) -> None:
@@ -158,53 +151,3 @@ def add_lists(
     score = score_function(network, seen)
     for kind, found in lists_of(labels, seen.size_wh, evidence, score):
         lists[kind].append(found)
-
-
-def packaged_weights() -> Tensors:
-    """Read the tensors of the embedded detector in the package, half precision."""
-    return from_differences(packaged_tensors())
-
-
-def packaged_tensors() -> Tensors:
-    """Read the tensors of the embedded detector as the package stores them."""
-    return dict(safetensors.torch.load(embedded_weights()))
-
-
-def trunk_of(state: Tensors) -> SubjectNetwork:
-    """Make a network as `network_of` does, with new people branches; stages copy the trunk's."""
-    network = SubjectNetwork()
-    trained = {name: value.float() for name, value in state.items() if not is_branch(name)}
-    untrained = {name: v for name, v in network.state_dict().items() if is_branch(name)}
-    network.load_state_dict({**untrained, **trained, **trunk_copies(untrained, trained)})
-    return network.eval().to(memory_format=torch.channels_last)
-
-
-def is_branch(name: str) -> bool:
-    """Return whether a tensor belongs to the people branches or their stages."""
-    return name.startswith(("people.", LOOKING))
-
-
-def trunk_copies(names: Iterable[str], state: Tensors) -> Tensors:
-    """Copy the trunk's tensors that those of `looking` among `names` start from."""
-    return {name: state[of_trunk(name)].clone() for name in names if name.startswith(LOOKING)}
-
-
-def without_placement(state: Tensors) -> Tensors:
-    """Return the detector's tensors without a preference for places: it was trained on all photos.
-
-    `pipeline.lab.people.placement` trains it without a fold.
-    """
-    zero = {
-        name: torch.zeros_like(t) for name, t in state.items() if name.startswith("placement.out")
-    }
-    return {**state, **zero}
-
-
-def with_branches(state: Tensors, head: PeopleHead) -> Tensors:
-    """Replace the people branches in the detector's tensors, half precision.
-
-    Their stages become copies of the trunk's.
-    """
-    kept = {name: tensor for name, tensor in state.items() if not is_branch(name)}
-    branches = {f"people.{name}": tensor.half() for name, tensor in head.state_dict().items()}
-    return {**kept, **branches, **trunk_copies(state, state)}

@@ -19,7 +19,7 @@ from pipeline.lab.evaluation.catalogue import NETWORK
 from pipeline.lab.evaluation.setup import EvaluationSetup, Evaluators, evaluate_here
 from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.folds import FOLDS, fold_of
-from pipeline.lab.people.recipe import packaged_weights
+from pipeline.lab.people.detector_tensors import packaged_weights
 from s2cnet import S2CNet
 from s2cnet.checkpoints.published import to_published_state_dict
 from tests.support.odd_photos import scene

@@ -15,8 +15,8 @@ from pipeline.detectors.packaged import embedded_weights
 from pipeline.lab.cli.learn_from_people import main
 from pipeline.lab.people.animals import PASSES, animal_views, train_animals
 from pipeline.lab.people.branches import PeopleView
+from pipeline.lab.people.detector_tensors import packaged_weights, trunk_of
 from pipeline.lab.people.labels import PeopleLabels
-from pipeline.lab.people.recipe import packaged_weights, trunk_of
 from pipeline.lab.people.targets import head_target
 
 torch.set_num_threads(1)

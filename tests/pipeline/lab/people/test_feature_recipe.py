@@ -17,6 +17,7 @@ from pipeline.lab.batches import batches_of
 from pipeline.lab.cli.learn_from_people import main
 from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.people import feature_recipe, feature_scores
+from pipeline.lab.people.detector_tensors import packaged_weights
 from pipeline.lab.people.feature_recipe import (
     CONSISTENCY_WEIGHT,
     feature_loss,
@@ -28,7 +29,6 @@ from pipeline.lab.people.feature_recipe import (
 from pipeline.lab.people.feature_scores import CROPS, drawn_crops, score_loss
 from pipeline.lab.people.feature_views import FeatureView, feature_view, reuploaded_copy
 from pipeline.lab.people.fitting import channel_stats
-from pipeline.lab.people.recipe import packaged_weights
 from pipeline.lab.people.settings import FeaturesJob
 from pipeline.report.progress import Log
 from s2cnet import S2CNet, load_model

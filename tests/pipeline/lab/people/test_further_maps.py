@@ -12,9 +12,9 @@ from PIL import Image
 from pipeline.lab.cli.learn_from_people import main
 from pipeline.lab.fold_weights import network_of
 from pipeline.lab.people import further_maps
+from pipeline.lab.people.detector_tensors import packaged_tensors, packaged_weights
 from pipeline.lab.people.further_maps import LOOKS_WEIGHT, MAPS, stored_views, train_maps
 from pipeline.lab.people.labels import LOOKS, PeopleLabels
-from pipeline.lab.people.recipe import packaged_tensors, packaged_weights
 
 WHERE = (0.25, 0.5)  # where all people look
 

@@ -23,9 +23,9 @@ from pipeline.lab.datasets.gaze import FIRST_WEIGHT
 from pipeline.lab.datasets.layout import read_upright_pixels
 from pipeline.lab.folds import FOLDS
 from pipeline.lab.people import recipe
+from pipeline.lab.people.detector_tensors import packaged_weights, trunk_of
 from pipeline.lab.people.held_out import labelled_photos
 from pipeline.lab.people.labels import PeopleLabels, read_people_labels
-from pipeline.lab.people.recipe import packaged_weights, trunk_of
 from pipeline.lab.people.settings import LabelsJob
 from pipeline.lab.people.views import boxes_in_view, people_views
 

@@ -14,10 +14,10 @@ from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.lab.cli.learn_from_people import main
 from pipeline.lab.fold_weights import fold_metadata, held_out_sets, network_of
 from pipeline.lab.people import looking, recipe
+from pipeline.lab.people.detector_tensors import packaged_weights
 from pipeline.lab.people.labels import PeopleLabels
 from pipeline.lab.people.looking import train_looking
 from pipeline.lab.people.looking_views import jitter_colours, random_part, random_view
-from pipeline.lab.people.recipe import packaged_weights
 
 
 @pytest.fixture

@@ -18,8 +18,12 @@ from pipeline.lab.datasets import Example, read_set
 from pipeline.lab.fold_weights import held_out_sets, network_of
 from pipeline.lab.folds import fold_of
 from pipeline.lab.people import placement
+from pipeline.lab.people.detector_tensors import (
+    packaged_tensors,
+    packaged_weights,
+    without_placement,
+)
 from pipeline.lab.people.placement import PlacementView, placement_views, train_placement
-from pipeline.lab.people.recipe import packaged_tensors, packaged_weights, without_placement
 from s2cnet import FastS2CNet, load_model
 
 RED, SIZE = 96, (256, 192)
