@@ -8,6 +8,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 from torch.optim.swa_utils import AveragedModel
 
+from pipeline.errors import UsageError
+
 RISING_SHARE = 0.1  # of the steps of `one_cycle`
 
 
@@ -40,7 +42,11 @@ def optimizer_step(
     """Take one step of the optimizer on a loss, and one of the learning rate.
 
     parameters: those whose joint gradient is clipped to the norm `max_norm`.
+
+    Raises UsageError where the loss is not finite, as all weights would be after the step.
     """
+    if not loss.isfinite():
+        raise UsageError("the training diverged: its loss is not finite; check labels and weights")
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(parameters, max_norm)
