@@ -69,7 +69,7 @@ def load_dataset(name: str, folder: str | Path, split: str = "test") -> Dataset:
     return Dataset(name, split, sorted(unique, key=lambda example: example.id), notes)
 
 
-def read_set(name: str, root: Path, split: str) -> tuple[list[Example], list[str]]:
+def read_set(name: str, root: Path, split: str = "test") -> tuple[list[Example], list[str]]:
     """Read one split: examples in file order, and notes. Raises errors as `load_dataset` does."""
     if name not in READERS:
         raise UsageError(f"no data set {name!r}: choose one of {', '.join(NAMES)}")

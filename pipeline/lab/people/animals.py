@@ -47,7 +47,7 @@ def write_animals(job: AnimalsJob, log: Log) -> None:
     Raises UsageError where there are no labels, a folder has no photos, or a photo is given twice.
     """
     with naming("heads"):
-        examples, notes = read_set("labels", job.heads, "test")
+        examples, notes = read_set("labels", job.heads)
         log_notes(notes, log)
         labelled = [labels_of(one, SET) for one in examples if one.heads_px is not None]
     if not labelled:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from pipeline.lab.datasets.gaze import FIRST_WEIGHT
 from pipeline.lab.datasets.labels import labels_file
 from pipeline.lab.datasets.layout import check_photos_once, read_upright_size
 from pipeline.lab.evaluation.frame import check_inside
-from pipeline.lab.folds import FOLDS, fold_of
+from pipeline.lab.folds import fold_of
 from pipeline.lab.people.settings import LabelsJob
 from pipeline.report.progress import Log
 
@@ -60,7 +60,7 @@ def read_people_labels(job: LabelsJob, log: Log | None = None) -> list[PeopleLab
     found: list[PeopleLabels] = []
     for name, root in given_sets(job, ("osie", "eyecrowd", "flms", LOOKS)):
         with naming(name):
-            examples, notes = read_set(layout_of(name, root), root, "test")
+            examples, notes = read_set(layout_of(name, root), root)
             log_notes(notes, log)
             found += [labels_of(example, name) for example in examples]
     check_photos_once(one.photo for one in found)
@@ -104,9 +104,3 @@ def labels_of(example: Example, set_name: str) -> PeopleLabels:
     heads = None if example.heads_px is None else np.clip(example.heads_px / size, 0, 1)
     crops = np.clip(example.human_px / size, 0, 1)
     return PeopleLabels(example.image, set_name, points, weights, crops, heads)
-
-
-def by_fold(labels: list[PeopleLabels]) -> Iterator[tuple[int, list[PeopleLabels]]]:
-    """Yield each fold with the photos that are held out from it."""
-    for fold in range(FOLDS):
-        yield fold, [one for one in labels if one.fold == fold]

@@ -15,18 +15,11 @@ import numpy as np
 from pipeline.boxes import FloatArray
 from pipeline.detectors import Pixels
 from pipeline.detectors.embedded import detector_input
-from pipeline.detectors.people_head import FINER
 from pipeline.detectors.subject_network import STRIDE
 from pipeline.lab.datasets.layout import read_upright_pixels
 from pipeline.lab.people.labels import PeopleLabels
-from pipeline.lab.people.targets import TargetMap, gaze_map, kept_map
-from pipeline.lab.people.views import (
-    MIN_FIXATIONS,
-    as_jpeg,
-    at_half_size,
-    boxes_in_view,
-    in_view,
-)
+from pipeline.lab.people.targets import TargetMap
+from pipeline.lab.people.views import MIN_FIXATIONS, as_jpeg, at_half_size, map_targets
 
 WHOLE = 0.4  # share of a photo's views that show all of it
 # Range of a part's sides, shares of the photo's; photos with people's crops have only near parts.
@@ -88,22 +81,14 @@ def random_view(labels: PeopleLabels, random: np.random.Generator) -> LookingVie
     """
     pixels = read_upright_pixels(labels.photo)
     part, mirrored = random_part(random, near=len(labels.crops) > 0), bool(random.random() < 0.5)
-    points = in_view(labels.fixations, part, mirrored)
-    inside = ((points >= 0) & (points < 1)).all(axis=1)
     colours = int(random.integers(2**32))
     moved = np.clip(part + random.normal(0, EDGE_NOISE, 4), 0, 1)
     first = _pixels(pixels, part, mirrored, colours, HALF_AND_JPEG, random)
     degraded = _pixels(pixels, moved, mirrored, colours, DEGRADED_HALF_AND_JPEG, random)
-    looked_at = inside.sum() >= MIN_FIXATIONS
-    if first.shape != degraded.shape or not (looked_at or len(labels.crops)):
-        return None
     height, width = first.shape[0] // STRIDE, first.shape[1] // STRIDE
-    gaze = kept = None
-    if looked_at:
-        gaze = gaze_map(points[inside], labels.fixation_weights[inside], height, width)
-    if len(labels.crops):
-        crops = np.clip(boxes_in_view(labels.crops, part, mirrored), 0, 1)
-        kept = kept_map(crops, height // FINER, width // FINER)
+    gaze, kept = map_targets(labels, part, mirrored, height, width)
+    if first.shape != degraded.shape or (gaze is None and kept is None):
+        return None
     area = float(np.prod(part[2:] - part[:2]))
     return LookingView(first, degraded, gaze, kept, 1.0 if area > LARGE_PART else SMALL_WEIGHT)
 

@@ -39,7 +39,6 @@ from pipeline.report.progress import Log
 from pipeline.words import counted
 from s2cnet import FastS2CNet, load_model
 
-SPLIT = "test"  # the only one of these sets
 PLACES = "places"  # the set of photos whose acceptable places are labelled
 EPOCHS, RATE, DECAY = 6, 2e-3, 0.05
 
@@ -86,7 +85,7 @@ def _labelled(job: PlacementJob, log: Log) -> list[tuple[int | None, str, Exampl
     found: list[tuple[int | None, str, Example]] = []
     if job.places is not None:
         with naming("places"):
-            examples, notes = read_set("labels", job.places, SPLIT)
+            examples, notes = read_set("labels", job.places)
         log_notes(notes, log)
         found += [(None, PLACES, one) for one in examples if one.places_px]
     if any((job.osie, job.eyecrowd, job.flms)):

@@ -30,11 +30,11 @@ from pipeline.lab.people.detector_tensors import (
     without_placement,
 )
 from pipeline.lab.people.held_out import seen_by
-from pipeline.lab.people.labels import PeopleLabels, by_fold, read_people_labels
+from pipeline.lab.people.labels import PeopleLabels, read_people_labels
 from pipeline.lab.people.looking import train_looking
 from pipeline.lab.people.looking_views import has_targets
 from pipeline.lab.people.rule_fit import LabelledList, as_rule_json, fit_linear
-from pipeline.lab.people.rule_lists import KINDS, kinds_of, lists_of
+from pipeline.lab.people.rule_lists import KINDS, list_kinds, lists_of
 from pipeline.lab.people.settings import BranchesJob, LookingJob, RuleJob
 from pipeline.lab.people.views import MIN_FIXATIONS, people_views
 from pipeline.lab.weight_files import halved, naming_weights, write_tensors
@@ -122,11 +122,12 @@ def fit_rule(job: RuleJob, log: Log) -> None:
     labels = read_people_labels(job, log)
     make_parent_folder(job.output, "output")
     weights.check({one.set_name for one in labels})
-    found = set[str]().union(*map(kinds_of, labels))
+    found = set[str]().union(*map(list_kinds, labels))
     if missing := [kind for kind in KINDS if kind not in found]:
         raise UsageError(f"no labels for {', '.join(missing)}: FLMS tells overlap, OSIE gaze")
     lists: dict[str, list[LabelledList]] = {kind: [] for kind in KINDS}
-    for fold, held_out in by_fold(labels):
+    for fold in range(FOLDS):
+        held_out = [one for one in labels if one.fold == fold]
         detector = weights.detector_with_branch(fold)
         assert detector is not None, "a fit has detectors of every fold"
         network = weights.scorer(fold, lambda: load_model("starter"))

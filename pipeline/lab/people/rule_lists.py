@@ -43,7 +43,7 @@ def lists_of(
         yield kind, LabelledList.of(boxes, evidence, preferred, relative, target(boxes))
 
 
-def kinds_of(labels: PeopleLabels) -> set[str]:
+def list_kinds(labels: PeopleLabels) -> set[str]:
     """Return the kinds of lists that a photo has."""
     of_crops = {"overlap", "free"} if len(_large_crops(labels)) else set()
     return of_crops | ({"gaze"} if len(labels.fixations) else set())

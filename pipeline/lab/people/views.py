@@ -80,20 +80,32 @@ def _view(
     """Make a view. part: box of the view in the photo, shares of the photo's sides."""
     levels, output = trunk_features(network, pixels)
     height, width = levels[0].shape[-2:]
-    points = in_view(labels.fixations, part, mirrored)
-    inside = ((points >= 0) & (points < 1)).all(axis=1)
-    gaze = kept = None
-    if inside.sum() >= MIN_FIXATIONS:
-        weights = labels.fixation_weights[inside]
-        gaze = gaze_map(points[inside], weights, height, width)
-    if len(labels.crops) and gaze_weight == 1.0:
-        crops = np.clip(boxes_in_view(labels.crops, part, mirrored), 0, 1)
-        kept = kept_map(crops, height // FINER, width // FINER)
+    gaze, kept = map_targets(labels, part, mirrored, height, width)
+    if gaze_weight < 1:
+        kept = None
     if labels.heads is None:
         heads = head_target(*_heads_of_faces(output))
     else:
         heads = head_target(boxes_in_view(labels.heads, part, mirrored), height, width)
     return PeopleView(levels, heads, gaze, kept, gaze_weight)
+
+
+def map_targets(
+    labels: PeopleLabels, part: FloatArray, mirrored: bool, height: int, width: int
+) -> tuple[TargetMap | None, TargetMap | None]:
+    """Make the targets of the maps of gaze and of keeping for a part of a photo of h × w cells.
+
+    A target is None where the part has fewer than MIN_FIXATIONS, or nobody drew a crop.
+    """
+    points = in_view(labels.fixations, part, mirrored)
+    inside = ((points >= 0) & (points < 1)).all(axis=1)
+    gaze = kept = None
+    if inside.sum() >= MIN_FIXATIONS:
+        gaze = gaze_map(points[inside], labels.fixation_weights[inside], height, width)
+    if len(labels.crops):
+        crops = np.clip(boxes_in_view(labels.crops, part, mirrored), 0, 1)
+        kept = kept_map(crops, height // FINER, width // FINER)
+    return gaze, kept
 
 
 def _copy(

@@ -26,7 +26,7 @@ from pipeline.lab.starter.views import View
 from pipeline.lab.training.schedule import moving_average, one_cycle, optimizer_step
 
 # Set by hand, unless a source is given.
-EPOCHS, VIEWS_PER_STEP, RATE, TRUNK_RATE, DECAY, EMA_DECAY = 3, 8, 2e-3, 2.5e-4, 0.02, 0.998
+VIEWS_PER_STEP, RATE, TRUNK_RATE, DECAY, EMA_DECAY = 8, 2e-3, 2.5e-4, 0.02, 0.998
 CLIP_NORM = 2.0  # of a step's gradient
 HEATMAP_BIAS, OFFSET_BIAS = -4.0, 1.5  # initial biases of the heat maps' logits and of the offsets
 MIN_LIKELIHOOD = 0.45  # less likely objects are neither positives nor negatives
@@ -47,11 +47,7 @@ class DetectorTargets:
 
 
 def train_detector(
-    network: SubjectNetwork,
-    views: Sequence[View],
-    folder: Path,
-    seed: int = 0,
-    epochs: int = EPOCHS,
+    network: SubjectNetwork, views: Sequence[View], folder: Path, seed: int, epochs: int
 ) -> None:
     """Train a new head and the trunk's upper stages, in place; the result is a moving average.
 

@@ -39,7 +39,7 @@ from s2cnet import S2CNet
 from s2cnet.inputs import input_size
 
 # Set by hand, unless a source is given.
-STEPS, PHOTOS_PER_STEP, RATE, DECAY, EMA_DECAY = 4500, 3, 1e-3, 0.02, 0.998
+PHOTOS_PER_STEP, RATE, DECAY, EMA_DECAY = 3, 1e-3, 0.02, 0.998
 BETAS, WARMUP_SHARE, CLIP_NORM = (0.9, 0.98), 0.05, 1.0
 GRID_CROPS, SCORED_CROPS, RATIO_CROPS = 12, 24, 20
 RATIO_CROPS_SCORED = 10  # in a list of a photo of the human scores
@@ -77,8 +77,8 @@ def train_graph(
     layouts: Sequence[ScoredLayout],
     subjects: Sequence[NDArray[np.float32]],
     teachers: Sequence[LayoutTeacher],
-    seed: int = 0,
-    steps: int = STEPS,
+    seed: int,
+    steps: int,
 ) -> None:
     """Train everything behind the backbone, in place.
 

@@ -68,7 +68,7 @@ def read_examples(
     examples: list[Example] = []
     photos: list[Path] = []
     for folder in folders:
-        found, notes = read_set("labels", folder, "test")
+        found, notes = read_set("labels", folder)
         log_notes(notes, log)
         photos += [example.image for example in found]
         examples += [

@@ -13,7 +13,7 @@ from pipeline.errors import UsageError, naming
 from pipeline.lab.starter.detector_training import train_detector
 from pipeline.lab.starter.graph_training import EncodedPhoto, train_graph
 from pipeline.lab.starter.inputs import StarterJob
-from pipeline.lab.starter.layout_teacher import find_subjects, fit_teacher
+from pipeline.lab.starter.layout_teacher import ROUNDS, find_subjects, fit_teacher
 from pipeline.lab.starter.scored_crops import ScoredLayout, read_scored_crops
 from pipeline.lab.starter.semantic_map import fit_projection, load_backbone, train_backbone
 from pipeline.lab.starter.teacher_outputs import TeacherFiles, TeacherOutputs, run_teachers
@@ -36,7 +36,7 @@ class Budget:
     detector_epochs: int = 3
     projection_views: int = 360
     map_steps: int = 2100
-    subject_rounds: int = 4
+    subject_rounds: int = ROUNDS
     teachers: int = 2  # in addition to the one that finds the subjects
     teacher_epochs: int = 9
     graph_steps: int = 4500

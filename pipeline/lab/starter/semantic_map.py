@@ -32,7 +32,7 @@ GAZE = CHANNELS.index("gaze")
 GAZE_SCALE = 1 / 6  # of the gaze density over its mean: peaks are then about 1
 CHANNEL_WEIGHTS = (0.3, 0.3, 0.0, 1.0, 1.0, 1.5, 0.6, 0.0)  # of the squared errors
 RIDGE = 1e-3  # of each channel's own power
-STEPS, VIEWS_PER_STEP, RATE, DECAY, WARMUP_SHARE = 2100, 6, 2.5e-4, 0.01, 0.02
+VIEWS_PER_STEP, RATE, DECAY, WARMUP_SHARE = 6, 2.5e-4, 0.01, 0.02
 CONTRAST, BRIGHTNESS = (0.8, 1.2), (-20, 20)  # range of changes of a view's pixels
 ELLIPSE = 1.1  # squared relative radius to which an object is drawn: a little beyond its ellipse
 
@@ -148,7 +148,7 @@ def ridge_regression(samples: Iterable[tuple[Tensor, Tensor]], ridge: float) -> 
 
 
 def train_backbone(
-    network: S2CNet, views: Sequence[View], folder: Path, seed: int = 0, steps: int = STEPS
+    network: S2CNet, views: Sequence[View], folder: Path, seed: int, steps: int
 ) -> None:
     """Train the stages of stride 16 and 32 and the projection towards the views' maps, in place.
 
