@@ -9,6 +9,7 @@ machine. Ray forgets them with the job that submitted them, however it ends; a c
 
 import math
 import time
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,13 +31,13 @@ MOST_ASKED = 100
 """How many machines are asked for at a time. Ray's autoscaler looks at no more than 1,000 waiting
 tasks, and others are asked for as soon as these have joined."""
 FEWER = 0.75
-"""To what share the number of wanted machines must fall before fewer are asked for."""
+"""Fewer machines are asked for once this share, or less, of those asked for is wanted."""
 NAME = "wanted_machine"  # of the waiting tasks, as `ray list tasks` shows them
 
 
 @dataclass
 class Pace:
-    """How much work a run's tasks are: the core seconds of the cluster that one has taken so far.
+    """Measures how much work a task of a run is: how many of the cluster's core seconds it takes.
 
     The time until the first task has ended, in which workers start, does not count.
     """
@@ -106,7 +107,7 @@ class Demand:
         return self.num_actors * (CORES_PER_WORKER if uses_gpus else 1) or math.inf
 
     def _machines(self, cores: float) -> dict[ClusterNode, int]:
-        """Divide cores among machines of each kind, since an autoscaler may run out of one."""
+        """Return the machines that have so many cores, of all kinds that the run can use."""
         if cores <= 0:
             return {}
         kinds = machine_kinds()
@@ -150,12 +151,18 @@ class Demand:
 
 
 def machines_for(cores: float, kinds: Iterable[ClusterNode]) -> dict[ClusterNode, int]:
-    """Return how many machines of each kind have so many cores together, the same share in each."""
-    found = {one for one in kinds if one.cpus}
-    return {
-        one: min(max(1, MOST_ASKED // len(found)), math.ceil(cores / len(found) / one.cpus))
-        for one in sorted(found)
-    }
+    """Return how many machines of each kind have so many cores together, or up to MOST_ASKED.
+
+    Each kind has about the same share of the cores, but none has a machine that is larger than what
+    lacks without it: so the cores that are too many are fewer than those of the smallest machine.
+    """
+    found, count = sorted({one for one in kinds if one.cpus}), Counter[ClusterNode]()
+    while found and cores > 0 and count.total() < MOST_ASKED:
+        fitting = [one for one in found if one.cpus <= cores] or found[:1]
+        kind = min(fitting, key=lambda one: count[one] * one.cpus)
+        count[kind] += 1
+        cores -= kind.cpus
+    return dict(count)
 
 
 def _nothing() -> None:

@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +29,7 @@ from pipeline.report.progress import Log
 from pipeline.settings import RunningSettings
 from pipeline.stop import Drained, Stop
 from tests.support import slow_stages
+from tests.support.fresh import ROOT
 from tests.support.slow_flows import CORES
 from tests.support.slow_stages import BrokenScorer, DeviceScorer, SlowJob, number
 
@@ -43,20 +47,13 @@ class SlowShares(ClusterShares):
         return Stages(slow_stages.read, DeviceScorer, None)
 
 
-class Broken(BrokenScorer):
-    """An actor that cannot start, and takes what `DeviceScorer` takes."""
-
-    def __init__(self, job: SlowJob, device: str, gpus: float) -> None:
-        super().__init__(job, device)
-
-
 class FailingShares(ClusterShares):
     """The shares of a run whose actors do not start."""
 
     @property
     def stages(self) -> Stages:
         """Stand in for `ClusterShares.stages`."""
-        return Stages(slow_stages.read, Broken, None)
+        return Stages(slow_stages.read, BrokenScorer, None)
 
 
 def waiting() -> Counter[tuple[float, float]]:
@@ -129,7 +126,7 @@ def test_what_has_run_on_a_machine_that_joined_is_asked_for_again(asks: Demand) 
         (6, None, [(2, 0)], {(2.0, 0.0): 2}),  # one core for each worker
         (6, None, [(2, 1)], {(2.0, 1.0): 8}),  # three on a GPU
         (6, 0.0, [(2, 1)], {(2.0, 0.0): 2}),  # GPUs that are left alone are not asked for
-        (0, None, [(2, 0), (4, 1)], {(2.0, 0.0): 25, (4.0, 1.0): 13}),  # half of 98 cores each
+        (0, None, [(2, 0), (4, 1)], {(2.0, 0.0): 25, (4.0, 1.0): 12}),  # 98 cores: 50 and 48
         (6, 0.5, [(2, 0)], {(2.0, 0.0): 2, (0.0, 0.5): 1}),  # the first GPU
     ],
 )
@@ -158,12 +155,21 @@ def test_no_more_cores_are_asked_for_than_tasks_are_left(asks: Demand, head_take
 
 
 def test_machines_of_several_kinds_share_the_cores() -> None:
-    """By hand: 100 cores are 50 of each kind, 7 machines of 8 and 4 of 16."""
+    """By hand: 100 cores are 48 of each kind, 6 machines of 8 and 3 of 16, and one of 8."""
     small, large, gpu = ClusterNode(8, 0), ClusterNode(16, 0), ClusterNode(0, 1)
-    assert machines_for(100, [small, large, gpu]) == {small: 7, large: 4}
-    assert machines_for(1, [small]) == {small: 1}
-    assert machines_for(1e9, [small, large]) == {small: 50, large: 50}
+    assert machines_for(100, [small, large, gpu]) == {small: 7, large: 3}
+    assert machines_for(1e9, [small, large]) == {small: 67, large: 33}, "half of the cores each"
     assert machines_for(10, []) == {}
+
+
+def test_no_machine_is_asked_for_that_the_work_is_not_worth() -> None:
+    """One core is worth one machine, of the smallest kind; 9 are two of 8, not one of 8 and 64."""
+    small, large, gpu = ClusterNode(8, 0), ClusterNode(64, 0), ClusterNode(8, 1)
+    assert machines_for(1, [small]) == {small: 1}
+    assert machines_for(1, [large, gpu, small]) == {small: 1}
+    assert machines_for(9, [large, small]) == {small: 2}
+    assert machines_for(80, [large, small]) == {small: 2, large: 1}
+    assert machines_for(5, [large]) == {large: 1}
 
 
 def test_the_pace_is_measured_from_the_first_task_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,6 +214,33 @@ def test_a_run_on_a_joined_cluster_asks_and_one_on_its_own_does_not(
     assert start_ray(settings, TASKS, log, Stop()).demand is None
 
 
+# What Ray 2.60 writes on a driver's stdout while tasks wait for a machine that is not there.
+INFEASIBLE = "There are tasks with infeasible resource requests that cannot be scheduled. See https"
+SHOWN = f"""
+import pipeline.cluster
+from ray._private.worker import print_to_stdstream
+for line in ({INFEASIBLE!r}, "something else"):
+    print_to_stdstream({{"lines": [line], "pid": "raylet", "is_err": False}}, False)
+"""
+
+
+@pytest.mark.parametrize(("own", "shown"), [(None, False), ("nothing like it", True)])
+def test_ray_does_not_show_that_no_machine_is_there_yet(own: str | None, shown: bool) -> None:
+    """Unless a person has set which lines it does not show."""
+    plain = {name: text for name, text in os.environ.items() if not name.startswith("RAY_")}
+    plain |= {"RAY_DEDUP_LOGS_SKIP_REGEX": own} if own else {}
+    told = subprocess.run(
+        [sys.executable, "-c", SHOWN],
+        cwd=ROOT,
+        env=plain,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert (INFEASIBLE in told) == shown
+    assert "something else" in told
+
+
 @pytest.mark.parametrize("how", ["ends", "stops", "fails", "is given up"])
 def test_a_run_asks_for_nothing_after_its_end(
     how: str, job: SlowJob, asks: Demand, monkeypatch: pytest.MonkeyPatch
@@ -217,7 +250,7 @@ def test_a_run_asks_for_nothing_after_its_end(
     kind, stop, seen = FailingShares if how == "fails" else SlowShares, Stop(), 0
     if how == "fails":
         asks.follow(1000, HEAD)
-    divide: Callable[..., ClusterShares] = lambda nodes: kind(  # noqa: E731
+    divide: Callable[..., ClusterShares] = lambda nodes, *_: kind(  # noqa: E731
         **asdict(share_out(nodes, TASKS, 0, None))
     )
     workers = ClusterWorkers(divide, Log(stream=io.StringIO()), asks)
