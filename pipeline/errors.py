@@ -9,6 +9,7 @@
     │   └── EncodeError  stage "encode"  a crop could not be cut or encoded
     ├── LedgerError(message)            the run as a whole cannot continue (exit code 1)
     │   ├── RecordError                  one object of a run is damaged, foreign or too new
+    │   ├── GpuShareError                a scoring worker's share of a GPU has too little memory
     │   └── UnknownRunError              no run has that id; also a UsageError (exit code 2)
     └── UsageError(message)             wrong arguments; a ValueError (exit code 2)
         ├── UnknownRunError
@@ -165,6 +166,17 @@ class RecordError(LedgerError):
 
     def __str__(self) -> str:
         return f"{self.key} cannot be used: {self.problem}. {self.advice}"
+
+
+class GpuShareError(LedgerError):
+    """A scoring worker's share of its GPU has too little memory. enough: a share that has."""
+
+    def __init__(self, message: str, enough: float) -> None:
+        super().__init__(message, enough)
+        self.message, self.enough = message, enough
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class UsageError(ValueError):

@@ -181,7 +181,7 @@ class WorkerPool:
             worker.pipe.send(worker.task)
 
     def _replace(self, worker: WorkerProcess, waiting: deque[int], stop: Stop) -> None:
-        """Replace a process that died and put its task first in the queue.
+        """Put the task of a process that died first in the queue; replace it if any task waits.
 
         If the job is to stop, none is started: the signal may have gone to all of them.
         """
@@ -199,7 +199,8 @@ class WorkerPool:
             self.deaths[worker.task] += 1
             if self.deaths[worker.task] > self.most_deaths:
                 raise LedgerError(f"workers do not survive task {worker.task}: the last one {how}")
-        self._start(stop)
+        if waiting:
+            self._start(stop)
 
 
 def do_tasks(pipe: Connection, job: Job, scores: bool) -> None:

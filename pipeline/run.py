@@ -33,7 +33,6 @@ from pipeline.stages.worker import Job, sandbox_problem
 from pipeline.stop import Drained, Stop
 from pipeline.words import counted
 
-PHOTOS_PER_ACTOR = 40  # an actor takes as long to start as to score this many
 _CLUSTER_PACKAGES = ("ray", "prometheus_client")
 
 
@@ -121,12 +120,13 @@ def work_and_commit(job: Job, ledger: Ledger, log: Log, stop: Stop) -> Ending:
         log.say("begin", message, run_id=job.run_id, images=ledger.rows, pending=len(pending))
         if pending:
             scores = job.decisions_of is None
-            workers = start(settings, len(pending), ledger.rows, log, stop, scores)
+            left = ledger.rows - before["images_done"]
+            workers = start(settings, len(pending), left, log, stop, scores)
             log_workers(workers, session, log)
             if problem := sandbox_problem():
                 message = f"photos are decoded without a filter of system calls: {problem}"
                 log.say("wall", f"WARNING: {message}")
-            progress = Progress(log, ledger.rows - before["images_done"], len(pending))
+            progress = Progress(log, left, len(pending))
             with log_stalls(log, progress, workers.free):
                 for done in skip_recorded_elsewhere(
                     workers.work(pending, job, stop), pending, ledger, log
@@ -179,7 +179,7 @@ def start(
         return here if scores else here.without_scoring()
     from pipeline.cluster.growing import start_ray  # slow to import; `local` needs no ray
 
-    return start_ray(settings, min(tasks, -(-photos // PHOTOS_PER_ACTOR)), log, stop, scores)
+    return start_ray(settings, tasks, log, stop, scores, photos)
 
 
 def available_cores(settings: RunningSettings, log: Log, stop: Stop) -> int:

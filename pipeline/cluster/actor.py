@@ -5,6 +5,8 @@ from typing import Any
 
 from ray._private.state import actors as actor_table  # no public call returns an actor's node
 
+from pipeline.errors import GpuShareError
+
 
 @dataclass
 class Actor:
@@ -13,6 +15,7 @@ class Actor:
     handle: Any
     cpus: float  # that it requests from Ray
     is_ready: bool = False
+    too_small: GpuShareError | None = None  # why it will not be: what its share of a GPU lacks
     leaves: bool = False  # its node is draining
     scoring: set[int] = field(default_factory=set)  # tasks that it has been given, not scored yet
     scored: set[int] = field(default_factory=set)  # those of its tasks that are not recorded yet

@@ -7,6 +7,7 @@ import ray
 
 from pipeline.cluster.actor import Actor
 from pipeline.cluster.capacity import PER_ACTOR
+from pipeline.errors import GpuShareError
 
 MIN_CPUS = 0.01  # of an actor that released its CPUs
 
@@ -24,20 +25,23 @@ class ActorPool:
         arguments: tuple[Any, ...],
         options: Mapping[str, Any],
         await_ready: Callable[[Actor], None],
+        unscored: Callable[[], int],
     ) -> None:
         """Make a pool without actors; kind: None if nothing is scored, then it stays empty.
 
         arguments, options: of the actor class, and its Ray options
         await_ready: is called with each new actor
+        unscored: returns how many tasks still have to be scored; there are no more actors than that
         """
         self.kind, self.arguments, self.options = kind, arguments, {**options}
-        self.await_ready = await_ready
+        self.await_ready, self.unscored = await_ready, unscored
         self.actors: list[Actor] = []
         self.orphans: set[int] = set()
 
     def grow_to(self, count: int) -> None:
-        """Start actors until there are this many."""
-        for _ in range(count - len(self.actors) if self.kind else 0):
+        """Start actors until there are this many, or one for each task that is not scored."""
+        wanted = min(count, self.unscored()) if self.kind else 0
+        for _ in range(wanted - len(self.actors)):
             self._add()
 
     def end(self) -> None:
@@ -55,6 +59,12 @@ class ActorPool:
         """Whether an actor is ready, or Ray restarts one that was."""
         return any(one.is_ready for one in self.actors)
 
+    @property
+    def too_small(self) -> GpuShareError | None:
+        """Why actors can't score, if their share of a GPU has too little memory."""
+        found = [one.too_small for one in self.actors if one.too_small]
+        return max(found, key=lambda one: one.enough, default=None)
+
     def idlest(self) -> Actor | None:
         """Return the least busy actor that can take another task."""
         able = [one for one in self.actors if one.is_ready and not one.leaves]
@@ -62,7 +72,7 @@ class ActorPool:
         return best if best is not None and len(best.scoring) < PER_ACTOR else None
 
     def leave(self, nodes: Mapping[str, int]) -> None:
-        """Remove idle actors from draining nodes, and start others elsewhere.
+        """Remove idle actors from draining nodes, and start others elsewhere if tasks need them.
 
         Only the actor that scored a task can compute its result again, so it stays until the task
         is recorded.
@@ -93,7 +103,7 @@ class ActorPool:
             self._end(actor)
 
     def release_cpus(self) -> None:
-        """Restart actors that score nothing with almost no CPU, and start later ones so too.
+        """End actors that score nothing, and start others, now and later, with almost no CPU.
 
         Their scored tasks stay in Ray's store. If their node is lost before these are recorded,
         they start again.
@@ -111,7 +121,7 @@ class ActorPool:
 
     def _replace(self, actor: Actor) -> None:
         self._end(actor)
-        self._add()
+        self.grow_to(len(self.actors) + 1)
 
     def _end(self, actor: Actor) -> None:
         self.actors.remove(actor)

@@ -8,7 +8,7 @@ from pipeline.errors import LedgerError
 
 # A line of a trace that names an exception. Ray wraps it in its own and appends advice.
 _RAISED = re.compile(r"(?!ray[.:])(?:\w+\.)*\w*(?:Error|Exception|Interrupt|Exit)\b(?:: |$)")
-_OURS = f"{LedgerError.__module__}.{LedgerError.__name__}: "
+_OURS = re.compile(rf"{re.escape(LedgerError.__module__)}\.\w+: ")
 _DETAIL = re.compile(r"exit detail: *(.*)", re.IGNORECASE)
 
 
@@ -22,8 +22,8 @@ def cause_of(error: RayError) -> str:
     """Return the exception that a worker raised, or how it died.
 
     If a trace names several exceptions, the last one counts. If it names none, the result is Ray's
-    last detail about how the process ended, or failing that the last line. The name of our own
-    LedgerError is left out.
+    last detail about how the process ended, or failing that the last line. The names of our own
+    errors are left out.
     """
     cause = _innermost(error)
     if not isinstance(cause, RayError):
@@ -32,7 +32,8 @@ def cause_of(error: RayError) -> str:
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
     raised = [line for line in lines if _RAISED.match(line)]
     details = [found[1] for line in lines if (found := _DETAIL.search(line))]
-    return (raised or details or lines or [type(cause).__name__])[-1].removeprefix(_OURS)
+    told = (raised or details or lines or [type(cause).__name__])[-1]
+    return told[found.end() :] if (found := _OURS.match(told)) else told
 
 
 def _innermost(error: RayError) -> BaseException:

@@ -86,9 +86,9 @@ class Flow:
             **actor_options, "max_restarts": ALWAYS, "max_task_retries": ALWAYS,
             "scheduling_strategy": "SPREAD",
         }  # fmt: skip
-        self.pool = ActorPool(stages.score, actor_args, actor, self._await_ready)
+        self.pool = ActorPool(stages.score, actor_args, actor, self._await_ready, self._unscored)
         self.decoded: deque[tuple[int, Ref]] = deque()  # task numbers, and their decoded photos
-        self.reading = self.in_flight = 0
+        self.reading = self.encoding = self.in_flight = 0
         # The callback for each pending result; it returns the task that has ended, if any.
         self.awaited: dict[Ref, Callable[[Ref], int | None]] = {}
         self.last_look_s = self.last_result_s = time.monotonic()
@@ -168,6 +168,11 @@ class Flow:
             self.reading += 1
             self.in_flight += 1
 
+    def _unscored(self) -> int:
+        """Return how many tasks actors still have to score in this flow."""
+        to_start = 0 if self.stop.asked or self.is_ending else len(self.pending)
+        return to_start + self.in_flight - self.encoding
+
     def _readers(self) -> int:
         """Return how many tasks may be read at once: half as many while no actor is ready.
 
@@ -190,12 +195,14 @@ class Flow:
         if self.encode is None:
             return task
         actor.scored.add(task)
+        self.encoding += 1
         written = self.encode.remote(ref, self.job, decoded)
         self.awaited[written] = partial(self._on_recorded, actor, task)
         return None
 
     def _on_recorded(self, actor: Actor, task: int, _: Ref) -> int:
         actor.scored.remove(task)
+        self.encoding -= 1
         return task
 
     def _await_ready(self, actor: Actor) -> None:
@@ -203,11 +210,11 @@ class Flow:
 
     def _on_ready(self, actor: Actor, ref: Ref) -> None:
         try:
-            ray.get(ref)  # raises what its constructor raised
+            actor.too_small = ray.get(ref)  # raises what its constructor raised
         except TaskCancelledError:
             self._await_ready(actor)  # its worker was asked to exit, and Ray starts another
         else:
-            actor.is_ready = True
+            actor.is_ready = actor.too_small is None
 
     def _look_at_nodes(self) -> None:
         """Leave draining nodes, and follow the capacity of a cluster that grows."""

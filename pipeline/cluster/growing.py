@@ -9,33 +9,54 @@ it waits for others, and after a while goes on on the CPU.
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from typing import Protocol
 
 import ray
 
 from pipeline.cluster.capacity import Capacity
 from pipeline.cluster.demand import Demand
-from pipeline.cluster.flow import ALWAYS, Flow
-from pipeline.cluster.gpu_loss import SAY_EVERY_S, GpuLoss
+from pipeline.cluster.first_machine import await_machine
+from pipeline.cluster.flow import Flow
+from pipeline.cluster.gpu_loss import GpuLoss
 from pipeline.cluster.joining import is_own, join_or_start
 from pipeline.cluster.nodes import ClusterNode, cluster_nodes, startable_gpus, total
 from pipeline.cluster.shares import ClusterShares, share_out
-from pipeline.errors import SettingError
+from pipeline.errors import GpuShareError, SettingError
 from pipeline.report.costs import Machines
-from pipeline.report.progress import Log, duration
+from pipeline.report.progress import Log
 from pipeline.settings import RunningSettings
 from pipeline.stages.task import TaskSummary
 from pipeline.stages.wire import unpack_summaries
 from pipeline.stages.worker import Job
-from pipeline.stop import Drained, Stop
+from pipeline.stop import Stop
 
 SETTLED_S = 30.0
 """How long a cluster must not have grown before all scoring actors are replaced by others."""
 KNOWN_S = 1.0
 """How long a machine must have been there before actors are started for it: at first the others do
 not know it, and Ray would start the actors on one of them."""
-WAIT_POLL_S = 1.0  # between two looks whether the job is asked to stop
+PHOTOS_PER_ACTOR = 40  # an actor takes as long to start as to score this many
+
+
+class Divide(Protocol):
+    """Divides a cluster among the stages, as `share_out`."""
+
+    def __call__(
+        self,
+        nodes: Sequence[ClusterNode],
+        left: int | None = None,
+        there: int = 0,
+        least_share: float = 0.0,
+    ) -> ClusterShares:
+        """Divide these machines.
+
+        left: tasks that have not started, for which actors are started; None: all of the run
+        there: how many actors the run has already
+        least_share: of a GPU for each scoring worker by default
+        """
+        ...
 
 
 class ClusterWorkers:
@@ -46,17 +67,14 @@ class ClusterWorkers:
 
     def __init__(
         self,
-        divide: Callable[[Sequence[ClusterNode]], ClusterShares],
+        divide: Divide,
         log: Log,
         demand: Demand | None = None,
     ) -> None:
-        """Divide the cluster as it is now.
-
-        divide: as `share_out`, for given machines. demand: None where no machine can join
-        """
+        """Divide the cluster as it is now. demand: None where no machine can join."""
         self.divide, self.loss, self.demand = divide, GpuLoss(log), demand
         self.most = Counter(cluster_nodes())
-        self.grew_s = time.monotonic()
+        self.grew_s, self.least_share = time.monotonic(), 0.0
         self.shares = self.wanted = divide([*self.most.elements()])
 
     @property
@@ -99,9 +117,11 @@ class ClusterWorkers:
 
         def look() -> Capacity | None:
             there = cluster_nodes()
+            if (error := flow.pool.too_small) is not None:
+                self._enlarge_share(error, len(pending))
             if self.demand:
                 self.demand.follow(0 if stop.asked else len(pending), total(there))
-            return self._capacity(there)
+            return self._capacity(there, len(pending))
 
         while pending:
             shares = self.shares
@@ -118,12 +138,27 @@ class ClusterWorkers:
             )
             for done in flow.run():
                 yield from unpack_summaries(done)
+            if pending:
+                self._divide(len(pending))
             self.shares = self.wanted
 
-    def _capacity(self, there: list[ClusterNode]) -> Capacity | None:
+    def _divide(self, left: int | None, there: int = 0) -> None:
+        """Divide the cluster again, unless a worker's share is more than the GPUs that it has."""
+        with suppress(SettingError):
+            self.wanted = self.divide([*self.most.elements()], left, there, self.least_share)
+
+    def _enlarge_share(self, error: GpuShareError, left: int) -> None:
+        """Have fewer actors share a GPU. Raises the error if no machine has a larger share."""
+        self.least_share = max(self.least_share, error.enough)
+        self._divide(left)
+        if 0 < self.wanted.actor_gpus <= self.shares.actor_gpus:
+            raise error
+        self.grew_s = -math.inf
+
+    def _capacity(self, there: list[ClusterNode], left: int | None = None) -> Capacity | None:
         """Return the capacity now; None if the cluster should get other actors than those it has.
 
-        there: the cluster's machines now.
+        there: the cluster's machines now. left: tasks that have not started; None: all
 
         A cluster that shrinks keeps its capacity: Ray restarts the actors of a lost node on the
         machine that replaces it. Only if all GPUs stay lost, the CPU's actors do the rest.
@@ -132,14 +167,14 @@ class ClusterWorkers:
         if share and self.wanted.actor_gpus and self.loss.is_final(there, share):
             there = [one._replace(gpus=0.0) for one in there]
             self.most = Counter(there)  # a GPU that comes back is used like one that joins
-            self.wanted, self.grew_s = self.divide(there), -math.inf
+            self._divide(left)
+            self.grew_s = -math.inf
         found, most = total(there), total(self.most.elements())
         if found.cpus > most.cpus or found.gpus > most.gpus:
             is_whole = found.cpus >= most.cpus and found.gpus >= most.gpus
             self.most = Counter(there) if is_whole else self.most | Counter(there)
             self.grew_s = time.monotonic()
-            with suppress(SettingError):  # a worker's share is more than the GPUs that have joined
-                self.wanted = self.divide([*self.most.elements()])
+            self._divide(left, self.shares.actors)
         if self.wanted.has_actors_like(self.shares):
             if time.monotonic() > self.grew_s + KNOWN_S:
                 self.shares = self.wanted
@@ -149,7 +184,12 @@ class ClusterWorkers:
 
 
 def start_ray(
-    settings: RunningSettings, tasks: int, log: Log, stop: Stop, scores: bool = True
+    settings: RunningSettings,
+    tasks: int,
+    log: Log,
+    stop: Stop,
+    scores: bool = True,
+    photos: int | None = None,
 ) -> ClusterWorkers:
     """Join the cluster, or start one on this machine, and divide it among the stages.
 
@@ -157,6 +197,7 @@ def start_ray(
     run does not wait, nor have an autoscaler start a machine: it counts one core.
 
     tasks: how many there are; scores: False where the run takes stored decisions
+    photos: of all these tasks; None if each task is worth an actor of its own
 
     Raises LedgerError if there is no cluster to join or none can be started, SettingError as
     `share_out` does, and Drained after a stop.
@@ -169,35 +210,18 @@ def start_ray(
 
     startable = startable_gpus()
 
-    def divide(nodes: Sequence[ClusterNode]) -> ClusterShares:
+    def divide(
+        nodes: Sequence[ClusterNode],
+        left: int | None = None,
+        there: int = 0,
+        least_share: float = 0.0,
+    ) -> ClusterShares:
+        most = tasks if left is None else left
+        if photos is not None and not settings.num_actors:
+            most = min(most, -(-most * photos // (tasks * PHOTOS_PER_ACTOR)))
         asked = settings.num_actors, settings.gpus_per_actor
-        shares = share_out(nodes, tasks, *asked, startable)
+        shares = share_out(nodes, max(1, most, there), *asked, startable, least_share)
         return shares if scores else shares.without_scoring()
 
     bounds = (settings.num_actors, settings.gpus_per_actor) if scores else (0, 0.0)
     return ClusterWorkers(divide, log, None if is_own() else Demand(*bounds, log))
-
-
-def await_machine(stop: Stop, log: Log) -> None:
-    """Wait until the cluster has a machine with a core, and say so. Raises Drained after a stop.
-
-    A task waits in the cluster meanwhile, so that an autoscaler starts a machine for it.
-    """
-    waiting = ray.remote(_nothing).options(num_cpus=1, max_retries=ALWAYS).remote()
-    began_s = said_s = time.monotonic()
-    while not ray.wait([waiting], timeout=WAIT_POLL_S)[0]:
-        if (now_s := time.monotonic()) >= said_s + SAY_EVERY_S:
-            said_s = now_s
-            message = (
-                f"no machine with cores has joined the cluster in {duration(now_s - began_s)}: "
-                "still waiting. `ray status` shows what keeps an autoscaler from starting one; if "
-                "none will come, stop the job, and the same command does it on another cluster"
-            )
-            log.say("waiting", message)
-        if stop.asked:
-            ray.cancel(waiting)
-            raise Drained
-
-
-def _nothing() -> None:
-    """Run where there is a machine."""

@@ -23,8 +23,11 @@ CORES_PER_WORKER = 3
 CPU time of decoding it and encoding its thumbnails."""
 CPUS_PER_WORKER = 0.6
 """The share of a core that a scoring worker on a GPU keeps busy; the other stages get the rest."""
+ENOUGH = ", enough for what there is to do"
+"""Why there are fewer workers than fit."""
 MOST_WORKERS_PER_GPU = 16
-"""Each worker takes 1.4 GB of the GPU's memory; `cropping.gpu_memory` checks that it is there."""
+"""Each worker takes 1.4 GB of the GPU's memory. Ray does not tell how much the GPU has, so a worker
+looks as it starts (`cropping.gpu_memory`), and if its share is too small, fewer share a GPU."""
 
 
 @dataclass(frozen=True)
@@ -81,37 +84,40 @@ class ClusterShares:
 
 def share_out(
     nodes: Sequence[ClusterNode],
-    tasks: int,
+    most: int,
     num_actors: int,
     gpus_per_actor: float | None,
     startable_gpus: float = 0.0,
+    least_share: float = 0.0,
 ) -> ClusterShares:
     """Divide a cluster among the stages: scoring on its GPUs if it has any, else on the CPU.
 
     nodes: its machines; without cores, as after the last machine has left, one core is counted
+    most: of scoring actors that have enough to do; num_actors: as set, 0 if the cluster decides
     startable_gpus: of the largest machine that an autoscaler can start
+    least_share: of a GPU for each scoring worker, unless its share is set or no machine has as much
 
     Every stage asks for fractions of a core, so that reading and encoding run next to the scoring
     actors even on one core. On a CPU cluster the actors together take half of the cores. The other
-    stages get the other half, and run as many tasks at once as there are cores. There are no more
-    actors than tasks, since each takes seconds to start.
+    stages get the other half, and run as many tasks at once as there are cores.
 
     Raises SettingError if one worker's share is more than the GPUs of any machine.
     """
     cpus, gpus = total(nodes)
     cpus = cpus or 1.0
-    share = share_of_gpu(nodes) if gpus_per_actor is None else gpus_per_actor
+    share = share_of_gpu(nodes, least_share) if gpus_per_actor is None else gpus_per_actor
     if gpus and share:
-        return _on_gpus(nodes, tasks, num_actors, share, startable_gpus)
-    actors = num_actors or min(tasks, max(1, int(cpus)))
+        return _on_gpus(nodes, most, num_actors, share, startable_gpus)
+    fit = num_actors or max(1, int(cpus))
+    actors = min(most, fit)
     found = f"{gpus:g} GPU left alone" if gpus else "no GPU"
     work = f"{counted(actors, 'actor')} of one thread on {counted(cpus, 'core')}"
-    why = f"{found} in the cluster; {work}"
+    why = f"{found} in the cluster; {work}{ENOUGH if actors < fit else ''}"
     return ClusterShares("cpu", actors, min(1.0, cpus / (2 * actors)), 0.0, 0.5, why, cpus)
 
 
 def _on_gpus(
-    nodes: Sequence[ClusterNode], tasks: int, num_actors: int, share: float, startable_gpus: float
+    nodes: Sequence[ClusterNode], most: int, num_actors: int, share: float, startable_gpus: float
 ) -> ClusterShares:
     """Divide a cluster with GPUs. Arguments and errors are those of `share_out`.
 
@@ -129,7 +135,8 @@ def _on_gpus(
             f"most {largest:g}, or start the job once a machine with {share:g} has joined",
         )
     rooms = [fit_on_gpus(one.gpus, share) for one in nodes]
-    actors = num_actors or min(tasks, max(1, sum(rooms)))
+    fit = num_actors or max(1, sum(rooms))
+    actors = min(most, fit)
     placed = [min(room, actors) for room in rooms]
     actor_cpus = min(
         CPUS_PER_WORKER,
@@ -138,6 +145,7 @@ def _on_gpus(
     )
     left = max(one.cpus - count * actor_cpus for one, count in zip(nodes, placed, strict=True))
     why = f"{gpus:g} GPU in the cluster, {share:.3g} for each of {counted(actors, 'actor')}"
+    why += ENOUGH if actors < fit else ""
     if actors > sum(rooms):
         why += f", of which {actors - sum(rooms)} wait for room"
     task_cpus = min(1.0, left or cpus / 2)
@@ -160,20 +168,23 @@ def _times(whole: float, part: float) -> int:
     return int(whole / part + 1e-6)  # 3 workers of 0.3333, and of a third
 
 
-def share_of_gpu(nodes: Sequence[ClusterNode]) -> float:
+def share_of_gpu(nodes: Sequence[ClusterNode], least: float = 0.0) -> float:
     """Return a scoring worker's default share of a GPU: one worker for CORES_PER_WORKER cores.
 
     Each worker keeps one core busy: a GPU finishes a photo's networks long before that core has
     chosen its crops. The other cores decode and encode meanwhile. docs/GPU.md has the arithmetic.
     Decoding and encoding may be done by machines without GPUs, but a worker needs its own core on
     the GPU's machine.
+
+    least: a share whose memory is known to be enough for a worker
     """
     cpus, gpus = total(nodes)
     if not gpus:
         return 0.0
     there = [one for one in nodes if one.gpus]
     by_all, by_own = cpus / CORES_PER_WORKER, total(there).cpus / CPUS_PER_WORKER
-    workers = min(MOST_WORKERS_PER_GPU, max(1, int(min(by_all, by_own) / gpus)))
+    most = min(MOST_WORKERS_PER_GPU, _times(1.0, least)) if least else MOST_WORKERS_PER_GPU
+    workers = max(1, min(most, int(min(by_all, by_own) / gpus)))
     if workers == 1:
         return min(1.0, max(one.gpus for one in there))
     return int(1e4 / workers) / 1e4  # Ray counts GPUs to four digits

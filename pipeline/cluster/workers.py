@@ -4,6 +4,7 @@ import os
 
 import pyarrow as pa
 
+from pipeline.errors import GpuShareError
 from pipeline.stages.commit import cut_encode_commit
 from pipeline.stages.crop import DetectScore
 from pipeline.stages.in_one import DetectScoreCommit
@@ -49,13 +50,23 @@ class StageActor(DetectScore):
     """The part that the actors share: setting up their own process, and `ready`."""
 
     def __init__(self, job: Job, device: str, gpus: float = 0.0) -> None:
-        """Make the networks ready, as `DetectScore` does."""
+        """Make the networks ready, as `DetectScore` does, unless the default share is too small."""
         keep_pandas_out()
         use_system_allocator()
-        super().__init__(job, device, gpus)
+        self.too_small: GpuShareError | None = None
+        try:
+            super().__init__(job, device, gpus)
+        except GpuShareError as error:
+            if job.settings.running.gpus_per_actor is not None:
+                raise
+            self.too_small = error  # what a constructor raises reaches the driver as text alone
 
-    def ready(self) -> None:
-        """Do nothing; Ray answers the call once the actor has started."""
+    def ready(self) -> GpuShareError | None:
+        """Return why this actor can't score, if its default share of a GPU has too little memory.
+
+        Ray answers the call once the actor has started.
+        """
+        return self.too_small
 
 
 class Scorer(StageActor):

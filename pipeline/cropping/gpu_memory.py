@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import torch
 
-from pipeline.errors import CropError, LedgerError
+from pipeline.errors import CropError, GpuShareError, LedgerError
 
 LEAST_BYTES = 1 << 30
 """The least memory that a worker starts with. On an H200 one uses 1.4 GB (docs/GPU.md)."""
@@ -29,22 +29,29 @@ def gpu_memory_as(kind: type[CropError]) -> Iterator[None]:
         raise
 
 
-def check_gpu_memory(share: float) -> None:
+def check_gpu_memory(share: float, is_default: bool) -> None:
     """Raise LedgerError, before anything is loaded, if this process's GPU has no room for a worker.
 
+    It is a GpuShareError if a larger share has room.
+
     share: of the GPU that the worker holds; 1 or more for whole ones
+    is_default: whether nobody chose that share, so that it should hold all that a worker uses
     """
-    free, whole = torch.cuda.mem_get_info()
+    whole = torch.cuda.get_device_properties().total_memory
+    needed = USED_BYTES if is_default else LEAST_BYTES
+    enough = min(1.0, math.ceil(100 * USED_BYTES / whole) / 100)
     needs = f"a scoring worker needs {_gb(LEAST_BYTES)} of GPU memory"
     on_cpu = "score on the CPU, with --gpus-per-actor 0"
     if whole < LEAST_BYTES:
         raise LedgerError(f"{needs}, and this GPU has {_gb(whole)}: {on_cpu}")
-    if share * whole < LEAST_BYTES:
-        enough = min(1.0, math.ceil(100 * USED_BYTES / whole) / 100)
-        raise LedgerError(
-            f"{needs}, and its share of this GPU, {share:.3g} of {_gb(whole)}, is "
-            f"{_gb(share * whole)}: give --gpus-per-actor {enough:g}, or a larger share"
+    if share < enough and share * whole < needed:
+        raise GpuShareError(
+            f"a scoring worker needs {_gb(needed)} of GPU memory, and its share of this GPU, "
+            f"{share:.3g} of {_gb(whole)}, is {_gb(share * whole)}: give --gpus-per-actor "
+            f"{enough:g}, or a larger share",
+            enough,
         )
+    free, _ = torch.cuda.mem_get_info()
     if free < LEAST_BYTES:
         raise LedgerError(
             f"{needs}, and {_gb(free)} of this GPU's {_gb(whole)} are free: give a "

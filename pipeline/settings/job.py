@@ -72,15 +72,15 @@ class RunningSettings:
     )
     num_actors: int = option(
         0,
-        "number of scoring workers, or of processes with `local`; 0 chooses by the available cores "
-        "and GPUs",
+        "number of scoring workers, or of processes with `local`, at most one for each task; 0 "
+        "chooses by the available cores and GPUs",
         placeholder="WORKERS",
         least=0,
     )
     gpus_per_actor: float | None = option(
         None,
         "share of a GPU for each scoring worker, by default one worker for every three CPU cores "
-        "per GPU; 0 scores on the CPU",
+        "per GPU, if it has 1.4 GB of memory for each; 0 scores on the CPU",
         placeholder="SHARE",
         least=0,
     )

@@ -27,7 +27,8 @@ class DetectScore:
     def __init__(self, job: Job, device: str, gpus: float = 0.0) -> None:
         """Make the networks ready. gpus: GPUs that this worker holds, or the share of one.
 
-        Raises LedgerError if the GPU has no memory for this worker.
+        Raises LedgerError if the GPU has no memory for this worker, GpuShareError if its share has
+        too little.
         """
         self.settings, self.run_id, self.session = job.settings, job.run_id, job.session
         self.shapes = job.settings.cropping.shapes
@@ -35,7 +36,7 @@ class DetectScore:
         if device == "cuda" and gpus:
             from pipeline.cropping.gpu_memory import check_gpu_memory  # loads torch
 
-            check_gpu_memory(gpus)
+            check_gpu_memory(gpus, is_default=job.settings.running.gpus_per_actor is None)
         self.engine = engine_of(
             job.settings, job.weights, device, lambda: job.images or ledger_of(job).rows
         )

@@ -124,7 +124,8 @@ def start(settings: RunningSettings, tasks: int, photos: int, log: Log, *_: obje
     """Stand in for `pipeline.run.start`."""
     growing.join_or_start()
     return ThinWorkers(
-        lambda nodes: ThinShares(**asdict(share_out(nodes, tasks, settings.num_actors, None))), log
+        lambda nodes, *_: ThinShares(**asdict(share_out(nodes, tasks, settings.num_actors, None))),
+        log,
     )
 
 

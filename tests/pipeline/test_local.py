@@ -1,6 +1,7 @@
 """A job in processes on this machine: the same rows, whatever dies, and no Ray."""
 
 import io
+import multiprocessing
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -20,14 +22,14 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from pipeline import open_run
+from pipeline import open_run, run
 from pipeline.errors import LedgerError
 from pipeline.extras import EXTRA_OF
 from pipeline.job import plan
 from pipeline.local import WorkerPool, WorkerProcess, local_workers, usable_cores
 from pipeline.report.progress import Log
-from pipeline.run import crop_bucket
-from pipeline.settings import Settings
+from pipeline.run import TaskWorkers, crop_bucket
+from pipeline.settings import RunningSettings, Settings
 from pipeline.stages.worker import end_worker
 from pipeline.stop import Drained, Stop
 from tests.support.fresh import ROOT, packages_loaded
@@ -94,13 +96,24 @@ def test_the_rows_are_those_of_one_process(photos: Path) -> None:
         assert table.equals(theirs[name]), name
 
 
-def test_a_run_begun_elsewhere_is_gone_on_with(photos: Path) -> None:
+def test_a_run_begun_elsewhere_is_gone_on_with(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By hand: of five tasks with nine photos, three with five photos are left."""
     given = settings(photos, task_images=2)
     log = Log(stream=io.StringIO())
     job, ledger = plan(given, log).begin()
     assert [one.task for one in work([0, 3], job)] == [0, 3]
-    told = io.StringIO()
+    told, asked = io.StringIO(), []
+    start = run.start
+
+    def noted(settings: RunningSettings, tasks: int, photos: int, *more: Any) -> TaskWorkers:
+        asked.append((tasks, photos))
+        return start(settings, tasks, photos, *more)
+
+    monkeypatch.setattr(run, "start", noted)
     assert crop_bucket(given, Log(stream=told)) == "done"
+    assert asked == [(3, 5)]
     assert "2 of 5 tasks are done already" in told.getvalue()
     assert open_run(given.running.output).manifest["run_id"] == ledger.run_id
 
@@ -129,6 +142,23 @@ def test_a_process_that_is_killed_is_replaced(
     assert sorted(done) == list(range(9))
     assert ledger.pending() == []
     assert not _workers(), "they end with the work"
+
+
+@pytest.mark.parametrize(("waiting", "started"), [([], 0), ([3], 1)])
+def test_an_idle_process_that_is_killed_is_replaced_only_for_a_task(
+    waiting: list[int], started: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts: list[Stop] = []
+    monkeypatch.setattr(WorkerPool, "_start", lambda _, stop: starts.append(stop))
+    job: Any = SimpleNamespace(settings=Settings.of(input="in", output="out"))
+    pool, dead = WorkerPool(2, job, True), SimpleNamespace(join=lambda: None, exitcode=-9)
+    ours, theirs = multiprocessing.Pipe()
+    theirs.close()
+    worker = WorkerProcess(dead, ours, is_ready=True)  # type: ignore[arg-type]
+    pool.workers.append(worker)
+    pool._replace(worker, deque(waiting), Stop())
+    assert len(starts) == started
+    assert not pool.workers
 
 
 def _workers() -> list[psutil.Process]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import ray
 
-from pipeline.errors import LedgerError
+from pipeline.errors import GpuShareError, LedgerError
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Idle:
 class BrokenScorer(SlowScorer):
     """An actor that cannot start."""
 
-    def __init__(self, job: SlowJob, device: str) -> None:
+    def __init__(self, job: SlowJob, device: str, gpus: float = 0.0) -> None:
         raise ValueError("the weights are for another network")
 
 
@@ -150,3 +150,17 @@ class DeviceScorer(SlowScorer):
 
     def _up(self) -> int:
         return sum(one.what == "actor" for one in notes_of(self.job))
+
+
+class SmallGpuScorer(DeviceScorer):
+    """An actor on a GPU whose memory is enough for two."""
+
+    LEAST = 0.4
+
+    def __init__(self, job: SlowJob, device: str, gpus: float) -> None:
+        super().__init__(job, device, gpus)
+        self.gpus = gpus
+
+    def ready(self) -> GpuShareError | None:  # type: ignore[override]
+        """Stand in for `StageActor.ready`."""
+        return GpuShareError("too little", self.LEAST) if self.gpus < self.LEAST else None

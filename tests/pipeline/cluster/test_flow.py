@@ -17,11 +17,16 @@ from ray.cluster_utils import Cluster
 from ray.core.generated.autoscaler_pb2 import DrainNodeReason
 from ray.exceptions import TaskCancelledError
 
+from pipeline.cluster import actor_pool
 from pipeline.cluster import flow as flow_module
 from pipeline.cluster.actor import Actor
+from pipeline.cluster.actor_pool import ActorPool
+from pipeline.cluster.capacity import Capacity
 from pipeline.cluster.flow import Flow, Stages
 from pipeline.errors import LedgerError
 from pipeline.stop import Drained, Stop
+from tests.pipeline.cluster.test_feeding import TimedScorer
+from tests.pipeline.cluster.timed_ray import TimedRay
 from tests.support import slow_stages
 from tests.support.slow_flows import CAPACITY, CORES, MOST, OPTIONS, STAGES, done, flow
 from tests.support.slow_stages import (
@@ -125,6 +130,36 @@ def test_workers_that_are_lost_during_a_stop_are_part_of_it(
 
     with pytest.raises(ends):
         done(running, lose)
+
+
+def test_a_cluster_that_grows_at_the_end_gets_no_actors_without_tasks(
+    cluster: Cluster, job: SlowJob
+) -> None:
+    """Two actors score for longer than a second, after which there would be room for twenty."""
+    job, grown = replace(job, score_s=2.0), Capacity(actors=20, task_slots=2)
+    arguments = STAGES, CAPACITY, deque(range(3)), job, (job, "cpu"), OPTIONS, OPTIONS, Stop()
+    running = Flow(*arguments, capacity_now=lambda: grown)
+    assert sorted(done(running)) == [0, 1, 2]
+    assert len(running.pool.actors) == 3, "one for each task"
+
+
+@pytest.mark.parametrize(("unscored", "actors"), [(0, 1), (1, 1), (2, 2), (9, 2)])
+def test_an_actor_that_has_to_leave_is_replaced_only_for_tasks(
+    unscored: int, actors: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of two actors is on a draining node; as many tasks as given are not scored."""
+    monkeypatch.setattr(actor_pool, "ray", TimedRay(16))
+    monkeypatch.setattr(Actor, "node", property(lambda one: "leaves" if one.cpus else "stays"))
+    pool = ActorPool(TimedScorer, (), {"num_cpus": 1.0}, lambda _: None, lambda: 2)
+    pool.grow_to(2)
+    first, second = pool.actors
+    first.is_ready = second.is_ready = True
+    second.cpus = 0.0
+    pool.unscored = lambda: unscored
+    pool.leave({"leaves": 0})
+    assert first not in pool.actors
+    assert second in pool.actors
+    assert len(pool.actors) == actors
 
 
 def test_a_task_removed_from_pending_is_not_started(cluster: Cluster, job: SlowJob) -> None:

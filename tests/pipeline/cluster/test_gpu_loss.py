@@ -93,7 +93,7 @@ def test_a_gpu_that_comes_after_the_wait_is_used(
     found = [CPUS, ONE_GPU]
     monkeypatch.setattr(growing, "cluster_nodes", lambda: [*found])
     log = Log(stream=io.StringIO())
-    workers = ClusterWorkers(lambda nodes: share_out(nodes, TASKS, 0, 1.0), log)
+    workers = ClusterWorkers(lambda nodes, *_: share_out(nodes, TASKS, 0, 1.0), log)
     del found[1]
     assert workers._capacity([*found]) is not None
     clock[0] += LOST_S
@@ -118,7 +118,7 @@ class GpuShares(ClusterShares):
         return Stages(slow_stages.read, DeviceScorer, encode)
 
 
-def divided(nodes: Sequence[ClusterNode]) -> ClusterShares:
+def divided(nodes: Sequence[ClusterNode], *_: object) -> ClusterShares:
     return GpuShares(**asdict(share_out(nodes, TASKS, 0, 0.5)))
 
 

@@ -16,7 +16,7 @@ from ray.cluster_utils import Cluster
 from ray.core.generated.autoscaler_pb2 import DrainNodeReason
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from pipeline.cluster import growing
+from pipeline.cluster import first_machine, growing
 from pipeline.cluster.flow import Stages
 from pipeline.cluster.growing import ClusterWorkers, start_ray
 from pipeline.cluster.nodes import ClusterNode, cluster_nodes, total
@@ -43,8 +43,11 @@ class SlowShares(ClusterShares):
         return Stages(slow_stages.read, DeviceScorer, None)
 
 
-def divided(nodes: Sequence[ClusterNode]) -> ClusterShares:
-    return SlowShares(**asdict(share_out(nodes, TASKS, 0, None)))
+def divided(
+    nodes: Sequence[ClusterNode], left: int | None = None, there: int = 0, _: float = 0.0
+) -> ClusterShares:
+    most = TASKS if left is None else max(1, left, there)
+    return SlowShares(**asdict(share_out(nodes, most, 0, None)))
 
 
 @pytest.fixture
@@ -169,7 +172,7 @@ def test_gpus_too_few_for_a_worker_change_nothing(monkeypatch: pytest.MonkeyPatc
     """A worker's share is two GPUs; the first two machines to join have one, the next has two."""
     found = [ClusterNode(4, 0)]
     monkeypatch.setattr(growing, "cluster_nodes", lambda: [*found])
-    workers = ClusterWorkers(lambda nodes: share_out(nodes, TASKS, 0, 2.0), NOWHERE)
+    workers = ClusterWorkers(lambda nodes, *_: share_out(nodes, TASKS, 0, 2.0), NOWHERE)
     for gpus, device in ((1, "cpu"), (1, "cpu"), (2, "cuda")):
         found.append(ClusterNode(4, gpus))
         assert workers._capacity([*found]) is not None
@@ -203,6 +206,7 @@ def test_the_first_machine_is_waited_for(
     arguments = (RunningSettings(), TASKS, Log("json", logged), Stop())
     with monkeypatch.context() as patch, ThreadPoolExecutor(1) as pool:
         patch.setattr(growing, "cluster_nodes", lambda: next(nodes))
+        patch.setattr(first_machine, "cluster_nodes", lambda: [ClusterNode(0, 0)])
         started = pool.submit(start_ray, *arguments)
         time.sleep(2.0)
         assert not started.done(), "it did not wait"
@@ -217,10 +221,11 @@ def test_who_waits_for_a_machine_is_told_again(
     head_taken: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A job that says something once and then waits all night looks as if it hung."""
-    monkeypatch.setattr(growing, "SAY_EVERY_S", 1.0)
+    monkeypatch.setattr(first_machine, "SAY_EVERY_S", 1.0)
+    monkeypatch.setattr(first_machine, "cluster_nodes", lambda: [ClusterNode(0, 0)])
     logged, stop = io.StringIO(), Stop()
     with ThreadPoolExecutor(1) as pool:
-        waits = pool.submit(growing.await_machine, stop, Log("json", logged))
+        waits = pool.submit(first_machine.await_machine, stop, Log("json", logged))
         time.sleep(4.5)
         stop.asked = True
         with pytest.raises(Drained):
@@ -243,13 +248,52 @@ def test_a_dry_run_waits_for_no_machine(monkeypatch: pytest.MonkeyPatch) -> None
     assert found.machines.cores == 1
 
 
+@pytest.mark.parametrize(
+    ("asked", "tasks", "photos", "actors", "late", "grown"),
+    [
+        (0, 10, 20, 1, 1, 5),
+        (0, 50, 100, 3, 1, 5),
+        (0, 1000, 64_000, 64, 20, 20),
+        (8, 10, 20, 8, 8, 8),
+        (40, 10, 20, 10, 10, 10),
+        (40, 10, 640, 10, 10, 10),
+        (0, 100, None, 64, 20, 20),
+    ],
+)
+def test_actors_are_as_many_as_the_tasks_that_are_left_keep_busy(
+    asked: int, tasks: int, photos: int | None, actors: int, late: int, grown: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """By hand, on 64 cores: one for 40 photos, or for a task if a number is asked for.
+
+    late: with 20 tasks left. grown: if five are there already
+    """
+    monkeypatch.setattr(growing, "cluster_nodes", lambda: [ClusterNode(64, 0)])
+    monkeypatch.setattr(growing, "join_or_start", lambda: True)
+    monkeypatch.setattr(growing, "startable_gpus", lambda: 0.0)
+    settings = RunningSettings(num_actors=asked)
+    workers = start_ray(settings, tasks, NOWHERE, Stop(), photos=photos)
+    assert workers.machines.actors == actors
+    left = min(20, tasks)
+    assert workers.divide([ClusterNode(64, 0)], left).actors == late
+    assert workers.divide([ClusterNode(64, 0)], left, 5).actors == grown
+
+
 def test_a_stop_ends_the_wait_for_a_machine(
     head_taken: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(growing, "cluster_nodes", lambda: [ClusterNode(0, 0)])
+    for module in (growing, first_machine):
+        monkeypatch.setattr(module, "cluster_nodes", lambda: [ClusterNode(0, 0)])
     log = Log(stream=io.StringIO())
     with pytest.raises(Drained):
         start_ray(RunningSettings(), TASKS, log, Stop(asked=True))
+
+
+def test_a_first_machine_that_others_keep_busy_is_not_waited_for(head_taken: Any) -> None:
+    """It would be said for as long that none has joined. Here, the head has joined."""
+    logged = io.StringIO()
+    first_machine.await_machine(Stop(), Log("json", logged))
+    assert not logged.getvalue()
 
 
 def test_a_machine_that_is_about_to_leave_does_not_count(add: Callable[..., Any]) -> None:

@@ -179,9 +179,14 @@ def test_workers_that_find_no_room_are_told() -> None:
     assert "wait" not in share_out([ClusterNode(9, 2)], MANY, 2, 0.6).why
 
 
-def test_a_small_run_starts_no_idle_actors() -> None:
-    assert share_out([ClusterNode(16, 0)], 3, 0, 1.0).actors == 3
-    assert share_out([ClusterNode(16, 8)], 1, 0, 1.0).actors == 1
+@pytest.mark.parametrize(("most", "asked", "actors"), [(3, 0, 3), (1, 0, 1), (3, 8, 3), (3, 2, 2)])
+@pytest.mark.parametrize("gpus", [0, 8])
+def test_a_small_run_starts_no_idle_actors(most: int, asked: int, actors: int, gpus: int) -> None:
+    """16 cores and 8 GPUs hold 16 and 8 actors; `asked` is `--num-actors`, 0 if it is not given."""
+    workers = share_out([ClusterNode(16, gpus)], most, asked, 1.0)
+    assert workers.actors == actors
+    assert workers.why.endswith(", enough for what there is to do") == (asked != 2)
+    assert "enough" not in share_out([ClusterNode(16, gpus)], MANY, asked, 1.0).why
 
 
 def test_an_actor_on_a_core_commits_and_one_on_a_gpu_hands_on() -> None:

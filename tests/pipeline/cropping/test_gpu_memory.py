@@ -1,18 +1,27 @@
 """What is said where a GPU has too little memory. No GPU is needed: torch's report is replaced."""
 
+import pickle
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from pipeline.cropping import gpu_memory
 from pipeline.cropping.gpu_memory import check_gpu_memory, gpu_memory_as
-from pipeline.errors import CropError, DetectError, LedgerError, ScoreError
+from pipeline.errors import CropError, DetectError, GpuShareError, LedgerError, ScoreError
 from pipeline.settings import Settings
 from pipeline.stages import crop
 from pipeline.stages.worker import Job
 
 GB = 10**9
+
+
+def report_memory(monkeypatch: pytest.MonkeyPatch, free_gb: float, whole_gb: float) -> None:
+    free, whole = int(free_gb * GB), int(whole_gb * GB)
+    about = SimpleNamespace(total_memory=whole)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda: about)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (free, whole))
 
 
 @pytest.mark.parametrize(
@@ -32,10 +41,33 @@ GB = 10**9
 def test_a_worker_without_room_is_refused_with_what_to_do(
     free_gb: float, whole_gb: float, share: float, said: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    report = int(free_gb * GB), int(whole_gb * GB)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: report)
+    report_memory(monkeypatch, free_gb, whole_gb)
     with pytest.raises(LedgerError, match=said) if said else nullcontext():
-        check_gpu_memory(share)
+        check_gpu_memory(share, is_default=False)
+
+
+@pytest.mark.parametrize(
+    ("whole_gb", "share", "enough"),
+    [
+        (8.0, 0.2, None),
+        (8.0, 0.14, 0.18),
+        (16.0, 0.0625, 0.09),  # 1 GB; 1.4 of 16 GB are .0875
+        (20.0, 0.0625, 0.07),  # 1.25 GB would do if a person asked for it
+        (24.0, 0.0625, None),
+        (1.2, 0.5, 1.0),
+        (1.2, 1.0, None),  # there is no more
+    ],
+)
+def test_a_default_share_holds_all_that_a_worker_uses(
+    whole_gb: float, share: float, enough: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report_memory(monkeypatch, whole_gb, whole_gb)
+    with pytest.raises(GpuShareError) if enough else nullcontext() as caught:
+        check_gpu_memory(share, is_default=True)
+    if caught:
+        assert caught.value.enough == enough
+        again = pickle.loads(pickle.dumps(caught.value))  # as Ray sends it to the driver
+        assert (str(again), again.enough) == (str(caught.value), enough)
 
 
 @pytest.mark.parametrize("share", [0.05, 0.0])
@@ -44,8 +76,10 @@ def test_the_memory_is_looked_at_before_networks_are_loaded(
 ) -> None:
     """A worker that holds no share, as on a CPU, does not ask torch about one."""
     steps: list[str] = []
+    report_memory(monkeypatch, 1.0, 8.0)
+    report = torch.cuda.get_device_properties
     monkeypatch.setattr(
-        torch.cuda, "mem_get_info", lambda: (steps.append("asked"), (GB, 8 * GB))[1]
+        torch.cuda, "get_device_properties", lambda: (steps.append("asked"), report())[1]
     )
     monkeypatch.setattr(crop, "one_thread", lambda: None)
     monkeypatch.setattr(crop, "engine_of", lambda *_: steps.append("loaded"))
