@@ -219,6 +219,7 @@ To change retry attempts, configure `ray.data.DataContext.get_current()`.
         (WRAPPED, FULL),
         (WRAPPED.replace(FULL, f"{FULL}\n\nDuring this:\n\npipeline.errors.LedgerError: so"),
          "so"),
+        ("ray::Scorer.__init__()\npipeline.errors.GpuShareError: too little\n", "too little"),
         ("The actor died.\nIt is gone.\n", "It is gone."),
         ("ray.exceptions.RayError: System error", "ray.exceptions.RayError: System error"),
         ("", "RayError"),
