@@ -1,7 +1,6 @@
 """A job in processes on this machine: the same rows, whatever dies, and no Ray."""
 
 import io
-import multiprocessing
 import os
 import re
 import signal
@@ -13,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -26,7 +24,7 @@ from pipeline import open_run, run
 from pipeline.errors import LedgerError
 from pipeline.extras import EXTRA_OF
 from pipeline.job import plan
-from pipeline.local import WorkerPool, WorkerProcess, local_workers, usable_cores
+from pipeline.local import WorkerPool, WorkerProcess, local_workers
 from pipeline.report.progress import Log
 from pipeline.run import TaskWorkers, crop_bucket
 from pipeline.settings import RunningSettings, Settings
@@ -142,23 +140,6 @@ def test_a_process_that_is_killed_is_replaced(
     assert sorted(done) == list(range(9))
     assert ledger.pending() == []
     assert not _workers(), "they end with the work"
-
-
-@pytest.mark.parametrize(("waiting", "started"), [([], 0), ([3], 1)])
-def test_an_idle_process_that_is_killed_is_replaced_only_for_a_task(
-    waiting: list[int], started: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    starts: list[Stop] = []
-    monkeypatch.setattr(WorkerPool, "_start", lambda _, stop: starts.append(stop))
-    job: Any = SimpleNamespace(settings=Settings.of(input="in", output="out"))
-    pool, dead = WorkerPool(2, job, True), SimpleNamespace(join=lambda: None, exitcode=-9)
-    ours, theirs = multiprocessing.Pipe()
-    theirs.close()
-    worker = WorkerProcess(dead, ours, is_ready=True)  # type: ignore[arg-type]
-    pool.workers.append(worker)
-    pool._replace(worker, deque(waiting), Stop())
-    assert len(starts) == started
-    assert not pool.workers
 
 
 def _workers() -> list[psutil.Process]:
@@ -392,32 +373,3 @@ def test_ray_is_not_needed_and_the_job_itself_loads_no_torch(weights: str, tmp_p
     loaded = packages_loaded(source, [*folders, weights], hidden=EXTRA_OF.keys())
     assert not loaded & {"ray", "torch", "torchvision"}
     assert open_run(folders[1]).crops().num_rows == 6
-
-
-def test_processes_are_as_many_as_cores_or_tasks(tmp_path: Path) -> None:
-    cores = usable_cores()
-    assert local_workers(0, 1000).processes == cores
-    assert local_workers(0, 1).processes == 1
-    assert local_workers(3, 1000).processes == 3
-    assert "3 processes" in local_workers(3, 1000).why
-    # A folder without a quota: all cores that this process may run on; a quota here leaves fewer.
-    assert usable_cores(tmp_path) == len(os.sched_getaffinity(0)) >= cores
-
-
-@pytest.mark.parametrize(
-    ("files", "cores"),
-    [
-        ({"cpu.max": "100000 100000\n"}, 1),
-        ({"cpu.max": "50000 100000\n"}, 1),
-        ({"cpu.max": "max 100000\n"}, None),
-        ({"cpu/cpu.cfs_quota_us": "100000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
-    ],
-)
-def test_a_container_s_quota_counts(
-    tmp_path: Path, files: dict[str, str], cores: int | None
-) -> None:
-    (tmp_path / "cpu").mkdir()
-    for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    assert usable_cores(tmp_path) == (cores or len(os.sched_getaffinity(0)))

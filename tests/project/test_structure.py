@@ -19,6 +19,7 @@ FORBIDDEN_NAMES = {"utils", "helpers", "common", "base", "manager"}
 RAY_FILES = {
     "pipeline/cluster/causes.py",
     "pipeline/cluster/demand.py",
+    "pipeline/cluster/first_machine.py",
     "pipeline/cluster/actor.py",
     "pipeline/cluster/actor_pool.py",
     "pipeline/cluster/flow.py",
