@@ -43,10 +43,10 @@ def wait_until(is_so: Callable[[], bool]) -> None:
 def test_scored_tasks_whose_actors_were_replaced_start_again(
     cluster: Cluster, head_taken: Any, job: SlowJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All tasks are scored on a node and wait to be recorded, so its actors release their cores.
+    """All tasks are scored on a node and wait to be recorded, so its actors end: none has a task.
 
     Then the node is lost with the results, which no actor can compute again: those that scored are
-    gone. What was decoded is lost too.
+    gone. What was decoded is lost too. Two other actors score all tasks again.
     """
     lost = cluster.add_node(**NODE)
     stages = Stages(slow_stages.read, LargeScorer, slow_stages.encode)
@@ -56,7 +56,7 @@ def test_scored_tasks_whose_actors_were_replaced_start_again(
         wait_until(lambda: counts(job)["score"] == MOST)
         assert counts(job)["actor"] == 2
         monkeypatch.setattr(flow_module, "STALL_S", 1.0)
-        wait_until(lambda: counts(job)["actor"] == 4)
+        wait_until(lambda: not running.pool.actors)
         assert {one.node for one in notes_of(job)} == {lost.node_id}
         ray.kill(head_taken)
         cluster.remove_node(lost, allow_graceful=False)
@@ -65,6 +65,7 @@ def test_scored_tasks_whose_actors_were_replaced_start_again(
             assert sorted(ended.result(2 * WAIT_S)) == list(range(MOST))
         finally:
             cluster.remove_node(other, allow_graceful=False)
+    assert counts(job)["actor"] == 4
     assert counts(job)["score"] == 2 * MOST
     assert counts(job)["encode"] == MOST
     assert not running.pool.orphans
