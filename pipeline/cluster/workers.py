@@ -68,12 +68,18 @@ class StageActor(DetectScore):
         """
         return self.too_small
 
+    def check_share(self) -> None:
+        """Raise what `ready` returns, since Ray may restart a ready actor on a smaller GPU."""
+        if self.too_small is not None:
+            raise self.too_small
+
 
 class Scorer(StageActor):
     """The second stage as an actor."""
 
     def do(self, block: pa.Table) -> pa.Table:
         """Do the stage. Photos do not pass through it: the last stage gets them from the first."""
+        self.check_share()
         return self.decisions(block)
 
 
@@ -82,4 +88,5 @@ class Finisher(StageActor, DetectScoreCommit):
 
     def do(self, block: pa.Table) -> pa.Table:
         """Do both stages; Ray cannot call `__call__` by name."""
+        self.check_share()
         return self(block)

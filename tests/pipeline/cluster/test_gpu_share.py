@@ -10,6 +10,7 @@ from dataclasses import asdict
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import torch
 from ray.cluster_utils import Cluster
@@ -19,7 +20,7 @@ from pipeline.cluster.flow import Stages
 from pipeline.cluster.growing import ClusterWorkers, start_ray
 from pipeline.cluster.nodes import ClusterNode
 from pipeline.cluster.shares import ClusterShares, share_of_gpu, share_out
-from pipeline.cluster.workers import StageActor
+from pipeline.cluster.workers import Finisher, Scorer
 from pipeline.errors import GpuShareError, LedgerError
 from pipeline.report.progress import Log
 from pipeline.settings import RunningSettings, Settings
@@ -112,9 +113,10 @@ def test_a_share_that_cannot_be_larger_ends_the_run(monkeypatch: pytest.MonkeyPa
         workers._enlarge_share(GpuShareError("too little", 1.0), 1000)
 
 
+@pytest.mark.parametrize("kind", [Scorer, Finisher])
 @pytest.mark.parametrize("asked", [None, 0.05])
 def test_an_actor_tells_that_its_share_is_too_small_unless_it_was_asked_for(
-    asked: float | None, monkeypatch: pytest.MonkeyPatch
+    asked: float | None, kind: type[Scorer | Finisher], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     about = SimpleNamespace(total_memory=8 * 10**9)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda: about)
@@ -123,9 +125,12 @@ def test_an_actor_tells_that_its_share_is_too_small_unless_it_was_asked_for(
     running = {} if asked is None else {"gpus_per_actor": asked}
     job = crop.Job(Settings.of(input="in", output="out", **running), None, "run")  # type: ignore[arg-type]
     if asked is None:
-        told = StageActor(job, "cuda", 0.05).ready()
+        actor = kind(job, "cuda", 0.05)
+        told = actor.ready()
         assert told is not None
         assert told.enough == 0.18
+        with pytest.raises(GpuShareError, match=r"give --gpus-per-actor 0\.18"):
+            actor.do(pa.table({"task": [0]}))  # restarted here by Ray, as if it were ready
     else:
         with pytest.raises(GpuShareError, match=r"give --gpus-per-actor 0\.18"):
-            StageActor(job, "cuda", asked)
+            kind(job, "cuda", asked)
