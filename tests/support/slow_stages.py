@@ -164,3 +164,8 @@ class SmallGpuScorer(DeviceScorer):
     def ready(self) -> GpuShareError | None:  # type: ignore[override]
         """Stand in for `StageActor.ready`."""
         return GpuShareError("too little", self.LEAST) if self.gpus < self.LEAST else None
+
+    def do(self, block: pa.Table) -> pa.Table:
+        """Score, which an actor whose share is too small cannot."""
+        assert self.gpus >= self.LEAST
+        return super().do(block)
