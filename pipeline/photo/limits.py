@@ -6,6 +6,7 @@ This file has the defaults and imports nothing of the project, so settings can i
 from dataclasses import dataclass
 
 VIEW_SIDE = 1024  # px, the long side of a decoded view; several times the network's input
+LEAST_MEMORY_BYTES = 256 << 20  # below about 200 MiB, the process that decodes does not start
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class DecodeLimits:
     least_complete:  share of a damaged picture's rows that have to be decodable; 1 refuses all
                      damaged pictures.
     timeout_s:       seconds per photo. Only `Decoder` enforces it: a process cannot stop itself.
-    memory_bytes:    the child's whole address space, including about 150 MiB of libraries. Only
+    memory_bytes:    the child's whole address space, including about 200 MiB of libraries. Only
                      `Decoder` enforces it.
     """
 

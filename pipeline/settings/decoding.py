@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.options import LONGEST_S, MOST_SIDE, check, option
-from pipeline.photo.limits import VIEW_SIDE, DecodeLimits
+from pipeline.photo.limits import LEAST_MEMORY_BYTES, VIEW_SIDE, DecodeLimits
 
 _LIMITS = DecodeLimits()
 
@@ -60,7 +60,11 @@ class DecodingSettings:
         _LIMITS.timeout_s, "time limit for decoding one photo", "s", least=1, most=LONGEST_S
     )
     decode_memory_bytes: int = option(
-        _LIMITS.memory_bytes, "memory limit for decoding one photo", "bytes", least=1
+        _LIMITS.memory_bytes,
+        "memory limit of the process that decodes photos, of which its libraries take about "
+        "200 MiB",
+        "bytes",
+        least=LEAST_MEMORY_BYTES,
     )
     view_side: int = option(
         VIEW_SIDE,

@@ -24,7 +24,7 @@ NUMBERS: dict[str, tuple[float | None, float | None, float | None]] = {
     "max_animation_pixels": (400_000_000, 1, None),
     "least_complete": (0.75, 0.05, 1),
     "decode_timeout_s": (10, 1, 86_400),
-    "decode_memory_bytes": (2 * 1024**3, 1, None),
+    "decode_memory_bytes": (2 * 1024**3, 256 * 1024**2, None),
     "view_side": (1024, 1, 1_000_000),
     "top_k": (1, 1, None),
     "review_below": (0.3, 0, 1),

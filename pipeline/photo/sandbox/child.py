@@ -71,7 +71,7 @@ def main() -> None:
     keep_freed(KEPT_BYTES)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     missing = confine(limits)
-    warm_up(limits)
+    warm_up()
     without = "; ".join([*missing, *enter_sandbox()]).encode()
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     sink.write(READY.pack(b"r", len(without)) + without)
@@ -99,11 +99,13 @@ def use_one_thread() -> None:
     options.DECODE_THREADS = 1
 
 
-def warm_up(limits: DecodeLimits) -> None:
+def warm_up() -> None:
     """Decode a small picture of each format, so that everything that decoding needs is imported.
 
-    After `enter_sandbox` no file can be opened any more.
+    After `enter_sandbox` no file can be opened any more. The default limits apply here: a run's own
+    may refuse these pictures too, such as one frame at most, and no photo could be decoded then.
     """
+    limits = DecodeLimits()
     small = Image.new("RGB", (16, 8), "red")
     exif = Image.Exif()
     exif[ORIENTATION] = 6  # upright after a turn

@@ -222,6 +222,30 @@ def test_limits_are_set_before_a_byte_is_read() -> None:
     assert found["Max open files"] == ["32", "32"]
 
 
+@pytest.mark.parametrize(
+    ("limits", "status"),
+    [
+        (DecodeLimits(max_frames=1), "ok"),  # a still photo has one
+        (DecodeLimits(max_animation_pixels=1), "ok"),
+        (DecodeLimits(max_side=15), "too_many_pixels"),
+        (DecodeLimits(max_jpeg_pixels=127), "too_many_pixels"),
+        (DecodeLimits(max_bytes=99), "too_large"),
+        (DecodeLimits(least_complete=1), "ok"),
+    ],
+)
+def test_limits_below_the_pictures_of_its_start_refuse_a_photo_and_not_the_start(
+    limits: DecodeLimits, status: str
+) -> None:
+    """The child starts with pictures of 16 x 8 pixels, two frames and over 100 bytes."""
+    with Decoder(limits) as decoder:
+        try:
+            found = decoder.decode(GOOD["good.jpg"])
+        except DecodeError as error:
+            assert error.status == status
+        else:
+            assert (status, found.width_px) == ("ok", 320)
+
+
 @pytest.mark.skipif(glibc() is None, reason="only glibc is told so")
 def test_large_buffers_come_from_what_the_last_photo_freed() -> None:
     """By glibc's own bounds some 4,600 pages of these three are new each time."""
