@@ -63,6 +63,8 @@ def as_boxes(values: ArrayLike) -> FloatArray:
 def as_numbers(values: ArrayLike) -> FloatArray:
     """Return values as a float64 array. Raises UsageError for ragged lists and what is no float."""
     try:
+        if np.iscomplexobj(values):  # numpy would drop the imaginary parts
+            raise TypeError("complex numbers are none")
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise UsageError(f"expected xyxy boxes, each of four numbers: {error}") from error

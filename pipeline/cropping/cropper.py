@@ -36,7 +36,7 @@ from pipeline.photo.given import ImageLike, photo_of
 from pipeline.photo.sandbox.standalone import decode_sandboxed
 from pipeline.settings import CroppingSettings, DecodingSettings
 from pipeline.settings.guards import DEFAULT_FALLBACK, DEFAULT_PROFILE
-from pipeline.shapes import parse_shape
+from pipeline.shapes import parse_shape, refuse_too_many
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -143,8 +143,10 @@ class Cropper:
         )
         self._trims = DecodingSettings(borders=borders).borders == "trim"
         self._decode = decode if trusted else decode_sandboxed
-        if not isinstance(safe_areas, str) or not isinstance(trusted, bool):
-            raise UsageError("safe_areas is a text, as in `crop_bucket.py`; trusted True or False")
+        if not isinstance(safe_areas, str):
+            raise UsageError(f"safe_areas must be a text as for `--safe-areas`, not {safe_areas!r}")
+        if not isinstance(trusted, bool):
+            raise UsageError(f"trusted must be True or False, not {trusted!r}")
         guard_policy = GuardPolicy.read(guards, fallback, safe_areas, asked.review_below)
         on_device = choose_device(device)
         run_by = choose_runtime(runtime, on_device)
@@ -172,10 +174,12 @@ class Cropper:
         """Return the `top_k` best clearly different crops of each shape, in the order of `ratios`.
 
         ratios: "16:9", "640:480", "circle" (within a pixel a square, whose inscribed circle keeps
-        the subject), "free". There are fewer than `top_k` if a shape has no more different crops,
-        and none if the fallback `skip` decides.
-        Raises UsageError for an unknown shape or kind of image, DecodeError for bytes that are no
-        photo, OSError for a path that can't be read (FileNotFoundError if there is no file).
+        the subject), "free"; for none, the result is empty and the image is not looked at. There
+        are fewer than `top_k` if a shape has no more different crops, and none if the fallback
+        `skip` decides.
+        Raises UsageError for an unknown shape or kind of image and for over 100 shapes, DecodeError
+        for bytes that are no photo and for a photo over a limit of `pipeline.photo.limits`, OSError
+        for a path that can't be read (FileNotFoundError if there is no file).
         """
         if isinstance(ratios, str):
             meant = [ratio.strip() for ratio in ratios.split(",")]
@@ -187,6 +191,7 @@ class Cropper:
         shapes = [parse_shape(ratio) for ratio in ratios]
         if not shapes:
             return []
+        refuse_too_many(len(shapes))
         photo = photo_of(image, self._decode)
         (seen,) = self._engine.see([photo if self._trims else photo.with_borders()])
         found = self._engine.choose(seen, shapes, top_k)

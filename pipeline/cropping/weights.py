@@ -4,13 +4,14 @@ torch takes seconds to import, so it is imported only where the network is loade
 """
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pipeline.errors import did_you_mean
+from pipeline.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     import torch
@@ -63,6 +64,9 @@ def choose_weights(weights: str = DEFAULT, preset: str = "gaicv1", seed: int = 0
         return Weights("starter", hashlib.sha256(starter.read_bytes()).hexdigest())
     from s2cnet.checkpoints.files import WeightsError, read_weights
 
+    if not weights:
+        known = f"{STARTER} or {UNTRAINED}"
+        raise WeightsError(f"an empty name is no weights file: write a file's, {known}")
     try:
         data = read_weights(weights)
     except WeightsError as error:
@@ -79,12 +83,14 @@ def load_given(
     weights: as for `choose_weights`; a mapping in the published layout, whose sha256 is ""; None is
         `default`.
 
-    Raises WeightsError.
+    Raises WeightsError, and UsageError for what is none of these.
     """
     from s2cnet import load_model
 
     if isinstance(weights, Mapping):
         return load_model(weights, device=device), ""
+    if weights is not None and not isinstance(weights, str | os.PathLike):
+        raise UsageError(f"weights must be a name, a path or a mapping of tensors, not {weights!r}")
     pinned = choose_weights(DEFAULT if weights is None else str(weights))
     return pinned.load(device), pinned.sha256
 

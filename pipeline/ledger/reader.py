@@ -1,13 +1,14 @@
 """Read the rows that runs have committed: only files that a manifest names."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.errors import UsageError
+from pipeline.errors import UsageError, did_you_mean
 from pipeline.ledger.channels.live import live_layers
 from pipeline.ledger.columns import Columns, columns_of, select_columns
 from pipeline.ledger.forgetting import read_forgotten, without
@@ -22,8 +23,12 @@ from pipeline.storage.store import Store, check_reachable, open_store
 WHITE = "ffffff"
 
 
-def open_run(output_uri: str, run_id: str | None = None, channel: str | None = None) -> "Run":
+def open_run(
+    output_uri: str | os.PathLike[str], run_id: str | None = None, channel: str | None = None
+) -> "Run":
     """Open the tables of one committed run, or, without `run_id`, the current table.
+
+    output_uri: a job's output: a folder, as text or as a path, or an address such as s3://thumbs/.
 
     The current table is what is live: for each photo, the rows of the run that was promoted last.
     With several channels it holds the crops of all of them. A photo is in `images` once, from the
@@ -36,11 +41,15 @@ def open_run(output_uri: str, run_id: str | None = None, channel: str | None = N
 
     Raises LedgerError if the run is not committed or nothing is live; UnknownRunError, which is a
     LedgerError and a UsageError, if there is no such run; RecordError if a record needed for this
-    is damaged; UsageError if both `run_id` and `channel` are given, nothing answers at an address
-    in S3, or there is no such bucket.
+    is damaged; UsageError if both `run_id` and `channel` are given, an argument is no text, nothing
+    answers at an address in S3, or there is no such bucket.
     """
-    check_reachable(output_uri)
-    store = open_store(output_uri)
+    uri = os.fspath(output_uri) if isinstance(output_uri, os.PathLike) else output_uri
+    for name, given in (("output_uri", uri), ("run_id", run_id), ("channel", channel)):
+        if not isinstance(given, str) and (given is not None or name == "output_uri"):
+            raise UsageError(f"{name} must be a text, not {given!r}")
+    check_reachable(uri)
+    store = open_store(uri)
     if run_id is not None and channel is not None:
         raise UsageError("a run is opened by its id or through its channel; choose one of the two")
     layers = live_layers(store, channel) if run_id is None else [repair_chain(store, run_id)]
@@ -95,7 +104,10 @@ class Run:
         return {name: str(one) for name, one in self._columns().unified.items()}
 
     def images(self, columns: list[str] | None = None) -> pa.Table:
-        """Read one row per photo: `schema.IMAGES` and the pass-through columns of the lists."""
+        """Read one row per photo: `schema.IMAGES` and the pass-through columns of the lists.
+
+        columns: here and below as for `batches`, which also says what is raised.
+        """
         return self._table("images", columns)
 
     def crops(self, columns: list[str] | None = None) -> pa.Table:
@@ -116,11 +128,14 @@ class Run:
     def batches(self, table: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
         """Yield the rows of one table, one file at a time, for runs that do not fit in memory.
 
-        columns: those to read; one that an older release or the list of another run did not have
-            is null. Raises KeyError for a column that no release and no run has, UsageError for a
-            text.
+        table: "images", "crops", "crop_files", "candidates" or "previews"
+        columns: those to read, in this order; one that an older release or the list of another run
+            did not have is null
+
+        Raises, with the first rows, KeyError for a column that no release and no run has, and
+        UsageError for another table or for columns that are no list of different names.
         """
-        _check_list(columns)
+        columns = _checked(table, columns)
         for manifest, part in zip(self._manifests, self._parts(), strict=True):
             yield from self._batches_of(manifest, part, table, columns)
 
@@ -162,7 +177,7 @@ class Run:
             yield rows if columns is None else select_columns(rows, known.declared(table), columns)
 
     def _table(self, table: str, columns: list[str] | None) -> pa.Table:
-        _check_list(columns)
+        columns = _checked(table, columns)
         in_order = self._is_in_order() or "uri" not in TABLES[table].names
         more = [] if columns is None or in_order or "uri" in columns else ["uri"]
         parts = list(self.batches(table, columns and [*columns, *more]))
@@ -197,7 +212,21 @@ class Run:
         return self._known_parts
 
 
-def _check_list(columns: object) -> None:
-    """Raise UsageError for a text, whose letters would be taken for names."""
+def _checked(table: object, columns: object) -> list[str] | None:
+    """Return the columns as a list; None for all.
+
+    Raises UsageError for a table that no run has, and for columns that are no list of names.
+    """
+    if table not in [*TABLES]:
+        meant = did_you_mean(str(table), TABLES)
+        raise UsageError(f"there is no table {table!r}: name one of {', '.join(TABLES)}{meant}")
+    if columns is None:
+        return None
     if isinstance(columns, str):
         raise UsageError(f"columns is a list of names, for instance [{columns!r}]")
+    names = [*columns] if isinstance(columns, Iterable) else [columns]
+    if not isinstance(columns, Iterable) or not all(isinstance(name, str) for name in names):
+        raise UsageError(f"columns is a list of names, for instance ['uri'], not {columns!r}")
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UsageError(f"columns names {twice[0]!r} twice")
+    return names

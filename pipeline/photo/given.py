@@ -27,6 +27,8 @@ def photo_of(image: ImageLike, decode_file: Callable[[bytes], Photo] = decode_sa
     if isinstance(image, str | Path):
         if isinstance(image, str) and "://" in image:
             raise UsageError(f"{image!r} is an address, which is not fetched: give its bytes")
+        if image == "":
+            raise UsageError("an empty path names no file")
         if "\0" in str(image):
             raise UsageError(f"{str(image)!r} is no path: it has a null character")
         try:

@@ -35,7 +35,7 @@ class CroppingSettings:
 
     ratios: str = option(
         "1:1,4:3,16:9,9:16,3:4,circle",
-        "comma-separated shapes: any W:H, `circle`, `free`",
+        "comma-separated shapes, at most 100: any W:H, `circle`, `free`",
         placeholder="SHAPES",
     )
     top_k: int = option(

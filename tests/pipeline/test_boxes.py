@@ -62,8 +62,12 @@ def test_what_is_no_box_is_refused(wrong: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [[[1, 2, 3, 4], [1, 2, 3]], "a box", [[1, 2, 3, "x"]], [{}] * 4, [10**400]]
-)
+    "wrong",
+    [
+        [[1, 2, 3, 4], [1, 2, 3]], "a box", [[1, 2, 3, "x"]], [{}] * 4, [10**400],
+        np.array([[1, 2, 3 + 1j, 4]]),
+    ],
+)  # fmt: skip
 def test_what_is_no_array_of_numbers_is_refused(wrong: object) -> None:
     with pytest.raises(UsageError, match=r"^expected xyxy boxes, each of four numbers: "):
         as_boxes(wrong)  # type: ignore[arg-type]

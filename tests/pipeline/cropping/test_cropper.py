@@ -90,6 +90,8 @@ def test_a_path_without_a_file_is_named(tmp_path: Path) -> None:
     for no_name in ("\ud800.jpg", Path("\ud800.jpg")):  # a surrogate that stands for no byte
         with pytest.raises(UsageError, match="is no path: surrogates not allowed"):
             photo_of(no_name)
+    with pytest.raises(UsageError, match="an empty path names no file"):
+        photo_of("")
 
 
 def test_weights_as_a_mapping_and_as_a_file_are_the_same_network(tmp_path: Path) -> None:
@@ -220,3 +222,30 @@ def test_a_box_smaller_than_a_pixel_scores_as_one(
 def test_values_that_a_job_refuses_are_refused(name: str, value: object) -> None:
     with pytest.raises(UsageError, match=name):
         Cropper("untrained", device="cpu", **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ({"safe_areas": None}, "safe_areas must be a text as for `--safe-areas`, not None"),
+        ({"trusted": 1}, "trusted must be True or False, not 1"),
+        ({"weights": 5}, "weights must be a name, a path or a mapping of tensors, not 5"),
+    ],
+)
+def test_a_value_of_another_type_is_the_only_one_that_is_named(
+    words: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        Cropper(**{"weights": "untrained", "device": "cpu", **words})
+    assert str(caught.value) == told
+
+
+def test_an_empty_name_of_weights_is_said() -> None:
+    with pytest.raises(WeightsError, match=r"empty name is .*: write a file's, starter or untr"):
+        Cropper("", device="cpu")
+
+
+def test_more_shapes_than_fit_into_memory_are_refused(cropper: Cropper) -> None:
+    many = [f"{side}:1000" for side in range(1000, 1101)]
+    with pytest.raises(UsageError, match="101 shapes are too many at once"):
+        cropper.crop(png(scene(60, 40)), many)

@@ -1,6 +1,7 @@
 """Readers see only committed rows, and of several runs the latest row of each image."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,3 +83,54 @@ def test_an_abandoned_run_is_not_read_and_its_spec_begins_anew(tmp_path: Path) -
     assert again.run_id != ledger.run_id
     assert run_all(again).generation == 1
     assert open_run(str(tmp_path)).manifest["run_id"] == again.run_id
+
+
+def test_a_path_opens_an_output_as_its_text_does(tmp_path: Path) -> None:
+    run_all(open_ledger(open_store(str(tmp_path)), make_inputs(2)))
+    assert open_run(tmp_path).manifest == open_run(str(tmp_path)).manifest
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ({"output_uri": None}, "output_uri must be a text, not None"),
+        ({"output_uri": b"thumbs"}, "output_uri must be a text, not b'thumbs'"),
+        ({"run_id": 5}, "run_id must be a text, not 5"),
+        ({"channel": 5}, "channel must be a text, not 5"),
+    ],
+)
+def test_an_argument_that_is_no_text_is_named(
+    words: dict[str, Any], told: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        open_run(**{"output_uri": str(tmp_path), **words})
+    assert str(caught.value) == told
+
+
+@pytest.mark.parametrize(
+    ("table", "columns", "told"),
+    [
+        ("crop", None, "no table 'crop': name one of images, crops, .*; did you mean crops"),
+        (["crops"], None, r"no table \['crops'\]"),
+        ("crops", 5, r"a list of names, for instance \['uri'\], not 5"),
+        ("crops", ["uri", 5], r"a list of names, for instance \['uri'\], not \['uri', 5\]"),
+        ("crops", ["uri", "score", "uri"], "columns names 'uri' twice"),
+    ],
+)
+def test_a_wrong_table_or_list_of_columns_is_said(
+    table: Any, columns: Any, told: str, tmp_path: Path
+) -> None:
+    run_all(open_ledger(open_store(str(tmp_path)), make_inputs(2)))
+    run = open_run(str(tmp_path))
+    with pytest.raises(UsageError, match=told):
+        next(run.batches(table, columns))
+    if table == "crops":
+        with pytest.raises(UsageError, match=told):
+            run.crops(columns)
+
+
+def test_any_collection_of_names_is_a_list_of_columns(tmp_path: Path) -> None:
+    run_all(open_ledger(open_store(str(tmp_path)), make_inputs(2)))
+    run = open_run(str(tmp_path))
+    for columns in (("uri", "score"), {"uri": 1, "score": 2}.keys(), iter(["uri", "score"])):
+        assert run.crops(columns).column_names == ["uri", "score"]
