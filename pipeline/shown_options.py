@@ -32,7 +32,26 @@ def _path(text: str) -> Path:
     return Path(text)
 
 
-_READERS: dict[Any, Callable[[str], Any]] = {Path: _path}  # where the type itself is too lenient
+def _whole(text: str) -> int:
+    """Read a whole number. Raises ArgumentTypeError that says so without Python's word for it."""
+    try:
+        return int(text)
+    except ValueError as error:
+        problem = f"{text[:40]!r} is no whole number: write digits alone, such as 64"
+        raise ArgumentTypeError(problem) from error
+
+
+def _decimal(text: str) -> float:
+    """Read a number. Raises ArgumentTypeError, as `_whole`."""
+    try:
+        return float(text)
+    except ValueError as error:
+        problem = f"{text[:40]!r} is no number: write digits, with a point in them if need be"
+        raise ArgumentTypeError(problem) from error
+
+
+# Where the type itself is too lenient, or argparse would name it: "invalid int value".
+_READERS: dict[Any, Callable[[str], Any]] = {Path: _path, int: _whole, float: _decimal}
 
 
 def flag(name: str) -> str:

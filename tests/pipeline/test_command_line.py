@@ -137,6 +137,23 @@ class Wait(House):
     long: bool = option(False, "longer")
 
 
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("--coat-size=3px", "argument --coat-size: '3px' is no whole number: write digits alone"),
+        ("--coat-size=1.5", "argument --coat-size: '1.5' is no whole number: write digits alone"),
+        ("--coat-size=", "argument --coat-size: '' is no whole number: write digits alone"),
+        ("--dry-s=2,5", "argument --dry-s: '2,5' is no number: write digits, with a point in them"),
+    ],
+)
+def test_a_text_in_the_place_of_a_number_is_said_in_plain_words(
+    word: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        run(Paint, "About.", lambda _: 0, [word])
+    assert told in capsys.readouterr().err
+
+
 def test_subcommands_have_their_own_options(capsys: pytest.CaptureFixture[str]) -> None:
     seen: list[Any] = []
 
