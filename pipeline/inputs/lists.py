@@ -81,6 +81,8 @@ def _with_uri(table: pa.Table, uri_column: str, left_out: LeftOut) -> pa.Table:
         found = ", ".join(names) or "none"
         if uri_column != URI:
             raise SettingError("uri_column", f"names {uri_column!r}, and the list has {found}")
+        if any("/" in name for name in names):  # an address, as in a list without a header
+            found += ". Its first line must name the columns"
         raise UsageError(
             f"the list needs a column 'uri'; it has {found}. Name another with --uri-column"
         )
@@ -193,7 +195,7 @@ def _usable_rows(
 
 def _reason(uri: str | None, is_local: bool) -> str | None:
     """Return what is wrong with an address, without repeating a credential; None: nothing."""
-    if not uri:
+    if not uri or uri.isspace():
         return NO_URI
     if len(uri) > MAX_URI_CHARACTERS:
         return f"have a uri of over {MAX_URI_CHARACTERS:,} characters"

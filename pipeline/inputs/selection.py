@@ -14,6 +14,7 @@ TEXTS = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 
+NOT_INCLUDED = "match no --include"
 EXCLUDED = "match --exclude"
 NO_PHOTO = "are text or data by their names"
 
@@ -33,7 +34,7 @@ class Selection:
     def reason(self, uri: str) -> str | None:
         """Return why an address is not taken, as a phrase; None where it is taken."""
         if self.include and not any(matches(uri) for matches in self._included):
-            return "match no --include"
+            return NOT_INCLUDED
         if any(matches(uri) for matches in self._excluded):
             return EXCLUDED
         if not self.include and TEXTS.fullmatch(uri):

@@ -12,8 +12,10 @@ from pipeline.code_version import code_version
 from pipeline.cropping.build import source_identity
 from pipeline.cropping.weights import Weights
 from pipeline.errors import SettingError, naming
+from pipeline.inputs.left_out import LeftOut
 from pipeline.inputs.listing import Listing, list_all
 from pipeline.inputs.overrides import Overridden, Overrides
+from pipeline.inputs.selection import EXCLUDED, NOT_INCLUDED
 from pipeline.inputs.within import refuse_overlap
 from pipeline.job.cutting import cut_for
 from pipeline.job.encoding import with_chosen_format
@@ -183,8 +185,15 @@ def _todo(
         problem = "it takes them from the input list's column `boxes`, and there is none: add it, "
         raise SettingError("detector", f"boxes: {problem}or name a folder of them, boxes:FOLDER")
     if not listed.num_rows:
-        log.say("empty", f"WARNING: {about.input} holds no photos; check the address")
+        log.say("empty", f"WARNING: {about.input} holds no photos{_empty_because(found.left_out)}")
     applied = overrides.apply(listed)
     report_unused_overrides(overrides, applied, settings, listed, log)
     whole = found if about.limit is None else None
     return uncovered(store, spec, applied.inputs, about.mode, channel), applied, whole
+
+
+def _empty_because(left_out: LeftOut) -> str:
+    """Return what to check where an input has no photo that is taken, as the end of a message."""
+    if left_out.rows.keys() & {NOT_INCLUDED, EXCLUDED}:
+        return " that --include and --exclude let through; check their patterns"
+    return "; check the address"

@@ -52,8 +52,9 @@ class FsspecBackend:
     def __init__(self, uri: str) -> None:
         if scheme_of(uri) not in CREATES_ONCE:
             raise UsageError(
-                f"a store at {scheme_of(uri)}:// is not known to create an object only if it is "
-                f"absent. Use a folder, s3:// or one of {', '.join(CREATES_ONCE)}."
+                f"{scheme_of(uri)}:// is not supported: a store there is not known to create an "
+                f"object only if it is absent. Use a folder, s3:// or one of "
+                f"{', '.join(CREATES_ONCE)}."
             )
         try:
             self._fs, self._root = fsspec.url_to_fs(uri, use_listings_cache=False)

@@ -39,6 +39,24 @@ def test_an_input_without_photos_is_told_as_such(photos: Path, log: Log) -> None
     assert said == "nothing to do: the input has no photos to crop"
 
 
+@pytest.mark.parametrize(
+    ("asked", "check"),
+    [
+        ({}, "; check the address"),
+        ({"include": "*.nope"}, " that --include and --exclude let through; check their patterns"),
+        ({"exclude": "*"}, " that --include and --exclude let through; check their patterns"),
+    ],
+)
+def test_what_to_check_where_no_photo_is_taken(
+    asked: dict[str, str], check: str, photos: Path, log: Log
+) -> None:
+    if not asked:
+        for photo in photos.iterdir():
+            photo.unlink()
+    plan(settings(photos, **asked), log)
+    assert f"WARNING: {photos} holds no photos{check}\n" in told(log)
+
+
 def test_a_job_without_work_names_the_run_that_waits_for_a_person(photos: Path, log: Log) -> None:
     given = settings(photos, promote="manual")
     assert carry_out(given, log) == "done"

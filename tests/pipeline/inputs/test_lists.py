@@ -63,7 +63,8 @@ def test_files_of_a_local_list_are_pinned(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"url": ["x"]}, "needs a column 'uri'; it has url"),
+        ({"url": ["x"]}, "needs a column 'uri'; it has url. Name another with --uri-column"),
+        ({"/p/a.jpg": ["/p/b.jpg"]}, "it has /p/a.jpg. Its first line must name the columns. Name"),
         ({"uri": [1]}, None),
         ({"uri": [""]}, "no row of the list"),
         ({"uri": ["s3://b/" + "k" * 5000]}, "have a uri of over 4,096 characters: 1 (row 1)"),
@@ -91,7 +92,7 @@ def test_a_list_that_is_not_acceptable(
 
 def test_a_row_that_can_t_be_used_costs_itself_alone(tmp_path: Path) -> None:
     uris = [
-        "s3://b/2", None, "s3://b/1", "s3://b/2", "", "https://h/k?jwt=hunter2",
+        "s3://b/2", None, "s3://b/1", "s3://b/2", " \t", "https://h/k?jwt=hunter2",
         "s3://b/" + "k" * 5000, "s3a://b/1", "https://h/k?monkey=1",
     ]  # fmt: skip
     uri = parquet(tmp_path, uri=uris, user=list(range(len(uris))))
