@@ -28,7 +28,7 @@ class ScoredCrop:
     choice: the number that decided, see `chosen.Chosen`; None if none did.
     margin: its choice minus the value that has decided the place of the crop ranked next, which is
         clearly different from it and those before (`chosen.DISTINCT_IOU`); None if there is none,
-        or the box that has decided that place breaks guards more or less badly.
+        or the two break guards to different degrees.
         Small margins mark photos with two good answers.
     object_shares: the share of each object's area inside the crop, in the objects' order.
     objects_cut: how many objects are only partly inside (CUT_SHARES). Regions (label `subject`) do

@@ -11,8 +11,9 @@
     python jobs/runs.py gc s3://thumbs/ --older-than 7d            (shows; --delete removes)
 
 Exit codes: 0 done; 1 failed, `verify` found a problem, `prune` refused, or `forget` was given an
-address that no run has; 2 wrong usage, such as a folder without runs; 4 the gate of `promote` does
-not hold, and nothing changes; 130 on Ctrl-C; `retry` and `render` have those of crop_bucket.
+address that no run has; 2 wrong usage, such as a folder without runs (for `list` that is no error);
+4 the gate of `promote` does not hold, and nothing changes; 130 on Ctrl-C; `retry` and `render` have
+those of crop_bucket.
 """
 
 import argparse
