@@ -58,7 +58,8 @@ def check_known(store: Store, run_id: str) -> None:
     """Raise UnknownRunError if there is no such run, suggesting one that may be meant."""
     if store.exists(spec_key(run_id)) or store.exists(manifest_key(run_id)):
         return
+    named = run_id or "''"  # an empty one often comes from a variable that is not set
     raise UnknownRunError(
-        f"there is no run {run_id} in {store.uri}, see {runs_command('list', store.uri)}"
+        f"there is no run {named} in {store.uri}, see {runs_command('list', store.uri)}"
         f"{did_you_mean(run_id, run_ids(store))}"
     )

@@ -220,6 +220,18 @@ def test_what_no_run_has_is_not_told_as_forgotten(
     assert capsys.readouterr().out.startswith("no committed run has typo\naddresses are as in")
 
 
+@pytest.mark.parametrize("more", [[], ["s3://ugc/000001.jpg"], ["--take-back"]])
+def test_an_empty_address_is_refused_and_nothing_is_forgotten(
+    more: list[str], output: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As of a shell variable that is not set."""
+    run_all(open_ledger(open_store(output), make_inputs(3)))
+    for empty in ("", " "):
+        assert main(["forget", output, empty, *more]) == 2
+        assert "an empty address names no photo: give addresses as in" in capsys.readouterr().err
+    assert not [*open_store(output).list("forgotten/")]
+
+
 def test_prune_shows_first_and_refuses_much(
     output: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

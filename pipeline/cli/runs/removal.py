@@ -37,6 +37,8 @@ class Forget(Command):
     take_back: bool = option(False, "show them again instead, and let the next run crop them")
 
     def run(self) -> int:
+        if not all(uri.strip() for uri in self.uris):  # perhaps a variable that is not set
+            raise UsageError("an empty address names no photo: give addresses as in `images.uri`")
         store = self.store
         ids = {image_id(uri): uri for uri in map(_as_in_tables, self.uris)}
         listed = read_forgotten(store)

@@ -55,6 +55,11 @@ def test_a_run_that_is_not_there_is_wrong_usage(memory: Store, of: object) -> No
         of(memory, "-")
 
 
+def test_an_empty_id_is_seen_in_the_message(memory: Store) -> None:
+    with pytest.raises(UsageError, match=f"^there is no run '' in {memory.uri}, see "):
+        check_known(memory, "")
+
+
 def test_an_output_with_a_space_is_quoted(tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "my thumbs"))
     with pytest.raises(UsageError, match=re.escape(f"see `runs.py list '{store.uri}'`")):
