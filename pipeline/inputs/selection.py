@@ -10,7 +10,8 @@ from pipeline.storage.addresses import s3_spelling
 
 # Files that are next to photos in every bucket. Anything else is taken, whatever its name.
 TEXTS = re.compile(
-    r".*\.(txt|md|json|jsonl|ndjson|csv|tsv|xml|html?|ya?ml|ini|log|toml|parquet|gz|zip|db)",
+    r".*\.(txt|md|json|jsonl|ndjson|csv|tsv|xml|html?|css|js|ya?ml|ini|log|toml|parquet|"
+    r"xlsx?|gz|zip|db)",
     re.IGNORECASE | re.DOTALL,
 )
 

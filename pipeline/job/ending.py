@@ -136,7 +136,7 @@ def _log_error_rate(settings: Settings, metrics: Figures, log: Log, of: str = ""
     log.say(
         "over_error_rate",
         f"{of}{sum(failed.values()):,} of {counted(metrics.photos, 'photo')} failed, more than "
-        f"max_error_rate {settings.running.max_error_rate:g} allows: "
+        f"--max-error-rate {settings.running.max_error_rate:g} allows: "
         + ", ".join(f"{count:,} {status}" for status, count in list(failed.items())[:5]),
         failed=failed,
     )

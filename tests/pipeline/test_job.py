@@ -235,6 +235,7 @@ def test_more_failures_than_allowed_are_not_made_live_over_good_crops(
     Image.new("RGB", (32, 24), (9, 0, 0)).save(photos / "9.png")
     one_failed = {0: "permanent"}
     assert carry_out(settings(photos, max_error_rate=0.5), log, one_failed) == "over_error_rate"
+    assert "1 of 1 photo failed, more than --max-error-rate 0.5 allows: " in told(log)
     assert "error_rate<=0.5: 1, which does not hold" in told(log)
     assert shown(photos) == ["0.png", "1.png", "2.png", "3.png"]
 

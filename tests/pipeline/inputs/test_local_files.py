@@ -87,7 +87,7 @@ def test_a_photo_has_one_address_however_its_folder_is_named(
     assert list_all(f"../../{name}/*").table["uri"].to_pylist()[0].startswith(f"{folder}/")
 
 
-@pytest.mark.parametrize("name", ["list.txt", "list.tsv", "list.json"])
+@pytest.mark.parametrize("name", ["list.txt", "list.tsv", "list.json", "list.XLSX", "list.xls"])
 def test_a_file_that_is_neither_photo_nor_list_says_how_lists_end(folder: Path, name: str) -> None:
     (folder / name).write_text("uri\ns3://b/a.jpg\n")
     with pytest.raises(UsageError, match=r"is no photo by its name, and no list: those end in"):

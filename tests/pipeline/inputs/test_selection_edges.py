@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+import pipeline.report
 from pipeline.errors import SettingError
 from pipeline.inputs.globs import regex_of
 from pipeline.inputs.listing import image_id, list_all
@@ -34,6 +35,16 @@ def test_a_pattern_with_a_root_is_about_the_whole_address(
 ) -> None:
     assert (Selection(include=(pattern,)).reason(uri) is None) is taken
     assert (Selection(exclude=(pattern,)).reason(uri) is None) is not taken
+
+
+def test_no_file_of_a_gallery_is_taken_for_a_photo() -> None:
+    """Its pages may have been written into a folder of photos."""
+    pages = [*(Path(pipeline.report.__file__).parent / "app").iterdir()]
+    assert {path.suffix for path in pages} == {".js", ".css", ".html"}
+    for path in pages:
+        assert Selection().reason(str(path)) == "are text or data by their names"
+    assert Selection().reason("/photos/js") is None
+    assert Selection().reason("/photos/a.js.jpg") is None
 
 
 @pytest.mark.parametrize(
