@@ -5,7 +5,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from pipeline.lab.cli.make_starter import main
+try:
+    from pipeline.lab.cli.make_starter import main
+except KeyboardInterrupt:  # before `main` can tell of it
+    sys.exit(130)
 
 if __name__ == "__main__":
     sys.exit(main())

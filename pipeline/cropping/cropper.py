@@ -49,10 +49,10 @@ class Crop:
     score is the network's, comparable within one photo. choice is the number that decided,
     comparable within one shape. margin is its lead in choice over the best candidate clearly
     different from it and those before it (IoU below .7), None if there is none or if the two break
-    guards to different degrees. choice and margin are None if no number decided. The other fields are
-    those of the table of crops (docs/GUARDS.md): heads, faces and blocks of text cut, the share of
-    the main subject inside (None: there is none), the verdict "ok", "fallback" or "review" with its
-    reason, how the photo fills the shape ("crop"; "pad" and "blur", where the box is the whole
+    guards to different degrees. choice and margin are None if no number decided. The other fields
+    are those of the table of crops (docs/GUARDS.md): heads, faces and blocks of text cut, the share
+    of the main subject inside (None: there is none), the verdict "ok", "fallback" or "review" with
+    its reason, how the photo fills the shape ("crop"; "pad" and "blur", where the box is the whole
     photo inside its borders), and how likely a person accepts the crop.
     """
 

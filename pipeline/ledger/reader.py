@@ -224,9 +224,11 @@ def _checked(table: object, columns: object) -> list[str] | None:
         return None
     if isinstance(columns, str):
         raise UsageError(f"columns is a list of names, for instance [{columns!r}]")
-    names = [*columns] if isinstance(columns, Iterable) else [columns]
-    if not isinstance(columns, Iterable) or not all(isinstance(name, str) for name in names):
-        raise UsageError(f"columns is a list of names, for instance ['uri'], not {columns!r}")
+    given = [*columns] if isinstance(columns, Iterable) else None
+    names = [name for name in given or () if isinstance(name, str)]
+    if given is None or len(names) < len(given):
+        shown = columns if given is None else given
+        raise UsageError(f"columns is a list of names, for instance ['uri'], not {shown!r}")
     if twice := [name for name in names if names.count(name) > 1]:
         raise UsageError(f"columns names {twice[0]!r} twice")
     return names

@@ -55,7 +55,7 @@ def test_lists_refuse_repeats_and_nothing() -> None:
         parse_shapes("1:1,4:3,1:1")
     many = ",".join(f"{side}:1000" for side in range(1000, 1101))
     assert len(parse_shapes(many.rpartition(",")[0])) == 100
-    with pytest.raises(UsageError, match="^101 shapes are too many at once, .* at most 100, "):
+    with pytest.raises(UsageError, match=r"^101 shapes are too many at once, .* at most 100, "):
         parse_shapes(many)
     with pytest.raises(UsageError, match="'16:9' is given twice"):
         parse_shapes("16:9,16 : 9")
