@@ -92,13 +92,19 @@ def test_nonsense_is_refused_by_the_name_of_its_field(
 
 
 @pytest.mark.parametrize("name", ["max_bytes", "max_pixels", "max_jpeg_pixels", "max_side",
-                                  "decode_memory_bytes", "view_side", "thumbnail_size", "quality",
+                                  "view_side", "thumbnail_size", "quality",
                                   "task_images", "task_bytes", "read_threads"])  # fmt: skip
 def test_sizes_are_at_least_1(name: str) -> None:
     with pytest.raises(SettingError) as caught:
         Settings.of(**{name: 0})
     assert caught.value.field == name
     assert Settings.of(**{name: 1}).flat()[name] == 1
+
+
+def test_a_memory_in_which_no_decoder_starts_is_refused() -> None:
+    with pytest.raises(SettingError, match=r"^decode_memory_bytes must be at least 268435456, not"):
+        Settings.of(decode_memory_bytes=(256 << 20) - 1)
+    assert Settings.of(decode_memory_bytes=256 << 20).decoding.limits.memory_bytes == 256 << 20
 
 
 def test_identity_holds_what_changes_the_crops_and_nothing_else() -> None:
