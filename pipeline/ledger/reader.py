@@ -1,7 +1,7 @@
 """Read the rows that runs have committed: only files that a manifest names."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -90,8 +90,7 @@ class Run:
     @property
     def background(self) -> str:
         """The background of padded photos that the run in front was asked for, six hex digits."""
-        asked = {**self.manifest.get("settings", {}), **self.manifest.get("job", {})}
-        return str(asked.get("background") or WHITE).removeprefix("#").lower()
+        return background_of(self.manifest)
 
     @property
     def unified(self) -> dict[str, str]:
@@ -210,6 +209,15 @@ class Run:
         if self._known_parts is None:
             self._known_parts = parts_of_runs(self._store, self._layers)
         return self._known_parts
+
+
+def background_of(manifest: Mapping[str, Any]) -> str:
+    """Return the background of padded photos that a run was asked for, six hex digits.
+
+    manifest: as stored.
+    """
+    asked = {**manifest.get("settings", {}), **manifest.get("job", {})}
+    return str(asked.get("background") or WHITE).removeprefix("#").lower()
 
 
 def _checked(table: object, columns: object) -> list[str] | None:

@@ -1,10 +1,13 @@
 """Compute what covers a run's crops, and where it placed photos that are shown whole."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, get_args
 
-from pipeline.ledger.reader import WHITE, Run
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.ledger.reader import WHITE, Run, background_of
 from pipeline.photo.encoding.whole import Ground, Placed, place_whole
 from pipeline.settings.safe_areas import WHOLE, SafeArea, safe_area_of, stored_safe_areas
 from pipeline.shapes import parse_shape
@@ -26,8 +29,13 @@ class Canvases:
     @classmethod
     def of(cls, run: Run) -> "Canvases":
         """Read the canvases of a run, or of the first of several."""
-        asked = run.manifest["settings"].get("safe_areas")
-        return cls(stored_safe_areas(str(asked or "")), run.background)
+        return cls.of_manifest(run.manifest)
+
+    @classmethod
+    def of_manifest(cls, manifest: Mapping[str, Any]) -> "Canvases":
+        """Read the canvases of one run from its manifest, as stored."""
+        asked = manifest["settings"].get("safe_areas")
+        return cls(stored_safe_areas(str(asked or "")), background_of(manifest))
 
     def placed(self, ratio: str, fit: str | None, box_px: Sequence[float]) -> Placed | None:
         """Return a photo's place on its crop's canvas; None for a crop that fills its shape.
@@ -66,3 +74,42 @@ class Canvases:
             for name, area in areas.items()
             if area != WHOLE
         }
+
+
+@dataclass(frozen=True)
+class PhotoCanvases:
+    """The canvases of photos that come from one or more runs.
+
+    different: the runs' canvases without repetitions, the run in front first.
+    places: where a photo's are among them, by image_id; photos without a place have the first.
+    """
+
+    different: list[Canvases]
+    places: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, run: Run, ids: Collection[str]) -> "PhotoCanvases":
+        """Read the canvases of the photos `ids`."""
+        different: list[Canvases] = []
+        by_run: dict[str, int] = {}
+        for manifest in run.manifests:
+            canvases = Canvases.of_manifest(manifest)
+            if canvases not in different:
+                different.append(canvases)
+            by_run[manifest["run_id"]] = different.index(canvases)
+        if len(different) == 1:
+            return cls(different)
+        rows = run.images(["image_id", "run_id"])
+        rows = rows.filter(pc.is_in(rows["image_id"], pa.array(ids, pa.string())))
+        names, runs = (rows[name].to_pylist() for name in ("image_id", "run_id"))
+        return cls(
+            different, {name: by_run.get(one, 0) for name, one in zip(names, runs, strict=True)}
+        )
+
+    def place_of(self, image_id: str) -> int:
+        """Return where a photo's canvases are in `different`."""
+        return self.places.get(image_id, 0)
+
+    def of_photo(self, image_id: str) -> Canvases:
+        """Return a photo's canvases."""
+        return self.different[self.place_of(image_id)]

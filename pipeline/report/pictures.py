@@ -16,7 +16,7 @@ from PIL import Image
 
 from pipeline.ledger.reader import Run
 from pipeline.photo.view import size_within
-from pipeline.report.canvases import Canvases
+from pipeline.report.canvases import Canvases, PhotoCanvases
 from pipeline.schema import EDGES
 
 SIDE = 256  # px, long side of a composed picture
@@ -87,12 +87,12 @@ class Pictures:
 
 
 def collect_pictures(
-    run: Run, sizes: Mapping[str, Size], pictures: Pictures, canvases: Canvases
+    run: Run, sizes: Mapping[str, Size], pictures: Pictures, canvases: PhotoCanvases
 ) -> None:
     """Store the run's previews; compose one for each photo in `sizes` that has none.
 
     sizes: width and height in source pixels of the photos that have crops, by image_id.
-    canvases: of the run.
+    canvases: of the photos in `sizes`.
     """
     for batch in run.batches("previews"):
         for row in batch.to_pylist():
@@ -108,7 +108,9 @@ def collect_pictures(
                 if image_id in sizes and image_id not in pictures
             ]
             photos = [(image_id, rows) for image_id, rows in photos if rows[0]["image"]]
-            made = pool.map(lambda one: compose(one[1], sizes[one[0]], canvases), photos)
+            made = pool.map(
+                lambda one: compose(one[1], sizes[one[0]], canvases.of_photo(one[0])), photos
+            )
             for (image_id, _), image in zip(photos, made, strict=True):
                 pictures.add(image_id, Picture(image, "webp", None, composed=True))
 

@@ -28,6 +28,12 @@ QUIET = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
     "--disable-component-update", "--no-first-run", "--remote-debugging-port=0",
 )  # fmt: skip
+# The place of an element on another one, as shares of its sides: [left, top, right, bottom].
+ON = """(part, whole) => {
+  const [a, b] = [part, whole].map((one) => one.getBoundingClientRect());
+  return [(a.left - b.left) / b.width, (a.top - b.top) / b.height,
+          (a.right - b.left) / b.width, (a.bottom - b.top) / b.height];
+}"""
 STARTS_IN_S = 60.0
 WAITS_S = 30.0
 
@@ -113,6 +119,14 @@ class Tab:
         shot = await self.send("Page.captureScreenshot", format="png")
         picture = Image.open(io.BytesIO(base64.b64decode(shot["data"])))
         return np.asarray(picture.convert("RGB"))
+
+    async def brightness(self, selector: str, x_share: float, y_share: float) -> int:
+        """Return the mean of red, green and blue, 0 to 255, at a place of an element."""
+        x, y = await self.run(
+            f"(() => {{ const r = document.querySelector({selector!r}).getBoundingClientRect();"
+            f" return [r.x + {x_share} * r.width, r.y + {y_share} * r.height]; }})()"
+        )
+        return int((await self.pixels())[int(y), int(x)].mean())
 
 
 def browse(work: Callable[[Tab], Coroutine[Any, Any, T]]) -> T:

@@ -35,6 +35,7 @@
     "[": () => turn(-1),
     "]": () => turn(1),
     "/": () => document.getElementById("search").focus(),
+    s: S2.toggleSafeAreas,
   };
   document.addEventListener("keydown", (event) => {
     const work = !S2.ignoresKey(event) && KEYS[S2.keyOf(event)];

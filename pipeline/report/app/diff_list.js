@@ -26,6 +26,7 @@
         "error",
         Object.entries(S2.errorWords).filter(([name]) => Object.keys(S2.run.errors[name]).length),
       ),
+      S2.safeAreasButton(),
     );
   };
 

@@ -8,7 +8,9 @@
     "M0 0H.5A.5 .5 0 0 0 0 .5Z M1 0V.5A.5 .5 0 0 0 .5 0Z M1 1H.5A.5 .5 0 0 0 1 .5Z M0 1V.5A.5 .5 0 0 0 .5 1Z";
   const CIRCLE = "M0 .5A.5 .5 0 0 1 1 .5A.5 .5 0 0 1 0 .5";
   const part = ([x0, y0, x1, y1]) => `M${x0} ${y0}H${x1}V${y1}H${x0}Z`;
-  const areas = () => S2.run.safe_areas || {};
+  // What covers a crop. Runs differ in it, and so do the two sides of a comparison: `areas` is the place of a crop's run
+  // in the list, by default the first.
+  const areaOf = ({ ratio, areas = 0 }) => ((S2.run.safe_areas || [])[areas] || {})[ratio];
 
   // The lines between what is covered and what is seen: without the crop's own sides, and without those between two
   // covered rectangles, which meet in whole sides (pipeline/settings/safe_areas.py).
@@ -21,12 +23,12 @@
     return [circle ? CIRCLE : "", ...once].join(" ");
   }
 
-  S2.hasSafeAreas = () => Object.keys(areas()).length > 0;
+  S2.hasSafeAreas = () => (S2.run.safe_areas || []).some((areas) => Object.keys(areas).length > 0);
   // The covered part of a crop, in source pixels; null for a shape without one. A whole photo's frame is covered.
-  S2.coveredPart = ({ ratio, box, frame }, more = {}) => {
-    const area = areas()[ratio];
+  S2.coveredPart = (crop, more = {}) => {
+    const area = areaOf(crop);
     if (!area) return null;
-    const [x0, y0, x1, y1] = frame || box;
+    const [x0, y0, x1, y1] = crop.frame || crop.box;
     const transform = `translate(${x0} ${y0}) scale(${x1 - x0} ${y1 - y0})`;
     return S2.svg(
       "g",
@@ -36,8 +38,8 @@
     );
   };
   // A crop's picture with its covered part over it.
-  S2.underCovers = (picture, { ratio }) => {
-    const covered = S2.coveredPart({ ratio, box: [0, 0, 1, 1] });
+  S2.underCovers = (picture, { ratio, areas }) => {
+    const covered = S2.coveredPart({ ratio, areas, box: [0, 0, 1, 1] });
     if (!covered) return picture;
     const view = { viewBox: "0 0 1 1", preserveAspectRatio: "none", "aria-hidden": "true" };
     return S2.el("span", { className: "covers" }, picture, S2.svg("svg", view, covered));

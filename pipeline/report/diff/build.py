@@ -7,13 +7,13 @@ data/photos/<n>.js     24 photos with both runs' crops and their previews
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from pipeline.ledger.reader import Run
-from pipeline.report.canvases import Canvases
+from pipeline.report.canvases import Canvases, PhotoCanvases
 from pipeline.report.diff.compare import (
     CHANGED_PHOTO,
     MOVED,
@@ -32,6 +32,7 @@ from pipeline.storage.store import Store
 
 PHOTOS_A_FILE = 24  # in one data file, and on one page of the list
 MOST_PHOTOS = 10_000  # only the most changed photos are shown; all are counted
+STYLES = ("style.css", "safe_areas.css", "diff.css")
 SCRIPTS = (
     "elements.js", "words.js", "controls.js", "keyboard.js", "loading.js", "crops.js",
     "safe_areas.js", "plots.js", "pairs.js", "diff_figures.js", "diff_list.js", "diff.js",
@@ -42,6 +43,7 @@ SHOWN_COLUMNS = (
     "confidence", "verdict", "reason", "fit", "format", "heads_cut", "faces_cut", "text_cut",
 )  # fmt: skip
 DIGITS = 4
+BothCanvases: TypeAlias = Mapping[str, PhotoCanvases]  # of the sides "old" and "new"
 
 
 def write_diff(
@@ -53,9 +55,9 @@ def write_diff(
     """
     shown = photos_by_change(compared)
     with PageWriter(store, prefix) as writer, Pictures() as was, Pictures() as now:
-        writer.write_app("diff.html", "style.css", "diff.css", *SCRIPTS)
+        writer.write_app("diff.html", *STYLES, *SCRIPTS)
         ids = set(shown["image_id"])
-        canvases = {"old": Canvases.of(old), "new": Canvases.of(new)}
+        canvases = {"old": PhotoCanvases.of(old, ids), "new": PhotoCanvases.of(new, ids)}
         for run, pictures, side in ((old, was, "old"), (new, now, "new")):
             collect_pictures(run, _sizes(compared.photos, ids, side), pictures, canvases[side])
         shapes = list(dict.fromkeys(compared.crops["ratio"]))
@@ -75,6 +77,7 @@ def write_diff(
         writer.write_data("index", index)
         facts = {
             "shapes": shapes,
+            "safe_areas": [own.covered(shapes) for own in _all_canvases(canvases)],
             "photos_a_file": PHOTOS_A_FILE,
             "shown": len(shown),
             "changed": int((compared_rank(compared) < RANKS[SAME]).sum()),
@@ -106,7 +109,7 @@ def photos_by_change(compared: ComparedRuns) -> pd.DataFrame:
 
 
 def _with_pairs(
-    shown: pd.DataFrame, crops: pd.DataFrame, shapes: list[str], canvases: Mapping[str, Canvases]
+    shown: pd.DataFrame, crops: pd.DataFrame, shapes: list[str], canvases: BothCanvases
 ) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
     """Yield the row of each photo, and its crops in the order of `shapes`, see `_pair`."""
     by_photo = dict(list(crops[crops["image_id"].isin(shown["image_id"])].groupby("image_id")))
@@ -141,8 +144,11 @@ def _record(
     return {**record, "crops": pairs}
 
 
-def _pair(crop: dict[str, Any], canvases: Mapping[str, Canvases]) -> dict[str, Any]:
-    """Return the page's data on one crop: both runs' boxes and measurements."""
+def _pair(crop: dict[str, Any], canvases: BothCanvases) -> dict[str, Any]:
+    """Return the page's data on one crop: both runs' boxes and measurements.
+
+    areas: the place of its run's safe areas in the list of `_all_canvases`.
+    """
     pair: dict[str, Any] = {"ratio": crop["ratio"], "rank": crop["rank"], "change": crop["change"]}
     if crop["iou"] == crop["iou"]:
         pair["iou"] = round(crop["iou"], DIGITS)
@@ -151,15 +157,27 @@ def _pair(crop: dict[str, Any], canvases: Mapping[str, Canvases]) -> dict[str, A
             continue
         values = {name: crop.get(f"{name}_{side}") for name in SHOWN_COLUMNS}
         box_px = [float(crop[f"{edge}_{side}"]) for edge in EDGES]
+        own = canvases[side]
         pair[side] = {
             "ratio": crop["ratio"],
             "box": [round(edge, 1) for edge in box_px],
-            **canvases[side].page_data(crop["ratio"], values["fit"], box_px),
+            "areas": _first_place(canvases, side) + own.place_of(crop["image_id"]),
+            **own.of_photo(crop["image_id"]).page_data(crop["ratio"], values["fit"], box_px),
             "width": int(crop[f"width_{side}"]),
             "height": int(crop[f"height_{side}"]),
             **{n: _plain(v) for n, v in values.items() if v is not None and v == v},
         }
     return pair
+
+
+def _all_canvases(canvases: BothCanvases) -> list[Canvases]:
+    """List the canvases of both sides, the old one's first."""
+    return [own for side in ("old", "new") for own in canvases[side].different]
+
+
+def _first_place(canvases: BothCanvases, side: str) -> int:
+    """Return where the canvases of one side begin in `_all_canvases`."""
+    return len(canvases["old"].different) if side == "new" else 0
 
 
 def _plain(value: Any) -> Any:

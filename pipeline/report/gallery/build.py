@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.ledger.layout import run_key
 from pipeline.ledger.reader import Run
-from pipeline.report.canvases import Canvases
+from pipeline.report.canvases import Canvases, PhotoCanvases
 from pipeline.report.gallery.contents import FAILED, Contents, contents_of
 from pipeline.report.gallery.index import (
     Decisions,
@@ -35,6 +35,7 @@ from pipeline.storage.store import Store
 
 PHOTOS_A_FILE = 24  # in one data file, and on one page of the list: about 250 kB
 MOST_CROP_BYTES = 2 << 30  # a larger run has crops copied only of photos that need attention
+STYLES = ("style.css", "safe_areas.css", "gallery.css")
 SCRIPTS = (
     "elements.js", "words.js", "controls.js", "keyboard.js", "loading.js", "crops.js",
     "safe_areas.js", "plots.js", "review.js", "list.js", "rows.js", "stage.js", "photo.js",
@@ -61,13 +62,13 @@ def write_gallery(
     contents = contents_of(run)
     place_of, canvases = contents.place_of(), Canvases.of(run)
     with PageWriter(store, prefix) as writer, Pictures() as pictures:
-        writer.write_app("gallery.html", "style.css", "gallery.css", *SCRIPTS)
+        writer.write_app("gallery.html", *STYLES, *SCRIPTS)
         decisions = decisions_of(contents)
         count = 0
         for count, part in enumerate(index_files(contents, decisions), 1):
             writer.write_data(f"index/{count - 1:03d}", part)
         writer.write_data("run", _run_data(run, contents, decisions, canvases, count))
-        collect_pictures(run, _sizes(contents), pictures, canvases)
+        collect_pictures(run, _sizes(contents), pictures, PhotoCanvases([canvases]))
         wanted = _with_whole_crops(run, contents, whole_crops)
         of_crops = write_crops(run, writer, place_of, wanted)
         of_candidates = write_candidates(run, writer, place_of)
@@ -90,7 +91,7 @@ def _run_data(
         "ground": run.background,
         "untrained": run.manifest.get("weights", {}).get("kind") == "untrained",
         "shapes": contents.shapes,
-        "safe_areas": canvases.covered(contents.shapes),
+        "safe_areas": [canvases.covered(contents.shapes)],
         "statuses": dictionary_encode(contents.images["status"].to_pylist())[0],
         "kinds": dictionary_encode(contents.images["kind"].to_pylist())[0],
         "pairs": decisions.pairs,

@@ -9,7 +9,7 @@ from pipeline.report.canvases import Canvases
 from pipeline.report.gallery.build import write_gallery
 from pipeline.settings.safe_areas import parse_safe_areas
 from pipeline.storage.store import open_store
-from tests.support.browser import Tab, browse
+from tests.support.browser import ON, Tab, browse
 from tests.support.row_runs import commit_rows, crop_row, image_row, preview_row
 
 AREAS = "16:9=caption:0,0.8,1,1;1:1=circle;1:1=badge:0.5,0,1,0.25"
@@ -20,12 +20,6 @@ LIGHT = (250, 250, 250)  # of previews and crops: what is drawn over them is dar
 ROWS_READY = "document.querySelector('article.row .tile')"
 PHOTO_READY = "document.querySelector('.stage svg') && document.querySelector('.crops img')"
 BUTTON = "document.querySelector('.safeareas')"
-# The place of an element on another one, as shares of its sides: [left, top, right, bottom].
-ON = """(part, whole) => {
-  const [a, b] = [part, whole].map((one) => one.getBoundingClientRect());
-  return [(a.left - b.left) / b.width, (a.top - b.top) / b.height,
-          (a.right - b.left) / b.width, (a.bottom - b.top) / b.height];
-}"""
 
 
 def address(folder: Path, **asked: Any) -> str:
@@ -49,15 +43,6 @@ def address(folder: Path, **asked: Any) -> str:
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     return address(tmp_path_factory.mktemp("covered"), safe_areas=AREAS)
-
-
-async def pixel(tab: Tab, selector: str, x_share: float, y_share: float) -> int:
-    """The brightness of the pixel at a place of an element, in the window's picture."""
-    x, y = await tab.run(
-        f"(() => {{ const r = document.querySelector({selector!r}).getBoundingClientRect();"
-        f" return [r.x + {x_share} * r.width, r.y + {y_share} * r.height]; }})()"
-    )
-    return int((await tab.pixels())[int(y), int(x)].mean())
 
 
 @pytest.mark.parametrize(
@@ -92,8 +77,8 @@ def test_a_key_shows_what_covers_the_crops_of_a_list(page: str) -> None:
         caption, corner = ("[aria-label^='16:9 crop of a']", 0.5, 0.9), (0.03, 0.03)
         square = "[aria-label^='1:1 crop of a']"
         assert await tab.run(f"{BUTTON}.ariaPressed") == "false"
-        assert await pixel(tab, *caption) > 240
-        assert await pixel(tab, square, *corner) > 240
+        assert await tab.brightness(*caption) > 240
+        assert await tab.brightness(square, *corner) > 240
         await tab.press("s")
         assert await tab.run(f"{BUTTON}.ariaPressed") == "true"
         found = await tab.run(places)
@@ -102,24 +87,24 @@ def test_a_key_shows_what_covers_the_crops_of_a_list(page: str) -> None:
         # The photo of 400 x 300 lies above the caption, on .8 of a canvas of 666.7 x 375.
         assert found["16:9 crop of b.jpg, "] == pytest.approx([0, 0.8, 1, 1], abs=0.01)
         assert await tab.run("document.querySelectorAll('.row .tile .covered').length") == 3
-        dark = await pixel(tab, square, *corner)
+        dark = await tab.brightness(square, *corner)
         assert dark == pytest.approx(0.45 * LIGHT[0], abs=6)  # .55 of black over it
-        assert await pixel(tab, *caption) == pytest.approx(dark, abs=3)
+        assert await tab.brightness(*caption) == pytest.approx(dark, abs=3)
         # Covered by the badge, and by the badge and the corner: no darker.
         for place in ((0.6, 0.15), (0.97, 0.03)):
-            assert await pixel(tab, square, *place) == pytest.approx(dark, abs=3)
+            assert await tab.brightness(square, *place) == pytest.approx(dark, abs=3)
         # The circle: what is less than half a side from the middle is seen, the corners are not.
         for place in ((0.5, 0.5), (0.2, 0.2), (0.2, 0.8), (0.8, 0.8), (0.8, 0.3)):
-            assert await pixel(tab, square, *place) > 240, place
+            assert await tab.brightness(square, *place) > 240, place
         for place in ((0.03, 0.97), (0.97, 0.97)):
-            assert await pixel(tab, square, *place) == pytest.approx(dark, abs=3), place
-        assert await pixel(tab, caption[0], 0.5, 0.7) > 240
+            assert await tab.brightness(square, *place) == pytest.approx(dark, abs=3), place
+        assert await tab.brightness(caption[0], 0.5, 0.7) > 240
         await tab.click(".safeareas")
         assert await tab.run(f"{BUTTON}.ariaPressed") == "false"
-        assert await pixel(tab, *caption) > 240
+        assert await tab.brightness(*caption) > 240
         await tab.open(page, "document.querySelector('.group .tile')")
         await tab.click(".safeareas")
-        assert await pixel(tab, ".group.review .tile", *corner) == pytest.approx(dark, abs=6)
+        assert await tab.brightness(".group.review .tile", *corner) == pytest.approx(dark, abs=6)
         assert tab.problems == []
 
     browse(look)
@@ -147,8 +132,8 @@ def test_the_page_of_a_photo_shows_it_on_crops_and_on_the_photo(page: str) -> No
             assert await tab.run("document.querySelectorAll('.covers').length") == 2
             assert await tab.run("document.querySelectorAll('.stage .covered.thin').length") == 2
             # Of all crops only lines are drawn, also where the badge and the caption are.
-            assert await pixel(tab, ".stage svg", 180 / 400, 30 / 300) > 200
-            assert await pixel(tab, ".stage svg", 0.5, 220 / 300) > 200
+            assert await tab.brightness(".stage svg", 180 / 400, 30 / 300) > 200
+            assert await tab.brightness(".stage svg", 0.5, 220 / 300) > 200
             await tab.press("1")  # 16:9: the box 40, 60, 360, 240 of 400 x 300
             await tab.until("document.querySelector('.stage .outside')")
             place = await tab.run(f"({ON})({part}, {photo})")
