@@ -4,7 +4,7 @@ They are in a temporary file, not in memory, until each is needed in the order o
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
@@ -12,6 +12,8 @@ from itertools import groupby
 from tempfile import TemporaryFile
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from PIL import Image
 
 from pipeline.ledger.reader import Run
@@ -87,15 +89,22 @@ class Pictures:
 
 
 def collect_pictures(
-    run: Run, sizes: Mapping[str, Size], pictures: Pictures, canvases: PhotoCanvases
+    run: Run,
+    sizes: Mapping[str, Size],
+    pictures: Pictures,
+    canvases: PhotoCanvases,
+    wanted: Collection[str] | None = None,
 ) -> None:
     """Store the run's previews; compose one for each photo in `sizes` that has none.
 
     sizes: width and height in source pixels of the photos that have crops, by image_id.
     canvases: of the photos in `sizes`.
+    wanted: the image_ids whose previews are needed; None: all.
     """
+    only = None if wanted is None else pa.array(wanted, pa.string())
     for batch in run.batches("previews"):
-        for row in batch.to_pylist():
+        rows = batch if only is None else batch.filter(pc.is_in(batch["image_id"], only))
+        for row in rows.to_pylist():
             kept = Picture(row["image"], row["format"], row["gaze"], composed=False)
             pictures.add(row["image_id"], kept)
     if all(image_id in pictures for image_id in sizes):

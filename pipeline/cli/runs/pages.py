@@ -88,14 +88,19 @@ class Diff(Command):
 def _figures(pair: RunPair, differences: dict[str, Any], pages: Store | None) -> dict[str, Any]:
     """Compute figures of what changed, and write the pages where a store for them is given."""
     from pipeline.report.diff.build import write_diff
-    from pipeline.report.diff.compare import join_runs
-    from pipeline.report.diff.figures import diff_figures
+    from pipeline.report.diff.compare import compared_parts
+    from pipeline.report.diff.figures import DiffFigures
+    from pipeline.report.diff.most_changed import MostChanged
 
-    compared = join_runs(pair.old, pair.new)
-    figures = diff_figures(compared)
+    counted, changed = DiffFigures(), MostChanged()
+    for part in compared_parts(pair.old, pair.new):
+        counted.add(part)
+        if pages:
+            changed.add(part)
+    figures = counted.as_dict()
     if pages is None:
         return figures
-    made = write_diff(pair.old, pair.new, compared, {**differences, **figures}, pages, "")
+    made = write_diff(pair.old, pair.new, changed, {**differences, **figures}, pages, "")
     return {**figures, "pages": _written(made, pages)}
 
 

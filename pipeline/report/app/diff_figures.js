@@ -28,11 +28,11 @@
       some(changes["changed photo"], "crops of changed photos", "", { change: "changed photo" }),
       some(changes["only old"] + changes["only new"], "in one run only"),
       Object.keys(verdicts).length ? reviewFigure(verdicts.review || [0, 0]) : null,
-      confidence.delta === null
+      confidence.delta_same_content === null
         ? null
         : figure(
-            signed(confidence.delta),
-            `mean change of confidence, ${S2.plural(confidence.both, "crop")} with one in both runs`,
+            signed(confidence.delta_same_content),
+            `mean change of confidence, ${S2.plural(confidence.both_same_content, "crop")} of unchanged photos`,
           ),
       some(total(errors.new), "photos now fail", "error", { error: "new" }),
       some(total(errors.gone), "no longer fail", "", { error: "gone" }),
@@ -97,7 +97,7 @@
       S2.count(row.crops),
       row.compared ? S2.percent(row.moved / row.compared) : "–",
       row.overlap === null ? "–" : row.overlap.toFixed(3),
-      row.confidence_delta === null ? "–" : signed(row.confidence_delta),
+      row.confidence_delta_same_content === null ? "–" : signed(row.confidence_delta_same_content),
       `${S2.count(row.review_old)} → ${S2.count(row.review_new)}`,
     ]);
     const head = [chosen, "crops", "moved", "mean overlap", "mean change of confidence", "to review"];

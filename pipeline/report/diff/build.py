@@ -14,16 +14,7 @@ import pandas as pd
 
 from pipeline.ledger.reader import Run
 from pipeline.report.canvases import Canvases, PhotoCanvases
-from pipeline.report.diff.compare import (
-    CHANGED_PHOTO,
-    MOVED,
-    ONLY_NEW,
-    ONLY_OLD,
-    REENCODED,
-    SAME,
-    ComparedRuns,
-)
-from pipeline.report.diff.figures import error_change
+from pipeline.report.diff.most_changed import MostChanged
 from pipeline.report.inline import data_uri
 from pipeline.report.pictures import Picture, Pictures, collect_pictures
 from pipeline.report.scripts import PageWriter, WrittenPages, in_parts
@@ -31,14 +22,11 @@ from pipeline.schema import EDGES
 from pipeline.storage.store import Store
 
 PHOTOS_A_FILE = 24  # in one data file, and on one page of the list
-MOST_PHOTOS = 10_000  # only the most changed photos are shown; all are counted
 STYLES = ("style.css", "safe_areas.css", "diff.css")
 SCRIPTS = (
     "elements.js", "words.js", "controls.js", "keyboard.js", "loading.js", "crops.js",
     "safe_areas.js", "plots.js", "pairs.js", "diff_figures.js", "diff_list.js", "diff.js",
 )  # fmt: skip
-# The rank of a crop's change where there is no overlap to compare: lower is more changed.
-RANKS = {CHANGED_PHOTO: 2.0, ONLY_OLD: 3.0, ONLY_NEW: 3.0, REENCODED: 4.0, SAME: 5.0}
 SHOWN_COLUMNS = (
     "confidence", "verdict", "reason", "fit", "format", "heads_cut", "faces_cut", "text_cut",
 )  # fmt: skip
@@ -47,24 +35,23 @@ BothCanvases: TypeAlias = Mapping[str, PhotoCanvases]  # of the sides "old" and 
 
 
 def write_diff(
-    old: Run, new: Run, compared: ComparedRuns, about: dict[str, Any], store: Store, prefix: str
+    old: Run, new: Run, changed: MostChanged, about: dict[str, Any], store: Store, prefix: str
 ) -> WrittenPages:
     """Write the pages below `prefix` of a store.
 
-    about: the landing page's data; the results of `compare_runs` and `diff_figures` together.
+    about: the landing page's data; the results of `compare_runs` and `DiffFigures` together.
     """
-    shown = photos_by_change(compared)
+    shown, shapes = changed.photos, changed.shapes
     with PageWriter(store, prefix) as writer, Pictures() as was, Pictures() as now:
         writer.write_app("diff.html", *STYLES, *SCRIPTS)
         ids = set(shown["image_id"])
         canvases = {"old": PhotoCanvases.of(old, ids), "new": PhotoCanvases.of(new, ids)}
         for run, pictures, side in ((old, was, "old"), (new, now, "new")):
-            collect_pictures(run, _sizes(compared.photos, ids, side), pictures, canvases[side])
-        shapes = list(dict.fromkeys(compared.crops["ratio"]))
+            collect_pictures(run, _sizes(shown, side), pictures, canvases[side], ids)
         index: dict[str, list[Any]] = {"uri": [], "changes": [], "shapes": [], "error": []}
         records = (
             _record(row, pairs, was.get(row["image_id"]), now.get(row["image_id"]))
-            for row, pairs in _with_pairs(shown, compared.crops, shapes, canvases)
+            for row, pairs in _with_pairs(changed, canvases)
         )
         for number, part in enumerate(in_parts(records, PHOTOS_A_FILE)):
             writer.write_data(f"photos/{number:05d}", part)
@@ -80,48 +67,29 @@ def write_diff(
             "safe_areas": [own.covered(shapes) for own in _all_canvases(canvases)],
             "photos_a_file": PHOTOS_A_FILE,
             "shown": len(shown),
-            "changed": int((compared_rank(compared) < RANKS[SAME]).sum()),
+            "changed": changed.changed,
         }
         writer.write_data("diff", {**about, **facts})
     return WrittenPages(prefix + "index.html", len(shown), writer.files, writer.bytes)
 
 
-def compared_rank(compared: ComparedRuns) -> pd.Series:
-    """Rank how much each photo changed, by image_id; lower is more changed.
-
-    0: it began or ceased to fail, or fails differently; 1 to 2: 1 plus its least overlap; then
-    RANKS.
-    """
-    crops, photos = compared.crops, compared.photos
-    rank = crops["change"].map(RANKS).where(crops["change"] != MOVED, 1 + crops["iou"])
-    least = rank.groupby(crops["image_id"]).min()
-    by_photo = photos["image_id"].map(least).fillna(RANKS[SAME])
-    by_photo[(error_change(photos) != "").to_numpy()] = 0.0
-    return pd.Series(by_photo.to_numpy(float), index=photos["image_id"])
-
-
-def photos_by_change(compared: ComparedRuns) -> pd.DataFrame:
-    """Return the changed photos, the most changed first, at most MOST_PHOTOS."""
-    rank = compared_rank(compared)
-    photos = compared.photos.assign(rank=rank.to_numpy(), error=error_change(compared.photos))
-    changed = photos[photos["rank"] < RANKS[SAME]]
-    return changed.sort_values(["rank", "uri"]).head(MOST_PHOTOS)
-
-
 def _with_pairs(
-    shown: pd.DataFrame, crops: pd.DataFrame, shapes: list[str], canvases: BothCanvases
+    changed: MostChanged, canvases: BothCanvases
 ) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
-    """Yield the row of each photo, and its crops in the order of `shapes`, see `_pair`."""
-    by_photo = dict(list(crops[crops["image_id"].isin(shown["image_id"])].groupby("image_id")))
-    for row in _rows(shown):
-        own = by_photo.get(row["image_id"])
-        pairs = [] if own is None else [_pair(crop, canvases) for crop in _rows(own)]
-        yield row, sorted(pairs, key=lambda pair: shapes.index(pair["ratio"]))
+    """Yield the row of each photo, and its crops in the order of the shapes, see `_pair`."""
+    place = {shape: n for n, shape in enumerate(changed.shapes)}
+    for start in range(0, len(changed.photos), PHOTOS_A_FILE):
+        rows = _rows(changed.photos.iloc[start : start + PHOTOS_A_FILE])
+        pairs: dict[str, list[dict[str, Any]]] = {row["image_id"]: [] for row in rows}
+        for crop in _rows(changed.crops[changed.crops["image_id"].isin(pairs)]):
+            pairs[crop["image_id"]].append(_pair(crop, canvases))
+        for row in rows:
+            yield row, sorted(pairs[row["image_id"]], key=lambda pair: place[pair["ratio"]])
 
 
-def _sizes(photos: pd.DataFrame, ids: set[str], side: str) -> dict[str, tuple[int, int]]:
-    """Return width and height by image_id, of the photos in `ids` that one run decoded."""
-    mine = photos[photos["image_id"].isin(ids) & photos[f"width_px_{side}"].notna()]
+def _sizes(photos: pd.DataFrame, side: str) -> dict[str, tuple[int, int]]:
+    """Return width and height by image_id, of the photos that one run decoded."""
+    mine = photos[photos[f"width_px_{side}"].notna()]
     sides = (mine[f"{name}_{side}"].astype(int) for name in ("width_px", "height_px"))
     return {name: (int(w), int(h)) for name, w, h in zip(mine["image_id"], *sides, strict=True)}
 

@@ -7,6 +7,7 @@ changed photo   the photo's content changed, so the crops are not comparable
 only old, only new    the other run has no such crop
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline.boxes import iou
+from pipeline.ledger.pair_parts import RunRows, pair_parts
 from pipeline.ledger.reader import Run
 from pipeline.schema import EDGES
 
@@ -36,7 +38,7 @@ SIZES = ((1.0, "up to 1 MP"), (4.0, "1 to 4 MP"), (12.5, "4 to 12 MP"), (np.inf,
 
 @dataclass(frozen=True, eq=False)
 class ComparedRuns:
-    """Photos and crops of two runs, joined. Columns end in `_old` and `_new`.
+    """Photos and crops of two runs, or of a part of them, joined. Columns end in `_old` and `_new`.
 
     photos: one row for each photo in either run, by image_id: `PHOTO_COLUMNS` of both,
             `content_changed`; and, without a suffix, PHOTO_COLUMNS, `size` and `prefix`, with
@@ -50,11 +52,20 @@ class ComparedRuns:
     crops: pd.DataFrame
 
 
-def join_runs(old: Run, new: Run) -> ComparedRuns:
-    """Read two runs without their pictures and join them."""
+def compared_parts(old: Run, new: Run) -> Iterator[ComparedRuns]:
+    """Read two runs without their pictures and join them, a part of the photos at a time.
+
+    Raises what `pair_parts` raises.
+    """
+    for was, now in pair_parts(old, new, PHOTO_COLUMNS, CROP_COLUMNS):
+        yield join_rows(was, now)
+
+
+def join_rows(old: RunRows, new: RunRows) -> ComparedRuns:
+    """Join the rows of some photos in two runs: PHOTO_COLUMNS and CROP_COLUMNS."""
     photos = _photos(old, new)
-    crops = _frame(old.crops(CROP_COLUMNS)).merge(
-        _frame(new.crops(CROP_COLUMNS)),
+    crops = _frame(old.crops).merge(
+        _frame(new.crops),
         on=KEY,
         how="outer",
         suffixes=("_old", "_new"),
@@ -78,9 +89,9 @@ def join_runs(old: Run, new: Run) -> ComparedRuns:
     return ComparedRuns(photos, crops.drop(columns=["_merge", "content_changed"]))
 
 
-def _photos(old: Run, new: Run) -> pd.DataFrame:
-    photos = _frame(old.images(PHOTO_COLUMNS)).merge(
-        _frame(new.images(PHOTO_COLUMNS)),
+def _photos(old: RunRows, new: RunRows) -> pd.DataFrame:
+    photos = _frame(old.images).merge(
+        _frame(new.images),
         on="image_id",
         how="outer",
         suffixes=("_old", "_new"),

@@ -6,18 +6,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pyarrow.dataset as ds
 import pytest
 
 from pipeline import open_run
 from pipeline.cli.runs import main
 from pipeline.ledger.reader import Run
-from pipeline.report.diff import figures
-from pipeline.report.diff.build import photos_by_change
-from pipeline.report.diff.compare import ComparedRuns, join_runs
-from pipeline.report.diff.figures import diff_figures, error_change
+from pipeline.report.diff.compare import ComparedRuns, compared_parts
+from pipeline.report.diff.most_changed import MostChanged
 from tests.support.browser import Tab, browse
+from tests.support.compared import diff_figures, joined
 from tests.support.row_runs import commit_rows, crop_row, image_row, preview_row
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "runs" / "release_0_1_0"
@@ -66,7 +64,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run, Run]:
 
 @pytest.fixture(scope="module")
 def compared(both: tuple[Path, Run, Run]) -> ComparedRuns:
-    return join_runs(*both[1:])
+    return joined(*both[1:])
 
 
 def test_every_sort_of_change_is_told_apart(compared: ComparedRuns) -> None:
@@ -89,17 +87,27 @@ def test_every_sort_of_change_is_told_apart(compared: ComparedRuns) -> None:
     assert by_uri["v/changed.jpg"][1] != by_uri["v/changed.jpg"][1]  # not a number
 
 
-def test_the_figures_are_those_counted_by_hand(compared: ComparedRuns) -> None:
-    figures = diff_figures(compared)
+@pytest.mark.parametrize("in_parts", [False, True])
+def test_the_figures_are_those_counted_by_hand(
+    both: tuple[Path, Run, Run], monkeypatch: pytest.MonkeyPatch, in_parts: bool
+) -> None:
+    if in_parts:
+        monkeypatch.setattr("pipeline.ledger.coverage.key_ranges.RANGE_ROWS", 2)
+    parts = list(compared_parts(*both[1:]))
+    assert len(parts) == (16 if in_parts else 1)
+    figures = diff_figures(*parts)
     assert figures["changes"] == {
         "same": 1, "re-encoded": 1, "moved": 2, "changed photo": 1, "only old": 2, "only new": 1,
     }  # fmt: skip
     overlaps = (1 + 1 / 3 + 180 / 220 + 1) / 4
     assert figures["overlap"]["mean"] == pytest.approx(overlaps, abs=1e-4)
     assert figures["overlap"]["below"] == {"0.9": 2, "0.7": 1, "0.5": 1}
-    # Five crops are in both runs, one of them less sure by .3.
+    # Five crops are in both runs, one of them less sure by .3; one is of a photo that changed.
     # The means themselves are of all crops: seven of .8; five of .8 and one of .5.
-    assert figures["confidence"] == {"old": 0.8, "new": 0.75, "delta": -0.06, "both": 5}
+    assert figures["confidence"] == {
+        "old": 0.8, "new": 0.75, "delta": -0.06, "both": 5,
+        "delta_same_content": -0.075, "both_same_content": 4,
+    }  # fmt: skip
     assert figures["verdicts"] == {"ok": [7, 5], "review": [0, 1]}
     assert figures["reasons"] == {"head_cut": [0, 1]}
     assert figures["errors"] == {"new": {"truncated": 1}, "gone": {}, "other": {}}
@@ -108,16 +116,41 @@ def test_the_figures_are_those_counted_by_hand(compared: ComparedRuns) -> None:
         "name": "u", "crops": 3, "compared": 3, "moved": 2, "review_old": 0, "review_new": 1,
         "overlap": pytest.approx((1 + 1 / 3 + 180 / 220) / 3, abs=1e-4),
         "confidence_delta": pytest.approx(-0.1, abs=1e-4),
+        "confidence_delta_same_content": pytest.approx(-0.1, abs=1e-4),
     }  # fmt: skip
     assert [part["name"] for part in figures["slices"]["size"]] == ["up to 1 MP"]
     json.dumps(figures)
 
 
-def test_the_most_changed_come_first(compared: ComparedRuns) -> None:
-    assert photos_by_change(compared)["uri"].tolist() == [
+@pytest.mark.parametrize("in_parts", [False, True])
+def test_the_most_changed_come_first(
+    both: tuple[Path, Run, Run], monkeypatch: pytest.MonkeyPatch, in_parts: bool
+) -> None:
+    if in_parts:
+        monkeypatch.setattr("pipeline.ledger.coverage.key_ranges.RANGE_ROWS", 2)
+    most = MostChanged()
+    for part in compared_parts(*both[1:]):
+        most.add(part)
+    assert most.photos["uri"].tolist() == [
         "v/breaks.jpg", HOSTILE, "u/moved.jpg", "v/changed.jpg", "w/gone.jpg", "w/late.jpg",
         "v/encoded.jpg",
     ]  # fmt: skip
+    assert most.changed == 7
+    assert most.shapes == ["1:1"]
+    assert sorted(most.crops["uri"]) == sorted(most.photos["uri"])
+
+
+def test_of_more_photos_than_are_shown_the_most_changed_are(
+    both: tuple[Path, Run, Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.ledger.coverage.key_ranges.RANGE_ROWS", 2)
+    monkeypatch.setattr("pipeline.report.diff.most_changed.MOST_PHOTOS", 3)
+    most = MostChanged()
+    for part in compared_parts(*both[1:]):
+        most.add(part)
+    assert most.photos["uri"].tolist() == ["v/breaks.jpg", HOSTILE, "u/moved.jpg"]
+    assert sorted(most.crops["uri"]) == sorted(most.photos["uri"])
+    assert most.changed == 7
 
 
 def test_runs_of_an_old_release_are_compared(tmp_path: Path, capsys: Any) -> None:
@@ -127,7 +160,10 @@ def test_runs_of_an_old_release_are_compared(tmp_path: Path, capsys: Any) -> Non
     assert main(["diff", str(out), run_id, run_id, "--json", "--html", str(tmp_path / "p")]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["changes"]["same"] == report["crops"]["both"] == 6
-    assert report["confidence"] == {"old": None, "new": None, "delta": None, "both": 0}
+    assert report["confidence"] == {
+        "old": None, "new": None, "delta": None, "both": 0,
+        "delta_same_content": None, "both_same_content": 0,
+    }  # fmt: skip
     assert report["pages"]["photos"] == 0
 
 
@@ -152,7 +188,7 @@ def test_the_pages_show_before_and_after(
             await tab.open(page, f"{count} === 7")
             assert await tab.run("document.documentElement.scrollWidth - innerWidth") <= 0
         text = await tab.run("document.body.innerText")
-        assert "-0.060\nmean change of confidence, 5 crops with one in both runs" in text
+        assert "-0.075\nmean change of confidence, 4 crops of unchanged photos" in text
         for words in (
             "2\ncrops moved",
             "0 → 1\ncrops to review, of all in each run",
@@ -254,13 +290,13 @@ def test_runs_without_crops_are_compared(tmp_path: Path, capsys: Any) -> None:
     old = commit_rows(out, rows, [], settings={"top_k": 1})
     rows = [{**row, "status": "truncated"} for row in rows]
     new = commit_rows(out, rows, [], settings={"top_k": 2})
-    figures = diff_figures(join_runs(old, new))
+    figures = diff_figures(joined(old, new))
     assert set(figures["changes"].values()) == {0}
     assert figures["overlap"]["mean"] is None
     assert figures["errors"] == {"new": {}, "gone": {}, "other": {"truncated": 2}}
     one = commit_rows(out, [photo(uris[0], "one")], [crop(uris[0], 0)])
     for pair, change in (((old, one), "only new"), ((one, new), "only old")):
-        changes = diff_figures(join_runs(*pair))["changes"]
+        changes = diff_figures(joined(*pair))["changes"]
         assert {name: n for name, n in changes.items() if n} == {change: 1}
     ids = [run.manifest["run_id"] for run in (old, new)]
     for more in ([], ["--html", str(tmp_path / "pages")]):
@@ -276,36 +312,13 @@ def test_runs_without_crops_are_compared(tmp_path: Path, capsys: Any) -> None:
     browse(look)
 
 
-def test_a_picture_that_a_setting_leaves_out_has_not_begun_to_fail(tmp_path: Path) -> None:
-    """Left out is neither a failure nor the end of one that went well."""
-    statuses = {"a": ("corrupt", "skipped_animated"), "b": ("ok", "skipped_animated")}
-    statuses |= {"c": ("skipped_animated", "corrupt"), "d": ("skipped_animated", "ok")}
-    old, new = (
-        commit_rows(
-            tmp_path / "out",
-            [image_row(name, status=both[at]) for name, both in statuses.items()],
-            [],
-            settings={"top_k": 1 + at},
-        )
-        for at in (0, 1)
-    )
-    compared = join_runs(old, new)
-    assert diff_figures(compared)["errors"] == {
-        "new": {"corrupt": 1},
-        "gone": {"corrupt": 1},
-        "other": {},
-    }
-    change = dict(zip(compared.photos["uri"], error_change(compared.photos), strict=True))
-    assert change == {"a": "gone", "b": "", "c": "new", "d": ""}
-
-
 def test_runs_whose_photos_are_all_forgotten_are_compared(tmp_path: Path) -> None:
     out = tmp_path / "out"
     runs = [commit_rows(out, [photo("u/a.jpg", b)], [crop("u/a.jpg", 0)]) for b in ("one", "two")]
     ids = [run.manifest["run_id"] for run in runs]
     assert main(["forget", str(out), "u/a.jpg"]) == 0
     assert main(["diff", str(out), *ids, "--html", str(tmp_path / "pages")]) == 0
-    assert join_runs(*(open_run(str(out), one) for one in ids)).photos.empty
+    assert joined(*(open_run(str(out), one) for one in ids)).photos.empty
 
 
 def test_a_run_of_an_old_release_is_compared(tmp_path: Path) -> None:
@@ -313,19 +326,7 @@ def test_a_run_of_an_old_release_is_compared(tmp_path: Path) -> None:
     run = open_run(str(shutil.copytree(GOLDEN, tmp_path / "made") / "out"))
     files = ds.dataset(tmp_path / "made" / "out" / "_data" / "crops", format="parquet")
     assert not {"verdict", "fit", "subject_share"} & {*files.schema.names}
-    compared = join_runs(run, run)
+    compared = joined(run, run)
     assert {*compared.crops["change"]} == {"same"}
     assert len(compared.crops) == files.count_rows() > 0
     assert compared.crops[["verdict_old", "fit_new", "subject_share_old"]].isna().all(axis=None)
-
-
-def test_a_slice_shows_its_commonest_values_first() -> None:
-    ratios = ["a", "c", "b", "c", "c", "b", *(f"d{n:02}" for n in range(60))]
-    parts = figures._parts(pd.DataFrame({"ratio": ratios}), "ratio")
-    assert [(name, len(part)) for name, part in parts[:4]] == [
-        ("c", 3),
-        ("b", 2),
-        ("a", 1),
-        ("d00", 1),
-    ]
-    assert len(parts) == 40

@@ -18,7 +18,6 @@ from pipeline.errors import DecodeError, FailureKind, ReadError
 from pipeline.job import plan
 from pipeline.ledger.audit import verify_run
 from pipeline.ledger.table_formats.delta import publish_delta
-from pipeline.report.diff.compare import join_runs
 from pipeline.report.gallery.build import write_gallery
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
@@ -30,6 +29,7 @@ from pipeline.stages.wire import unpack
 from pipeline.stages.worker import end_worker
 from pipeline.storage.store import open_store
 from tests.support.block_transfer import EDGES, run_with_transfers, write_scenes
+from tests.support.compared import joined
 from tests.support.odd_photos import scene, write_odd_photos
 
 pytestmark = pytest.mark.usefixtures("_workers_end_with_the_test")
@@ -187,7 +187,7 @@ def test_boxes_alone_are_those_of_the_full_run(tmp_path: Path) -> None:
     assert (boxes.metrics.crops, boxes.metrics.crop_bytes) == (9, 0)
     store = open_store(output)
     assert verify_run(store, boxes.run_id).problems == []
-    compared = join_runs(*(open_run(output, one.run_id) for one in (full, boxes)))
+    compared = joined(*(open_run(output, one.run_id) for one in (full, boxes)))
     assert {*compared.crops["change"]} == {"same"}
     pages = open_store(str(tmp_path / "pages"))
     written = write_gallery(open_run(output, boxes.run_id), pages, "", "all")
