@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import asdict, dataclass, field
 from math import isnan
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from torch import Tensor
@@ -11,6 +12,8 @@ from torch import Tensor
 from pipeline.lab.json_text import json_text
 from pipeline.lab.weight_files import write_tensors
 from pipeline.output_files import write_text_atomic
+
+COLUMNS = 120  # of the notes in Markdown, as in all its documentation
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,8 @@ def write_cards(folder: Path, name: str, card: Card) -> None:
 
 def markdown(card: dict[str, Any]) -> str:
     """Format the card as Markdown: one table each for the file, data, measures and settings."""
-    lines = [f"# {card['title']}", "", *(f"{note}\n" for note in card["notes"])]
+    notes = (fill(note, COLUMNS, break_on_hyphens=False) for note in card["notes"])
+    lines = [f"# {card['title']}", "", *(f"{note}\n" for note in notes)]
     facts = {key: card[key] for key in ("network", "preset", "bytes", "sha256")}
     sections = {"File": facts, **{key.capitalize(): card[key] for key in _SECTIONS}}
     for title, rows in sections.items():
