@@ -18,6 +18,7 @@ from pipeline.inputs.list_values import Reasons, boxes_of, sizes_of
 from pipeline.inputs.table_files import is_table_file, read_table_file
 from pipeline.schema import CROPS, IMAGES, INPUT_BOXES, INPUT_SEEN, INPUTS
 from pipeline.storage.addresses import refuse_credentials, s3_spelling, scheme_of, split_address
+from pipeline.storage.backend import bare_etag
 from pipeline.storage.spool import numbered_pieces, pieces, spooled
 
 URI = "uri"
@@ -215,4 +216,4 @@ def _reason(uri: str | None, is_local: bool) -> str | None:
 
 def _bare(etag: str | None) -> str | None:
     """Write an ETag as stores give it: without quotes and the mark of a weak one; None: none."""
-    return (etag.strip().removeprefix("W/").strip('"') or None) if etag else None
+    return (bare_etag(etag) or None) if etag else None

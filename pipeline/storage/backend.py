@@ -117,6 +117,11 @@ class ListsAfter(Protocol):
         ...
 
 
+def bare_etag(etag: str) -> str:
+    """Return an ETag without quotes and the mark of a weak one, which `If-Match` cannot have."""
+    return etag.strip().removeprefix("W/").strip('"')
+
+
 def cut_part(data: bytes, start: int | None, size: int) -> ObjectPart:
     """Cut a part out of a whole object; see `Backend.get_part`."""
     first = max(0, len(data) - size) if start is None else start

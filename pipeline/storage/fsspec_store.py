@@ -20,6 +20,7 @@ from pipeline.storage.backend import (
     ObjectPart,
     ObjectTooLargeError,
     WithheldError,
+    bare_etag,
     error_for,
 )
 from pipeline.storage.backoff import RetryableError
@@ -126,7 +127,7 @@ class FsspecBackend:
         seconds = modified.timestamp() if hasattr(modified, "timestamp") else float(modified or 0)
         etag = str(entry.get("etag") or entry.get("ETag") or f"{seconds:.6f}-{entry['size']}")
         key = entry["name"].removeprefix(self._root.rstrip("/")).removeprefix("/")  # see `_path`
-        return ObjectInfo(key, int(entry["size"]), etag.strip('"'), seconds)
+        return ObjectInfo(key, int(entry["size"]), bare_etag(etag), seconds)
 
 
 def _once(function: Any, *arguments: Any, **options: Any) -> Any:

@@ -14,12 +14,12 @@ from pipeline.storage.backend import (
     ObjectChangedError,
     ObjectInfo,
     ObjectPart,
-    ObjectTooLargeError,
     Page,
     StoreMissingError,
+    bare_etag,
     cut_part,
 )
-from pipeline.storage.backoff import RetryableError
+from pipeline.storage.s3_answers import body_of, continuation, info_of, object_bytes_of
 from pipeline.storage.s3_requests import call
 
 # By the key's ending. A browser shows an object of a bucket as a page only with its type.
@@ -50,11 +50,7 @@ class S3Backend:
 
         async def fetch(client: Any) -> bytes:
             answer = await client.get_object(**self._at(key), **match, **self._payer)
-            expected = int(answer["ContentLength"])
-            if max_bytes is not None and expected > max_bytes:
-                answer["Body"].close()
-                raise ObjectTooLargeError(f"{expected} bytes, at most {max_bytes} are read")
-            return await _body_of(answer)
+            return await body_of(answer, max_bytes)
 
         try:
             data: bytes = call(fetch)
@@ -75,39 +71,38 @@ class S3Backend:
                     return ObjectPart(b"", 0)
                 # An empty object, or a server that refuses to send less than it was asked for.
                 answer = await client.get_object(**self._at(key), **self._payer)
-            data, total = await _body_of(answer), answer.get("ContentRange", "").rpartition("/")[2]
-            # A server that knows no ranges answers with the whole object, and names none.
-            return ObjectPart(data, int(total)) if total else cut_part(data, start, size)
+            data, sent = await body_of(answer), answer.get("ContentRange")
+            if not sent:  # a server that knows no ranges answers with the whole object
+                return cut_part(data, start, size)
+            total = object_bytes_of(sent, start, len(data))
+            if total is None:
+                whole = await client.head_object(**self._at(key), **self._payer)
+                total = info_of(key, whole, "ContentLength").bytes
+            return ObjectPart(data, total)
 
         part: ObjectPart = call(fetch)
         return part
 
     def put(self, key: str, data: bytes) -> str:
         answer = call(lambda client: client.put_object(**self._at(key), **_body(key, data)))
-        return str(answer.get("ETag", "")).strip('"')
+        return bare_etag(str(answer.get("ETag", "")))
 
     def create(self, key: str, data: bytes) -> None:
         call(lambda client: client.put_object(**self._at(key), **_body(key, data), IfNoneMatch="*"))
 
     def head(self, key: str) -> ObjectInfo:
         answer = call(lambda client: client.head_object(**self._at(key), **self._payer))
-        return ObjectInfo(
-            key,
-            int(answer["ContentLength"]),
-            answer["ETag"].strip('"'),
-            answer["LastModified"].timestamp(),
-        )
+        return info_of(key, answer, "ContentLength")
 
     def list_page(self, prefix: str, token: str | None) -> tuple[list[ObjectInfo], str | None]:
         more = {"ContinuationToken": token} if token else {}
         answer = self._list_objects(Prefix=self._prefix + prefix, **more)
-        following = answer.get("NextContinuationToken") if answer["IsTruncated"] else None
-        return self._infos(answer), following
+        return self._infos(answer), continuation(answer)
 
     def list_after(self, prefix: str, after: str) -> Page:
         start = {"StartAfter": self._prefix + after} if after else {}
         answer = self._list_objects(Prefix=self._prefix + prefix, **start)
-        return self._infos(answer), bool(answer["IsTruncated"])
+        return self._infos(answer), continuation(answer) is not None
 
     def folders(self, prefix: str) -> list[str]:
         start = self._prefix + prefix
@@ -116,17 +111,14 @@ class S3Backend:
         while True:
             page = self._list_objects(Prefix=start, Delimiter="/", **more)
             found += [p["Prefix"][len(start) : -1] for p in page.get("CommonPrefixes", ())]
-            if not page["IsTruncated"]:
+            token = continuation(page)
+            if token is None:
                 return found
-            more = {"ContinuationToken": page["NextContinuationToken"]}
+            more = {"ContinuationToken": token}
 
     def _infos(self, answer: dict[str, Any]) -> list[ObjectInfo]:
         cut, found = len(self._prefix), answer.get("Contents", ())
-        times = [entry["LastModified"].timestamp() for entry in found]
-        return [
-            ObjectInfo(entry["Key"][cut:], int(entry["Size"]), entry["ETag"].strip('"'), at)
-            for entry, at in zip(found, times, strict=True)
-        ]
+        return [info_of(entry["Key"][cut:], entry, "Size") for entry in found]
 
     def _list_objects(self, **options: str) -> dict[str, Any]:
         asked = {"Bucket": self._bucket, **options, **self._payer}
@@ -146,16 +138,6 @@ class S3Backend:
 
     def _at(self, key: str) -> dict[str, str]:
         return {"Bucket": self._bucket, "Key": self._prefix + key}
-
-
-async def _body_of(answer: dict[str, Any]) -> bytes:
-    """Read an answer's body. Raises RetryableError if it is not whole."""
-    expected = int(answer["ContentLength"])
-    async with answer["Body"] as body:
-        data = bytes(await body.read())
-    if len(data) != expected:
-        raise RetryableError("network", f"{len(data)} of {expected} bytes arrived")
-    return data
 
 
 def _body(key: str, data: bytes) -> dict[str, object]:

@@ -27,11 +27,22 @@ class ListingParser(AioRestXMLParser):  # type: ignore[misc]  # botocore has no 
     def _object(self, node: Element) -> dict[str, Any]:
         found = {child.tag.rpartition("}")[2]: child.text or "" for child in node}
         entry: dict[str, Any] = {name: found[name] for name in FIELDS if name in found}
-        if "Size" in entry:
+        if entry.get("Size", "").isdigit():
             entry["Size"] = int(entry["Size"])
         if "LastModified" in entry:
-            entry["LastModified"] = self._timestamp_parser(entry["LastModified"])
+            entry["LastModified"] = self._time(entry["LastModified"])
         return entry
+
+    def _handle_timestamp(self, shape: Any, node: Any) -> datetime | None:
+        """Read a time, None if it cannot be: most answers are of use without theirs."""
+        return self._time(node.text or "" if isinstance(node, Element) else node)
+
+    def _time(self, text: str) -> datetime | None:
+        try:
+            moment: datetime = self._timestamp_parser(text)
+            return moment
+        except ValueError:
+            return None
 
 
 class ListingParserFactory(AioResponseParserFactory):  # type: ignore[misc]
