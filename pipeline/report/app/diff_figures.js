@@ -100,11 +100,13 @@
       row.confidence_delta_same_content === null ? "–" : signed(row.confidence_delta_same_content),
       `${S2.count(row.review_old)} → ${S2.count(row.review_new)}`,
     ]);
+    const values = S2.run.slice_values[chosen];
+    const more = values > rows.length ? `those ${S2.count(rows.length)} of ${S2.count(values)} with the most crops` : null;
     const head = [chosen, "crops", "moved", "mean overlap", "mean change of confidence", "to review"];
     return S2.el(
       "figure",
       { className: "plotcard slicecard" },
-      S2.el("figcaption", {}, S2.el("b", {}, "By"), S2.el("div", { className: "buttons" }, choice)),
+      S2.el("figcaption", {}, S2.el("b", {}, "By"), S2.el("div", { className: "buttons" }, choice), more ? S2.el("span", { className: "dim" }, more) : null),
       S2.reachable(
         S2.el("div", { className: "wide", role: "group", "aria-label": `By ${chosen}` }, numbers(head, rows)),
       ),

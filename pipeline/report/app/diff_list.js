@@ -48,7 +48,7 @@
         pager(),
       ),
       ...records.map((record) => S2.pairRow(record, state.ratio)),
-      records.length ? "" : S2.note("No photo matches. ", S2.link("Show all", "#/")),
+      records.length ? "" : S2.run.shown ? S2.note("No photo matches. ", S2.link("Show all", "#/")) : S2.note("No photo changed."),
       S2.el("div", { className: "counted" }, S2.el("span"), pager()),
     );
     S2.say(S2.plural(found.length, "changed photo") + (at.pages > 1 ? `, page ${at.page} of ${at.pages}` : ""));

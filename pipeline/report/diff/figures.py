@@ -54,6 +54,7 @@ class DiffFigures:
 
         confidence: means of all crops, and of the change of those that have one in both runs, once
         with and once without those of photos whose content changed; and how many these are.
+        slices: of the most frequent values. slice_values: how many values there are.
         """
         means = self._means
         return {
@@ -76,6 +77,10 @@ class DiffFigures:
             "errors": self._error_counts(),
             "slices": {
                 words: slice_figures(self._slices[column]) if column in self._slices else []
+                for column, words in SLICES.items()
+            },
+            "slice_values": {
+                words: len(self._slices[column]) if column in self._slices else 0
                 for column, words in SLICES.items()
             },
         }

@@ -5,7 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from pipeline.cli.runs import main
 from pipeline.report.diff.figures import error_change, slice_figures, slice_sums
+from tests.support.browser import Tab, browse
 from tests.support.compared import diff_figures, joined
 from tests.support.row_runs import commit_rows, crop_row, image_row
 
@@ -71,3 +73,33 @@ def test_a_slice_shows_its_commonest_values_first() -> None:
         ("d00", 1),
     ]
     assert len(parts) == 40
+
+
+def test_the_page_says_how_many_values_of_a_slice_it_leaves_out(tmp_path: Path) -> None:
+    """Of 41 folders the one with a single crop is not among the 40 shown; nothing has changed."""
+    uris = [f"f{n:02}/{name}" for n in range(41) for name in ("a", "b")][:-1]
+    crops = [crop_row(uri, "1:1", (0, 0, 20, 20)) for uri in uris]
+    runs = [
+        commit_rows(tmp_path / "out", list(map(image_row, uris)), crops, settings={"top_k": n})
+        for n in (1, 2)
+    ]
+    found = diff_figures(joined(*runs))
+    assert found["slice_values"] == {"shape": 1, "kind": 1, "format": 1, "size": 1, "folder": 41}
+    assert [one["name"] for one in found["slices"]["folder"]] == [f"f{n:02}" for n in range(40)]
+    ids = [run.manifest["run_id"] for run in runs]
+    page = tmp_path / "page"
+    assert main(["diff", str(tmp_path / "out"), *ids, "--html", str(page)]) == 0
+    card, text = "document.querySelector('.slicecard').innerText", "document.body.innerText"
+
+    async def look(tab: Tab) -> None:
+        await tab.open(
+            (page / "index.html").as_uri() + "#/?slice=folder", f"{text}.includes('No ')"
+        )
+        assert "those 40 of 41 with the most crops" in await tab.run(card)
+        assert "No photo changed." in await tab.run(text)
+        assert "Show all" not in await tab.run(text)
+        await tab.open((page / "index.html").as_uri(), f"{text}.includes('No ')")
+        assert "those" not in await tab.run(card)
+        assert tab.problems == []
+
+    browse(look)
