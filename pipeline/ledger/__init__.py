@@ -25,7 +25,7 @@ Reading what is committed:
 reader, run_parts       tables of one or more runs; which rows come from which
 columns, unify          one type for a column whose type differs between runs
 stored_rows, sampling   rows of single photos; rows of a sample of tasks
-differences             two runs compared
+differences, pair_parts two runs compared; their rows, a part of the photos at a time
 table_formats           committed runs as Delta and Iceberg tables
 bounded_map             a call on many items, in threads
 
