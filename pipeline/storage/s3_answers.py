@@ -6,7 +6,6 @@ which `Store` reports as a failure of the store: another attempt would get the s
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from pipeline.storage.backend import ObjectInfo, ObjectTooLargeError, bare_etag
@@ -18,13 +17,14 @@ _PART = re.compile(r"bytes\s+(\d+)-(\d+)/(\d+|\*)", re.IGNORECASE)
 
 def info_of(key: str, answer: Mapping[str, Any], size: str) -> ObjectInfo:
     """Return the facts about an object. size: the name of the field with its length."""
-    length, etag = str(answer.get(size)), str(answer.get("ETag") or "")
-    modified: datetime | None = answer.get("LastModified")
-    known = {size: length.isdigit(), "ETag": bool(etag), "LastModified": modified is not None}
-    if modified is None or not all(known.values()):
-        unknown = " and no ".join(name for name in known if not known[name])
-        raise OSError(f"the server gives no {unknown} of {key!r:.200} that can be read")
-    return ObjectInfo(key, int(length), bare_etag(etag), modified.timestamp())
+    length, etag, modified = answer.get(size), answer.get("ETag"), answer.get("LastModified")
+    if not isinstance(length, int):
+        length = int(str(length)) if str(length).isdigit() else None
+    if length is not None and etag and modified is not None:
+        return ObjectInfo(key, length, bare_etag(etag), modified.timestamp())
+    known = {size: length is not None, "ETag": etag, "LastModified": modified is not None}
+    unknown = " and no ".join(name for name in known if not known[name])
+    raise OSError(f"the server gives no {unknown} of {key!r:.200} that can be read")
 
 
 def continuation(answer: Mapping[str, Any]) -> str | None:
