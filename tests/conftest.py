@@ -110,3 +110,10 @@ def _compiler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(inductor, "aoti_compile_and_package", save)
     monkeypatch.setattr(inductor, "aoti_load_package", load)
+
+
+def pytest_sessionfinish() -> None:
+    """Close the browser that this process's tests have shared."""
+    from tests.support.browser import close_browser
+
+    close_browser()

@@ -1,6 +1,7 @@
 """A headless Chromium that tests drive over the DevTools protocol; without one they are skipped."""
 
 import asyncio
+import atexit
 import base64
 import io
 import json
@@ -9,8 +10,8 @@ import shutil
 import subprocess
 import tempfile
 import time
-import urllib.request
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -130,41 +131,85 @@ class Tab:
 
 
 def browse(work: Callable[[Tab], Coroutine[Any, Any, T]]) -> T:
-    """Run `work` with a tab in a fresh browser, and close the browser afterwards."""
+    """Run `work` with a tab that knows nothing of earlier ones: no storage, cookies or zoom."""
     if BROWSER is None:
         pytest.skip("no Chromium on this machine")
-    return asyncio.run(_with_tab(work))
+    return asyncio.run(_with_tab(_running().address, work))
 
 
-async def _with_tab(work: Callable[[Tab], Awaitable[T]]) -> T:
+@dataclass
+class Browser:
+    """A running Chromium: starting one takes as long as most tests with it."""
+
+    process: subprocess.Popen[bytes]
+    profile: tempfile.TemporaryDirectory[str]
+    address: str  # of its debugger, ws://127.0.0.1:…
+    owner: int = field(default_factory=os.getpid)
+
+    @property
+    def is_usable(self) -> bool:
+        return self.owner == os.getpid() and self.process.poll() is None
+
+    def close(self) -> None:
+        if self.owner == os.getpid():  # a forked process leaves it alone
+            self.process.terminate()
+            self.process.wait()
+            self.profile.cleanup()
+
+
+_kept: list[Browser] = []
+
+
+def _running() -> Browser:
+    """Return this process's browser; start it if there is none, or if it has crashed."""
+    if not (_kept and _kept[0].is_usable):
+        close_browser()
+        _kept.append(_start())
+    return _kept[0]
+
+
+@atexit.register
+def close_browser() -> None:
+    """Close this process's browser, if it has one."""
+    while _kept:
+        _kept.pop().close()
+
+
+def _start() -> Browser:
     assert BROWSER is not None
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        command = [BROWSER, *QUIET, f"--user-data-dir={profile}", "about:blank"]
-        quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        quiet["env"] = {**os.environ, "TMPDIR": profile}  # its leftovers are removed with that
-        with subprocess.Popen(command, **quiet) as browser:
-            try:
-                address = _debugger(Path(profile))
-                async with (
-                    aiohttp.ClientSession() as session,
-                    session.ws_connect(address, max_msg_size=0) as socket,
-                ):
-                    tab = Tab(socket)
-                    for domain in ("Page", "Runtime", "Log"):
-                        await tab.send(f"{domain}.enable")
-                    return await work(tab)
-            finally:
-                browser.terminate()
+    profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    command = [BROWSER, *QUIET, f"--user-data-dir={profile.name}", "about:blank"]
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    quiet["env"] = {**os.environ, "TMPDIR": profile.name}  # its leftovers are removed with that
+    process = subprocess.Popen(command, **quiet)
+    return Browser(process, profile, _debugger(Path(profile.name)))
+
+
+async def _with_tab(address: str, work: Callable[[Tab], Awaitable[T]]) -> T:
+    async with aiohttp.ClientSession() as session, _connect(session, address) as socket:
+        browser = Tab(socket)
+        context = await browser.send("Target.createBrowserContext")
+        try:
+            target = await browser.send("Target.createTarget", url="about:blank", **context)
+            page = f"{address.partition('/devtools/')[0]}/devtools/page/{target['targetId']}"
+            async with _connect(session, page) as own:
+                tab = Tab(own)
+                for domain in ("Page", "Runtime", "Log"):
+                    await tab.send(f"{domain}.enable")
+                return await work(tab)
+        finally:
+            await browser.send("Target.disposeBrowserContext", **context)
+
+
+def _connect(session: aiohttp.ClientSession, address: str) -> Any:
+    return session.ws_connect(address, max_msg_size=0)
 
 
 def _debugger(profile: Path) -> str:
-    """Return the address of the first tab's debugger."""
+    """Return the address of the browser's debugger."""
     end = time.monotonic() + STARTS_IN_S
     port = profile / "DevToolsActivePort"
-    while not (port.is_file() and port.read_text().strip()):
+    while len(lines := port.read_text().split() if port.is_file() else []) < 2:
         assert time.monotonic() < end, "the browser does not start"
         time.sleep(0.05)
-    number = port.read_text().split()[0]
-    with urllib.request.urlopen(f"http://127.0.0.1:{number}/json", timeout=10) as answer:
-        tabs = json.load(answer)
-    return str(next(tab["webSocketDebuggerUrl"] for tab in tabs if tab["type"] == "page"))
+    return f"ws://127.0.0.1:{lines[0]}{lines[1]}"
