@@ -1,6 +1,7 @@
 """The last step of the recipe end to end, on synthetic photos, and what it refuses."""
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -60,10 +61,13 @@ def test_weights_without_a_fold_are_called_as_their_readers_look_for_them(
     people: Path, scored_crops: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [str(people), "--scored-crops", str(scored_crops), "--output", str(tmp_path / "folds")]
-    for fold in range(FOLDS):
+    for fold in (0, 3):
         assert main([*words, "--trial", "--fold", str(fold)]) == 0
         assert f"fold{fold}.safetensors is in" in capsys.readouterr().out
-    weights = FoldWeights(networks=tmp_path / "folds")
+    folds = tmp_path / "folds"
+    for fold in {*range(FOLDS)} - {0, 3}:  # each takes seconds to make
+        shutil.copy(folds / "fold0.safetensors", folds / f"fold{fold}.safetensors")
+    weights = FoldWeights(networks=folds)
     assert len(weights.files([people.name])) == FOLDS
     assert weights.network(3) is not None
 
