@@ -22,11 +22,11 @@
   };
   function known(record) {
     const rows = [["address", record.uri]];
-    if (record.width_px)
-      rows.push([
-        "photo",
-        `${record.width_px} × ${record.height_px} px, ${record.format || ""}, ${S2.count(record.bytes || 0)} bytes`,
-      ]);
+    if (record.width_px) {
+      const size = record.bytes === undefined ? null : S2.plural(record.bytes, "byte");
+      const facts = [`${record.width_px} × ${record.height_px} px`, record.format, size];
+      rows.push(["photo", facts.filter(Boolean).join(", ")]);
+    }
     if (record.complete < 1)
       rows.push(["damaged", `${S2.percent(record.complete)} of its rows could be decoded`]);
     for (const name of ["kind", "frames", "override", "focus_source", "error_stage", "error_kind"]) {

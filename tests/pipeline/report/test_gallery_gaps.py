@@ -113,3 +113,30 @@ def test_a_photo_without_a_picture_does_not_look_like_an_error(tmp_path: Path) -
             assert await tab.run("document.querySelectorAll('main .error').length") == 0
 
     browse(look)
+
+
+@pytest.mark.parametrize(
+    ("known", "told"),
+    [
+        ({}, "400 × 300 px, jpeg"),
+        ({"format": None}, "400 × 300 px"),
+        ({"bytes": 1}, "400 × 300 px, jpeg, 1 byte"),
+        ({"bytes": 12345}, "400 × 300 px, jpeg, 12,345 bytes"),
+    ],
+)
+def test_what_is_not_known_of_a_photo_is_left_out(
+    known: dict[str, object], told: str, tmp_path: Path
+) -> None:
+    run = commit_rows(tmp_path / "out", [image_row("s3://x/a.jpg", **known)], [], [])
+    write_gallery(run, open_store(str(tmp_path / "page")))
+
+    async def look(tab: Tab) -> str:
+        address = (tmp_path / "page/index.html").as_uri()
+        await tab.open(f"{address}#/photo/0", "document.querySelector('.facts td')")
+        rows = await tab.run(
+            "[...document.querySelectorAll('.facts tr')].map((row) => row.innerText)"
+        )
+        (row,) = [row.split(maxsplit=1)[1] for row in rows if row.startswith("photo")]
+        return str(row)
+
+    assert browse(look) == told
