@@ -18,6 +18,19 @@ from s2cnet.checkpoints.published import load_gaic
 from tests.pipeline.lab.training.scored_photos import write_data_set
 
 
+def printed_until(words: str, capfd: pytest.CaptureFixture[str]) -> str:
+    """Everything printed until `words` are, or for a minute.
+
+    Ray passes on what its processes print a little later, on a busy machine seconds after they have
+    ended, and `ray.shutdown` drops the rest.
+    """
+    printed, end = "", time.monotonic() + 60
+    while words not in printed and time.monotonic() < end:
+        time.sleep(0.1)
+        printed += "".join(capfd.readouterr())
+    return printed
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_two_processes_leave_one_set_of_weights(
@@ -31,9 +44,10 @@ def test_two_processes_leave_one_set_of_weights(
     same = ["--learning-rate", "0", "--mirror", "0", "--colour", "0", "--crops-per-photo", "200"]
     try:
         assert main([*few, *same, "--output", "out", "--workers", "2"]) == 0
+        printed = printed_until("epoch 2/2: loss ", capfd)
     finally:
         ray.shutdown()
-    printed = "".join(capfd.readouterr())
+    printed += "".join(capfd.readouterr())
     assert printed.count("epoch 2/2: loss ") == 1
     assert "Failed to query" not in printed, "Ray's warnings, once a second"
     epochs = json.loads((tmp_path / "out" / "epochs.json").read_text())
