@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BEGIN, END = "<!-- nightly: begin -->", "<!-- nightly: end -->"
+SKIPPED = "skipped"
 ROW = re.compile(r"^\| (?P<name>\w[\w-]*) \| .*$", re.MULTILINE)
 
 
@@ -14,7 +15,7 @@ ROW = re.compile(r"^\| (?P<name>\w[\w-]*) \| .*$", re.MULTILINE)
 class Result:
     """The result of one part.
 
-    ending:  "passed", "failed" or "not finished"
+    ending:  "passed", "failed", "not finished", or SKIPPED if no test could run here
     counts:  tests by outcome, in words; "" for a command that runs no tests
     figures: figures that tests have reported, by the name of the test
     """
@@ -58,12 +59,15 @@ def read_report(path: Path) -> tuple[str, tuple[tuple[str, str], ...]]:
 
 
 def write_results(page: Path, new: Iterable[Result]) -> str:
-    """Replace the results of the same parts in the page; returns the table."""
+    """Replace the results of the same parts in the page; returns the table.
+
+    A part that was skipped keeps its last result: nothing was tested.
+    """
     text = page.read_text()
     before, after = text[: text.index(BEGIN)], text[text.index(END) :]
     rows = {found["name"]: found[0] for found in ROW.finditer(text[len(before) : -len(after)])}
     rows.pop("part", None)
-    rows |= {result.name: result.row() for result in new}
+    rows |= {result.name: result.row() for result in new if result.ending != SKIPPED}
     lines = [
         "| part | last run | result | minutes | command | figures |",
         "| --- | --- | --- | --- | --- | --- |",

@@ -59,6 +59,7 @@ def test_results_replace_those_of_their_part(tmp_path: Path) -> None:
     one = Result("slow", "python -m pytest", "1 May 2026", 3.2, "passed", "5 passed")
     other = Result("ledger", "python -m pytest a|b", "1 May 2026", 1.0, "failed", "", (("t", "x"),))
     write_results(page, [one, other])
+    write_results(page, [Result("ledger", "python", "3 May 2026", 0.1, "skipped", "3 skipped")])
     write_results(page, [Result("slow", "python -m pytest", "2 May 2026", 4, "not finished", "")])
     text = page.read_text()
     assert text.startswith("# Page\n")
@@ -77,8 +78,23 @@ def test_results_replace_those_of_their_part(tmp_path: Path) -> None:
         (("http.server", "--bind=127.0.0.1", "0"), 0.02, "not finished"),
     ],
 )
-def test_a_part_ends_in_one_of_three_ways(
+def test_a_command_ends_in_one_of_three_ways(
     words: tuple[str, ...], minutes: float, ending: str, tmp_path: Path
 ) -> None:
     result = run_part(Part("one", minutes, words), tmp_path, seed=1)
     assert (result.ending, result.counts) == (ending, "")
+
+
+@pytest.mark.parametrize(
+    ("tests", "ending", "counts"),
+    [(1, "passed", "1 passed, 1 skipped"), (0, "skipped", "1 skipped")],
+)
+def test_a_part_of_which_no_test_could_run_has_not_passed(
+    tests: int, ending: str, counts: str, tmp_path: Path
+) -> None:
+    """Such as those that need a program which is not installed."""
+    source = "import pytest\ndef test_a():\n    pytest.skip('needs bwrap')\n"
+    (tmp_path / "test_it.py").write_text(source + "def test_b(): pass\n" * tests)
+    words = ("pytest", "-q", str(tmp_path / "test_it.py"))
+    result = run_part(Part("one", 1, words), tmp_path, seed=1)
+    assert (result.ending, result.counts) == (ending, counts)
