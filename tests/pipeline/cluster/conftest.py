@@ -26,6 +26,9 @@ def cluster() -> Iterator[Cluster]:
         patch.setenv("RAY_TMPDIR", own)
         patch.setenv("PYTHONPATH", str(ROOT))  # of the workers
         patch.delenv("RAY_ADDRESS", raising=False)
+        # A node that was killed is known as lost after 2.5 s, not 15. One that only answers late is
+        # given ten seconds, as always.
+        patch.setenv("RAY_health_check_period_ms", "500")
         nodes = {"num_cpus": CORES, "object_store_memory": 100 << 20}
         made = Cluster(initialize_head=True, head_node_args={**nodes, "include_dashboard": False})
         try:
