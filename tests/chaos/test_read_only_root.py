@@ -32,8 +32,11 @@ def run_job(writable: Path, environment: dict[str, str]) -> subprocess.Completed
     job = [sys.executable, str(ROOT / "jobs" / "crop_bucket.py")]
     job += ["--input", "/tmp/in", "--output", "/tmp/out", *QUICK]
     quiet = {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    kept = []  # the project and its Python, which may themselves be in /tmp
+    for folder in (str(ROOT), sys.prefix):
+        kept += ["--ro-bind", folder, folder]
     return subprocess.run(
-        [*VIEW, "--bind", str(writable), "/tmp", "--chdir", str(ROOT), *job],
+        [*VIEW, "--bind", str(writable), "/tmp", *kept, "--chdir", str(ROOT), *job],
         env={**os.environ, **quiet, "RAY_worker_niceness": "0", **environment},
         stdout=subprocess.PIPE, text=True, timeout=JOB_S, check=False,
     )  # fmt: skip
