@@ -9,6 +9,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -153,6 +154,17 @@ def test_an_estimate_leaves_nothing_and_the_run_tells_what_it_took(
     assert kinds == ["START", "COMPLETE"]
 
 
+def stop_soon(process: subprocess.Popen[str], output: Path) -> list[dict[str, Any]]:
+    """SIGTERM as soon as a task is on record; returns the job's events."""
+    while not list(output.glob("runs/*/tasks/*.json")):
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    code, log = finish(process)
+    assert code == 128 + signal.SIGTERM
+    return log
+
+
 def test_a_stopped_job_goes_on_and_workers_change_nothing(
     tree: Path, head: RayHead, tmp_path: Path
 ) -> None:
@@ -160,16 +172,7 @@ def test_a_stopped_job_goes_on_and_workers_change_nothing(
     photos = write_scenes(tmp_path / "in", 24)
     arguments = ["--input", photos, "--output", str(tmp_path / "out"), "--task-images", "1"]
     process = start(tree, head, *arguments, "--num-actors", "1", "--drain-s", "1")
-    assert process.stdout is not None
-    for line in process.stdout:
-        if '"workers"' in line:
-            break
-    while not list((tmp_path / "out").glob("runs/*/tasks/*.json")):
-        assert process.poll() is None
-    process.send_signal(signal.SIGTERM)
-    code, log = finish(process)
-    assert code == 128 + signal.SIGTERM
-    assert [event["event"] for event in log][-1] == "stopped"
+    assert stop_soon(process, tmp_path / "out")[-1]["event"] == "stopped"
     assert not list((tmp_path / "out").glob("runs/*/_MANIFEST.json"))
 
     code, log = finish(start(tree, head, *arguments, "--num-actors", "1"))
@@ -181,15 +184,6 @@ def test_a_stopped_job_goes_on_and_workers_change_nothing(
     other = ["--input", photos, "--output", str(tmp_path / "other"), "--task-images", "10"]
     assert finish(start(tree, head, *other, "--num-actors", "2"))[0] == 0
     assert crops_of(str(tmp_path / "out")).equals(crops_of(str(tmp_path / "other")))
-
-
-def stop_soon(process: subprocess.Popen[str], output: Path) -> None:
-    """SIGTERM as soon as a task is on record."""
-    while not list(output.glob("runs/*/tasks/*.json")):
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
-    assert finish(process)[0] == 128 + signal.SIGTERM
 
 
 def all_rows(output: Path) -> list[pa.Table]:
