@@ -75,6 +75,7 @@ def main() -> int:
     given = parser.parse_args()
     if unknown := set(given.parts) - set(PARTS):
         parser.error(f"no part called {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # ends the part too
     endings = []
     with tempfile.TemporaryDirectory(prefix="nightly") as folder:
         for name in given.parts or PARTS:

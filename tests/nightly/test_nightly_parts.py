@@ -1,8 +1,14 @@
 """The nightly run: its parts fit into the time, and its results are written into the page."""
 
+import os
 import re
+import signal
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.mutation.rooms import ROOMS
@@ -98,3 +104,33 @@ def test_a_part_of_which_no_test_could_run_has_not_passed(
     words = ("pytest", "-q", str(tmp_path / "test_it.py"))
     result = run_part(Part("one", 1, words), tmp_path, seed=1)
     assert (result.ending, result.counts) == (ending, counts)
+
+
+# Runs one part, a server.
+NIGHT = """
+import sys
+from tests.nightly import __main__ as nightly
+from tests.nightly.parts import Part
+
+nightly.PARTS.clear()
+nightly.PARTS["one"] = Part("one", 1, ("http.server", "--bind=127.0.0.1", "0"))
+sys.argv = ["nightly"]
+sys.exit(nightly.main())
+"""
+
+
+def test_a_nightly_run_that_is_told_to_end_ends_its_part() -> None:
+    """Parts have a session of their own: no signal to the run's group reaches them."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-c", NIGHT]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE) as run:
+        assert run.stdout is not None
+        assert any(line.startswith(b"Serving HTTP") for line in run.stdout)
+        (part,) = psutil.Process(run.pid).children()
+        run.terminate()
+        try:
+            assert run.wait(60) == 128 + signal.SIGTERM
+            assert not part.is_running()
+        finally:
+            with suppress(psutil.NoSuchProcess):
+                part.kill()
