@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench.uploads import write_uploads
 from tests.gpu_proof import arithmetic
 from tests.gpu_proof.page import page
 from tests.gpu_proof.timing import read, write
@@ -62,7 +63,8 @@ def test_wheels_have_the_versions_of_this_tree() -> None:
 def test_steps_run_without_a_gpu(tmp_path: Path) -> None:
     """Only steps that take seconds on a CPU; `worker`, `stages` and `job` take minutes there."""
     command = [sys.executable, "-m", "tests.gpu_proof", "--device", "cpu", "--out", str(tmp_path)]
-    command += ["--only", "machine", "scoring", "networks"]
+    write_uploads(tmp_path / "photos", 2, [(640, 480)])
+    command += ["--photos", str(tmp_path / "photos"), "--only", "machine", "scoring", "networks"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     found = json.loads((tmp_path / "gpu-proof.json").read_text())
     ended = {row["step"]: row["outcome"].partition(" ")[0] for row in found["steps"]}
