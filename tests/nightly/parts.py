@@ -41,9 +41,9 @@ PARTS = {
     for part in (
         Part("kernels", 3, ("cuda_ops",)),
         Part("operators", 3, tests("tests/cuda_ops")),
-        Part("compiler", 6, tests("-m", "slow", "-k", COMPILED, "tests")),
-        Part("slow", 10, tests("-m", "slow", "-k", f"not ({COMPILED})", f"--ignore={CORPUS}")),
-        Part("corpus", 6, tests("-m", "slow", CORPUS)),
+        Part("compiler", 5, tests("-m", "slow", "-k", COMPILED, "tests")),
+        Part("slow", 15, tests("-m", "slow", "-k", f"not ({COMPILED})", f"--ignore={CORPUS}")),
+        Part("corpus", 5, tests("-m", "slow", CORPUS)),
         Part(
             "decoder", 3, tests("-m", "chaos", "tests/pipeline/photo/sandbox/test_decode_fuzz.py"),
             {"CHAOS_DECODER_FILES": "20000"},
@@ -53,7 +53,7 @@ PARTS = {
             {"CHAOS_FUZZ_PICTURES": "1200"},
         ),
         Part(
-            "ledger", 7, tests("-m", "chaos", "tests/chaos/test_ledger_chaos.py"),
+            "ledger", 5, tests("-m", "chaos", "tests/chaos/test_ledger_chaos.py"),
             {"CHAOS_LEDGER_RUNS": "10"},
         ),
         Part(
@@ -64,7 +64,7 @@ PARTS = {
             "cluster", 6, tests("-m", "chaos", "tests/chaos/test_cluster_chaos.py"),
             {"CHAOS_CLUSTER_RUNS": "2"},
         ),
-        Part("scarce", 8, tests("-m", "chaos", "tests/chaos/test_scarce.py")),
+        Part("scarce", 7, tests("-m", "chaos", "tests/chaos/test_scarce.py")),
         Part("read-only", 2, tests("-m", "chaos", "tests/chaos/test_read_only_root.py")),
         Part("mutants", 17, ("tests.mutation", "--minutes", "16", "--write")),
     )
