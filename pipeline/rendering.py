@@ -23,6 +23,7 @@ from pipeline.ledger.manifest import first_not_abandoned
 from pipeline.ledger.pinned import read_spec, whole_list
 from pipeline.ledger.records import Manifest
 from pipeline.settings import Settings
+from pipeline.settings.decoding import with_enough_memory
 from pipeline.settings.formats import chosen_format
 from pipeline.settings.job import CALL_ONLY
 from pipeline.settings.safe_areas import ANY_SHAPE, area_name
@@ -152,7 +153,7 @@ def _effective_settings(old: Manifest) -> dict[str, Any]:
     if old.settings.get("boxes_only"):  # its encoding settings are those of its job
         names = [item.name for item in fields(Settings().thumbnails)]
         values |= {name: old.job[name] for name in names if name in old.job}
-    return values
+    return with_enough_memory(values)
 
 
 def _areas_of(text: str, shapes: set[str]) -> str:

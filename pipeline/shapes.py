@@ -68,12 +68,12 @@ def parse_shape(text: str) -> Shape:
 def parse_shapes(text: str) -> list[Shape]:
     """Read a comma-separated list such as "1:1,4:3,circle", in order.
 
-    Raises UsageError for an empty list, an unknown shape, one named twice, or too many.
+    Raises UsageError for an empty list, an unknown shape, or one named twice. There may be more
+    than MOST_SHAPES, as runs of earlier versions have.
     """
     names = [name for name in text.split(",") if name.strip()]
     if not names:
         raise UsageError("no shape given: write for instance 1:1,4:3,circle")
-    refuse_too_many(len(names))
     shapes = [parse_shape(name) for name in names]
     seen: set[str] = set()
     for shape in shapes:

@@ -35,6 +35,7 @@ from pipeline.report.progress import Log
 from pipeline.schema import INPUT_BOXES
 from pipeline.settings import Settings
 from pipeline.settings.crop_name_checks import check_distinct, check_photos
+from pipeline.shapes import refuse_too_many
 from pipeline.storage.addresses import scheme_of
 from pipeline.storage.spool import pieces
 from pipeline.storage.store import Store, check_reachable, open_store
@@ -49,6 +50,7 @@ def plan(settings: Settings, log: Log, cores: Callable[[], int] | None = None) -
 
     Raises UsageError for a job that makes no sense.
     """
+    _refuse_too_many_shapes(settings)
     store = _output_store(settings)
     settings, of_format = with_chosen_format(settings, store)
     overrides = Overrides.read(settings.input.overrides)
@@ -76,6 +78,13 @@ def plan(settings: Settings, log: Log, cores: Callable[[], int] | None = None) -
     forgotten = {*applied.forgotten, *live_and_forgotten(overrides, store)}
     removal = Removal(tuple(sorted(forgotten)), listed if settings.running.prune else None)
     return PlannedRun(settings, weights, store, todo, tasks, applied.count, removal)
+
+
+def _refuse_too_many_shapes(settings: Settings) -> None:
+    """Raise SettingError for a new job; one that continues a run has the shapes of that run."""
+    if not (settings.input.resume or settings.input.retry):
+        with naming("ratios"):
+            refuse_too_many(len(settings.cropping.shapes))
 
 
 def _output_store(settings: Settings) -> Store:

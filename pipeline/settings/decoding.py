@@ -1,7 +1,8 @@
 """The settings for decoding photos. They are part of a run's identity, see `result.py`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pipeline.options import LONGEST_S, MOST_SIDE, check, option
 from pipeline.photo.limits import LEAST_MEMORY_BYTES, VIEW_SIDE, DecodeLimits
@@ -106,3 +107,10 @@ class DecodingSettings:
             timeout_s=self.decode_timeout_s,
             memory_bytes=self.decode_memory_bytes,
         )
+
+
+def with_enough_memory(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of an earlier version's run, by name, with the memory needed now."""
+    name = "decode_memory_bytes"
+    raised = {name: max(LEAST_MEMORY_BYTES, values[name])} if name in values else {}
+    return {**values, **raised}

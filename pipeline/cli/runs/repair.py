@@ -15,6 +15,7 @@ from pipeline.ledger.known_runs import committed_run
 from pipeline.ledger.table_formats.iceberg import tables_elsewhere
 from pipeline.options import option
 from pipeline.settings import Settings
+from pipeline.settings.decoding import with_enough_memory
 from pipeline.settings.job import CALL_ONLY
 from pipeline.words import counted
 
@@ -48,7 +49,7 @@ class Retry(OneRun):
         again |= {"resume": "", "prune": False}  # these were about the original job's input
         again |= {"log_format": "json"} if self.json else {}
         again |= {"local": True} if self.local else {}
-        return crop(Settings.of(**{**job, **again}))
+        return crop(Settings.of(**{**with_enough_memory(job), **again}))
 
 
 @dataclass(frozen=True, kw_only=True)
