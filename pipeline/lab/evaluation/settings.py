@@ -8,7 +8,7 @@ from pipeline.cropping.build import EMBEDDED
 from pipeline.errors import SettingError, naming
 from pipeline.options import check, option
 from pipeline.settings import CroppingSettings, InputSettings
-from pipeline.shapes import Shape, parse_shapes
+from pipeline.shapes import Shape, parse_shapes, refuse_too_many
 
 RAY_DEVICES = ("auto", "cpu", "cuda")
 
@@ -137,6 +137,8 @@ class EvaluationJob:
 
     @property
     def shapes(self) -> list[Shape]:
-        """The shapes of `ratios`. Raises UsageError for a text that names no shape."""
+        """The shapes of `ratios`. Raises UsageError as `parse_shapes`, and for too many."""
         with naming("ratios"):
-            return parse_shapes(self.ratios)
+            shapes = parse_shapes(self.ratios)
+            refuse_too_many(len(shapes))
+            return shapes

@@ -250,3 +250,10 @@ def test_failures_are_told_commonest_first_with_their_first_photo() -> None:
         {"event": "not_judged", "message": "not judged: 1 photo, corrupt; a: about a",
          "status": "corrupt", "photos": 1},
     ]  # fmt: skip
+
+
+def test_an_evaluation_has_at_most_100_shapes(tmp_path: Path) -> None:
+    many = [f"{side}:1000" for side in range(1000, 1101)]
+    assert len(job(tmp_path, ratios=",".join(many[:100])).shapes) == 100
+    with pytest.raises(SettingError, match="101 shapes are too many at once"):
+        job(tmp_path, ratios=",".join(many))
