@@ -40,7 +40,7 @@ def _kept_engine(
     return _engine(settings.cropping, settings.input.detector, *running, weights, device)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)
 def _engine(
     cropping: CroppingSettings, detector: str, runtime: str, compiles: str, weights: Weights,
     device: str,
