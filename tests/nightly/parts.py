@@ -41,7 +41,7 @@ PARTS = {
     for part in (
         Part("kernels", 3, ("cuda_ops",)),
         Part("operators", 3, tests("tests/cuda_ops")),
-        Part("compiler", 5, tests("-m", "slow", "-k", COMPILED, "tests")),
+        Part("compiler", 6, tests("-m", "slow", "-k", COMPILED, "tests")),
         Part("slow", 15, tests("-m", "slow", "-k", f"not ({COMPILED})", f"--ignore={CORPUS}")),
         Part("corpus", 5, tests("-m", "slow", CORPUS)),
         Part(
