@@ -5,23 +5,31 @@
   // has paused.
   S2.search = (text, go) => {
     let typing;
-    return S2.el(
-      "label",
-      { className: "search" },
-      S2.el("span", { className: "away" }, "Search file names and folders"),
-      S2.el("input", {
-        type: "search",
-        id: "search",
-        placeholder: "Search names, folders  ( / )",
-        value: text || "",
-        onkeydown: (event) => event.key === "Enter" && event.target.blur(), // so that the page's keys work again
-        oninput: (event) => {
-          clearTimeout(typing);
-          // Unless another page is shown by then.
-          typing = setTimeout(() => event.target.isConnected && go(event.target.value), 250);
-        },
-      }),
-    );
+    const field = S2.el("input", {
+      type: "search",
+      id: "search",
+      placeholder: "Search names, folders  ( / )",
+      value: text || "",
+      "data-sent": text || "", // what the list is of
+      onkeydown: (event) => event.key === "Enter" && event.target.blur(), // so that the page's keys work again
+      oninput: later,
+    });
+    function later() {
+      clearTimeout(typing);
+      typing = setTimeout(() => {
+        if (!field.isConnected) return; // another page is shown by now
+        field.dataset.sent = field.value;
+        go(field.value);
+      }, 250);
+    }
+    // Letters typed after the list's address was changed, and before this list took the place of the last.
+    const last = document.getElementById("search");
+    if (last && last.dataset.sent === field.value && last.value !== field.value) {
+      field.value = last.value;
+      later();
+    }
+    const label = S2.el("span", { className: "away" }, "Search file names and folders");
+    return S2.el("label", { className: "search" }, label, field);
   };
   // A filter's select field; `choose` gets the chosen value. options: [value, words]. A value that is none of them,
   // as in a link to another gallery, is shown too: the list is empty because of it.

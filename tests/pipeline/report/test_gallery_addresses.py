@@ -129,6 +129,36 @@ def test_a_search_is_one_step_of_the_history(page: str) -> None:
     browse(look)
 
 
+def test_letters_typed_while_a_list_is_replaced_are_searched_too(page: str) -> None:
+    """The second letter comes between the new address and the event that draws its list."""
+    typing = """(() => {
+      const type = (text) => {
+        const field = document.getElementById("search");
+        field.focus();
+        field.value = text;
+        field.dispatchEvent(new Event("input"));
+      };
+      const go = S2.go;
+      S2.go = (...list) => {
+        S2.go = go;
+        go(...list);
+        type("07");
+      };
+      type("0");
+    })()"""
+
+    async def look(tab: Tab) -> None:
+        await tab.open(page + "#/photos", "document.querySelector('article')")
+        await tab.run(typing)
+        await tab.until("location.hash === '#/photos?q=07'")
+        await tab.until("document.querySelectorAll('article').length === 1")
+        assert await tab.run("document.activeElement.id + document.activeElement.value") == (
+            "search07"
+        )
+
+    browse(look)
+
+
 def test_the_window_is_named_after_its_page(page: str) -> None:
     async def look(tab: Tab) -> None:
         for route, words in (
