@@ -224,14 +224,12 @@ def test_ray_and_processes_of_this_machine_go_on_with_each_other_s_runs(
         assert mine.equals(other)
 
 
-def test_too_many_failures_exit_with_3_and_say_why(
-    tree: Path, head: RayHead, tmp_path: Path
-) -> None:
+def test_too_many_failures_exit_with_3_and_say_why(tree: Path, tmp_path: Path) -> None:
     photos = write_scenes(tmp_path / "in", 1)
     (tmp_path / "in" / "lie.jpg").write_text("not a picture")
     (tmp_path / "in" / "none.jpg").write_bytes(b"")
-    arguments = ["--input", photos, "--output", str(tmp_path / "out"), "--num-actors", "1"]
-    code, log = finish(start(tree, head, *arguments, "--max-error-rate", "0.5"))
+    arguments = ["--input", photos, "--output", str(tmp_path / "out"), "--local"]
+    code, log = finish(start(tree, None, *arguments, "--max-error-rate", "0.5"))
     assert code == 3
     reasons = next(event for event in log if event["event"] == "over_error_rate")
     assert reasons["failed"] == {"empty": 1, "unsupported_format": 1}

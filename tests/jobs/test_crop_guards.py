@@ -1,4 +1,4 @@
-"""Guards through the crop job, on Ray and in processes: drawn people and lines, found by colour."""
+"""Guards through the crop job in processes: drawn people and lines, found by colour."""
 
 import json
 import os
@@ -81,7 +81,7 @@ def draw_photos(folder: Path) -> None:
 
 
 def crop(tree: Path, photos: Path, output: Path, *more: str) -> tuple[dict[str, Any], pa.Table]:
-    """Run the job on a cluster of its own, or with --local; its last event, and its crops."""
+    """Run the job; its last event, and its crops."""
     command = [
         sys.executable,
         "jobs/crop_bucket.py",
@@ -92,7 +92,7 @@ def crop(tree: Path, photos: Path, output: Path, *more: str) -> tuple[dict[str, 
     ]
     command += ["--ratios", "16:9", "--weights", "untrained", "--thumbnail-size", "160"]
     command += ["--format", "png", "--num-actors", "1", "--log-format", "json"]
-    command += ["--text-heavy", "crop", *more]  # by default a page is kept whole
+    command += ["--local", "--text-heavy", "crop", *more]  # by default a page is kept whole
     environment = {**os.environ, "PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         command, cwd=tree, env=environment, text=True, stdout=subprocess.PIPE, check=True
@@ -121,7 +121,7 @@ def test_a_head_is_kept_and_a_page_that_no_crop_shows_says_so(tmp_path: Path) ->
     draw_photos(photos)
 
     all_ok = ["--review-below", "0"]
-    _, free = crop(tree, photos, tmp_path / "free", "--guards", "off", *all_ok, "--local")
+    _, free = crop(tree, photos, tmp_path / "free", "--guards", "off", *all_ok)
     person = by_name(free)["person"]
     assert person["heads_cut"] == 1  # 225 of 300 rows, and the shoes are the last 20
     assert (person["verdict"], person["reason"]) == ("ok", None)
@@ -135,7 +135,7 @@ def test_a_head_is_kept_and_a_page_that_no_crop_shows_says_so(tmp_path: Path) ->
     assert summary["verdicts"] == {"16:9|ok": 1, "16:9|review": 1}
     assert summary["reasons"] == {"review|text_cut": 1}
 
-    fallback = ["--fallback", "next,pad", "--local"]
+    fallback = ["--fallback", "next,pad"]
     summary, padded = crop(tree, photos, tmp_path / "padded", *fallback, *all_ok)
     page = by_name(padded)["page"]
     assert (page["verdict"], page["reason"], page["fit"]) == ("fallback", "fallback_pad", "pad")

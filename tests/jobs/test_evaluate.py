@@ -83,6 +83,7 @@ def test_a_folder_in_the_place_of_the_report_is_refused_before_the_work(
     assert not (tmp_path / "evaluation.json").exists()
 
 
+@pytest.mark.slow
 def test_ray_gives_the_same_rows(gaic: Path, tmp_path: Path) -> None:
     """In a process of its own, as a person runs it: Ray's import warns about itself."""
     arguments = ["--dataset", "gaicv1", "--data", str(gaic), *COMMON, "--baselines", "centre"]

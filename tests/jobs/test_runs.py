@@ -62,6 +62,7 @@ def test_a_run_is_listed_with_the_pictures_that_it_made(
     assert capsys.readouterr().out.rstrip().endswith(ending)
 
 
+@pytest.mark.slow
 def test_render_on_ray_makes_a_candidate(tree: Path, tmp_path: Path) -> None:
     photos, output = write_scenes(tmp_path / "in", 3), str(tmp_path / "out")
     given = ["--input", f"{photos}/*.jpg", "--output", output, "--local"]

@@ -119,7 +119,10 @@ def two_runs(uri: str) -> tuple[str, str]:
     return first.run_id, second.run_id
 
 
-@pytest.mark.parametrize(("at", "version"), [("images", 0), ("images", 1), ("crops", 1)])
+@pytest.mark.parametrize(
+    ("at", "version"),
+    [("images", 0), pytest.param("images", 1, marks=pytest.mark.slow), ("crops", 1)],
+)
 @pytest.mark.parametrize(
     ("fault", "lands_late"),
     [("hold", False), ("hold", True), ("mute", False)],
