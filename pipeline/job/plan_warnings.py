@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 import pyarrow as pa
 
+from pipeline.cropping.weights import Weights
 from pipeline.inputs.overrides import Overridden, Overrides
 from pipeline.ledger.coverage.incremental import Todo
 from pipeline.ledger.coverage.unfinished import UnfinishedRun
@@ -11,6 +12,7 @@ from pipeline.live_table import promote_command
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
 from pipeline.settings.formats import in_words
+from pipeline.settings.unused import unused_settings
 from pipeline.words import counted, runs_command
 
 LEAST_CLOCK_SKEW_S = 60.0  # smaller differences between clocks are not reported
@@ -56,6 +58,14 @@ def _report_unfinished(run: UnfinishedRun, code_version: str, output: str, log: 
             f"`--resume {run.run_id}` continues it"
         )
     log.say("unfinished", f"WARNING: {state}: {reason}", **asdict(run))
+
+
+def report_unused_settings(settings: Settings, weights: Weights, log: Log) -> None:
+    """Warn of what was asked for and has no effect. A retry has its settings of another run."""
+    unused = {} if settings.input.retry else unused_settings(settings, weights.kind)
+    for name, why in unused.items():
+        option = f"--{name.replace('_', '-')}"
+        log.say("unused_setting", f"WARNING: {option} has no effect {why}", setting=name)
 
 
 def report_misleading_names(settings: Settings, log: Log) -> None:

@@ -24,6 +24,7 @@ from pipeline.job.plan_warnings import (
     report_misleading_names,
     report_plan_conditions,
     report_unused_overrides,
+    report_unused_settings,
 )
 from pipeline.job.planned import PlannedRun
 from pipeline.ledger.coverage.incremental import Todo, resumed, uncovered
@@ -55,6 +56,7 @@ def plan(settings: Settings, log: Log, cores: Callable[[], int] | None = None) -
     settings, of_format = with_chosen_format(settings, store)
     overrides = Overrides.read(settings.input.overrides)
     weights = pin_weights(settings.input)
+    report_unused_settings(settings, weights, log)
     if weights.kind == "untrained":
         log.say(
             "untrained",

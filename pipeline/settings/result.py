@@ -203,7 +203,7 @@ class ThumbnailSettings:
         check(self)
         _ = self.background_rgb, self.crop_names
         if self.boxes_only and self.crop_files:
-            raise SettingError("boxes_only", "encodes no crops that crop_files could write")
+            raise SettingError("boxes_only", "encodes no crops that --crop-files could write")
 
     def canonical(self) -> "ThumbnailSettings":
         """Return the settings; with `boxes_only`, the encoding settings have fixed values."""
