@@ -23,7 +23,7 @@ def pin_weights(settings: InputSettings) -> Weights:
         weights = choose_weights(settings.weights, settings.preset, settings.seed)
         weights.load("cpu")  # a wrong layout is found here, not by a worker an hour later
     except WeightsError as error:
-        raise SettingError("weights", f"{settings.weights}: {error}") from error
+        raise SettingError("weights", f"is wrong: {error}") from error
     return weights
 
 

@@ -330,6 +330,8 @@ def test_a_run_that_does_not_exist_is_wrong_usage(
         ("--ratios", "1;1", "is wrong: '1;1' is not a shape: write W:H such as 16:9"),
         ("--resume", "nope", "is wrong: there is no run nope in "),
         ("--retry", "nope", "is wrong: there is no run nope in "),
+        ("--weights", "startr", "is wrong: there is no weights file startr; did you mean starter?"),
+        ("--weights", "list.csv", "is wrong: list.csv: neither a safetensors file nor "),
         ("--detector", "yolo", "is wrong: no detector 'yolo': use embedded, boxes, "),
         ("--input", "http://[in", "is wrong: an argument is no address: the host in it is not "),
         ("--output", "s3://[out", "is wrong: an argument is no address: the host in it is not "),
