@@ -20,6 +20,7 @@
     kept.set(name, promise);
     for (const old of kept.keys()) {
       if (kept.size <= MOST_FILES) break;
+      if (waiting.has(old)) continue; // a second request of the same file would take its answer
       kept.get(old).then(release, () => {});
       kept.delete(old);
     }
@@ -29,10 +30,10 @@
     return new Promise((resolve, reject) => {
       const script = S2.el("script", { src: `data/${name}.js`, async: true });
       waiting.set(name, { resolve, reject });
-      script.onload = () => script.remove();
-      script.onerror = () => {
+      // A script that is cut off is loaded too, and then has not called `take`.
+      script.onload = script.onerror = () => {
         script.remove();
-        waiting.delete(name);
+        if (!waiting.delete(name)) return;
         kept.delete(name);
         reject(new Error(`data/${name}.js cannot be read: reload the page, or write the pages again`));
       };
@@ -41,7 +42,10 @@
   }
   function release(value) {
     if (!Array.isArray(value)) return;
-    for (const record of value) if (record && record.url) URL.revokeObjectURL(record.url);
+    for (const record of value) {
+      if (record.url) URL.revokeObjectURL(record.url);
+      record.url = null; // a page that still shows the photo makes another
+    }
   }
 
   S2.pad = (number, digits) => String(number).padStart(digits, "0");
