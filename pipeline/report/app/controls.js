@@ -89,18 +89,25 @@
           }),
         );
 
-  S2.copy = async (text, notice) => {
+  S2.copy = async (text, notice = "Copied") => {
     try {
       await navigator.clipboard.writeText(text);
     } catch {
-      const area = S2.el("textarea", { value: text, className: "away" });
-      document.body.append(area);
-      area.select();
-      document.execCommand("copy");
-      area.remove();
+      if (!copySelected(text)) return S2.notify("Nothing is copied: the browser does not allow it");
     }
-    S2.notify(notice || "Copied");
+    S2.notify(notice);
   };
+  // Copy as older browsers do, and all of them for pages of plain http; whether it worked.
+  function copySelected(text) {
+    const held = document.activeElement;
+    const area = S2.el("textarea", { value: text, className: "away" });
+    document.body.append(area);
+    area.select();
+    const works = document.execCommand("copy");
+    area.remove();
+    held.focus({ preventScroll: true });
+    return works;
+  }
   let fading;
   S2.notify = (text) => {
     const toast = document.getElementById("toast");

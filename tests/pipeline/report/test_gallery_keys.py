@@ -337,3 +337,22 @@ async def press_at(tab: Tab, key: str, code: str, held: int) -> None:
     """
     for kind in ("rawKeyDown", "keyUp"):
         await tab.send("Input.dispatchKeyEvent", type=kind, key=key, code=code, modifiers=held)
+
+
+def test_copying_without_a_clipboard_keeps_the_focus_and_tells_if_it_fails(page: str) -> None:
+    """Pages of plain http have no clipboard; a browser copies only after a key or a click."""
+    button = "[aria-label='Copy box of 1:1']"
+    notice = "document.getElementById('toast').textContent"
+
+    async def look(tab: Tab) -> None:
+        await tab.open(page + "#/photo/1", PHOTO_READY)
+        await tab.run("Object.defineProperty(navigator, 'clipboard', {value: undefined}), 0")
+        await tab.run("document.oncopy = ({target}) => { S2.copied = target.value; }, 0")
+        await tab.run(f"document.querySelector({json.dumps(button)}).click()")
+        assert await tab.run(notice) == "Nothing is copied: the browser does not allow it"
+        await press_on(tab, button)
+        assert await tab.run("S2.copied") == "0, 0, 200, 200"
+        assert (await tab.run(notice)).startswith("Box copied")
+        assert await tab.run(f"{FOCUS}.matches({json.dumps(button)})")
+
+    browse(look)
