@@ -12,7 +12,7 @@
     ["g o c", "gaze, objects, candidates"],
     ["s", "safe areas: what covers the crops"],
     ["a", "accept"],
-    ["w", "wrong: tap what crops should focus on"],
+    ["w", "wrong: tap what crops should focus on, or go there by ← → ↑ ↓ and press Enter"],
     ["l", "lock the shown box"],
     ["n", "never crop"],
     ["x", "forget"],
@@ -208,8 +208,8 @@
     const digit = photo && /^[1-9]$/.test(key) && S2.bestCrops(photo)[Number(key) - 1];
     const work = digit
       ? () => S2.choose(digit.ratio)
-      : (photo ? PHOTO : { photos: LIST, photo: LEAVE }[route.name] || {})[key] || ANYWHERE[key];
-    if (!work || (key === "Enter" && event.target.closest("a, button"))) return;
+      : (photo ? { ...PHOTO, ...S2.aimKeys() } : { photos: LIST, photo: LEAVE }[route.name] || {})[key] || ANYWHERE[key];
+    if (!work) return;
     event.preventDefault();
     work();
   });

@@ -1,7 +1,7 @@
 "use strict";
 // The page of one photo: its parts, and how they are redrawn.
 (() => {
-  let view = null; // {record, place, selected, pinned, layers, aiming, before, redraw, redrawSide}
+  let view = null; // {record, place, selected, pinned, layers, aiming, aim, before, redraw, redrawSide}
 
   S2.photoPage = (place, ratio) => {
     const page = S2.el("section", { className: "page onephoto" }, S2.note("Loading…"));
@@ -11,6 +11,7 @@
       pinned: ratio || null,
       layers: { gaze: false, objects: false, candidates: false },
       aiming: false,
+      aim: null, // where the keys have moved the focus to, [x, y]
     };
     S2.photo(place).then(
       async (record) => {

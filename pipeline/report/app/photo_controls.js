@@ -1,6 +1,8 @@
 "use strict";
 // The actions of keys and buttons on the page of one photo, and the buttons under its picture.
 (() => {
+  const AIM_STEP = 0.02; // share of a side
+
   // Show only one crop, "ratio" or "ratio#rank", permanently or while the pointer is on it; null: all.
   S2.choose = (wanted, pinned = true) => {
     S2.photoView()[pinned ? "pinned" : "selected"] = wanted;
@@ -29,13 +31,40 @@
     const { uri, preview } = view.record;
     if (!preview) return;
     view.aiming = !view.aiming;
+    view.aim = null;
     if (!view.aiming) return S2.review.put(uri, view.before);
     view.before = S2.review.of(uri);
     S2.review.wrong(uri);
   };
   S2.stopAiming = () => {
-    S2.photoView().aiming = false;
+    Object.assign(S2.photoView(), { aiming: false, aim: null });
   };
+  // Set the focus that is aimed at, in shares of the photo's sides, and stop aiming.
+  S2.setFocus = ([x, y]) => {
+    S2.stopAiming();
+    S2.review.focus(S2.photoView().record.uri, x, y);
+  };
+  // The keys that aim without a pointer, none unless a focus is to be set.
+  S2.aimKeys = () => {
+    const { aiming, aim } = S2.photoView();
+    if (!aiming) return {};
+    const moves = {
+      ArrowLeft: () => moveAim(-1, 0),
+      ArrowRight: () => moveAim(1, 0),
+      ArrowUp: () => moveAim(0, -1),
+      ArrowDown: () => moveAim(0, 1),
+    };
+    return aim ? { ...moves, Enter: () => S2.setFocus(aim) } : moves;
+  };
+  // Move the mark from where it is, first from the photo's focus or its middle.
+  function moveAim(right, down) {
+    const view = S2.photoView();
+    const [x, y] = view.aim || S2.focusOf(view.record) || [0.5, 0.5];
+    view.aim = [S2.aimedShare(x + right * AIM_STEP), S2.aimedShare(y + down * AIM_STEP)];
+    S2.redrawStage();
+    const [across, below] = view.aim.map(S2.percent);
+    S2.say(`Focus at ${across} of the width, ${below} of the height: Enter sets it`);
+  }
 
   // Whether a person locked the box of a crop; another crop of its shape may be the locked one.
   S2.isLocked = (record, { ratio, box }) => {
@@ -119,7 +148,7 @@
       { className: "buttons review", role: "group", "aria-label": "Your decision" },
       act("Accept", "a", one.accept, S2.review.accept),
       record.preview
-        ? S2.button(aiming ? "Tap the picture" : "Wrong: set focus", S2.startAiming, {
+        ? S2.button(aiming ? "Tap, or arrows and Enter" : "Wrong: set focus", S2.startAiming, {
             "aria-pressed": String(Boolean(one.focus || aiming)),
             title: "w",
           })

@@ -35,9 +35,9 @@
         : view.layers.objects || view.layers.candidates
           ? null
           : S2.bestCrops(record).map((one) => [thinCover(one), S2.outline(one, { class: "outline thin" })]),
-      focusMark(record),
+      focusMark(view),
     );
-    root.addEventListener("click", (event) => aim(event, root, view));
+    root.addEventListener("click", (event) => tap(event, root, view));
     stage.replaceChildren(root);
     for (const figure of document.querySelectorAll(".crops figure")) {
       const isChosen = Boolean(chosen) && figure.dataset.crop === `${chosen.ratio}#${chosen.rank}`;
@@ -129,30 +129,32 @@
       })
       .reverse();
   }
-  function focusMark(record) {
-    const decided = S2.review.of(record.uri);
-    const [x, y] = (decided && decided.focus) || [record.focus_x, record.focus_y];
-    if (x === undefined) return null;
+  // The focus of a photo, in shares of its sides: a person's, else the run's; null if there is none.
+  S2.focusOf = ({ uri, focus_x, focus_y }) =>
+    (S2.review.of(uri) || {}).focus || (focus_x === undefined ? null : [focus_x, focus_y]);
+  S2.aimedShare = (value) => Math.min(1, Math.max(0, Math.round(value * 1000) / 1000));
+  function focusMark({ record, aim }) {
+    const focus = aim || S2.focusOf(record);
+    if (!focus) return null;
+    const [x, y] = focus;
+    const isYours = aim || (S2.review.of(record.uri) || {}).focus;
     const radius = Math.max(record.width_px, record.height_px) / 70;
     return S2.svg(
       "g",
       {
-        class: `focus ${decided && decided.focus ? "yours" : ""}`,
+        class: `focus ${isYours ? "yours" : ""}`,
         transform: `translate(${x * record.width_px} ${y * record.height_px})`,
       },
       S2.svg("circle", { r: radius }),
       S2.svg("circle", { r: radius / 4 }),
     );
   }
-  function aim(event, root, view) {
-    if (!view.aiming) return;
-    const { record } = view;
+  function tap(event, root, { aiming, record }) {
+    if (!aiming) return;
     // The drawing may be narrower than its element, so the matrix is needed to locate the photo.
     const { x, y } = new DOMPoint(event.clientX, event.clientY).matrixTransform(
       root.getScreenCTM().inverse(),
     );
-    const share = (value) => Math.min(1, Math.max(0, Math.round(value * 1000) / 1000));
-    view.aiming = false;
-    S2.review.focus(record.uri, share(x / record.width_px), share(y / record.height_px));
+    S2.setFocus([S2.aimedShare(x / record.width_px), S2.aimedShare(y / record.height_px)]);
   }
 })();

@@ -158,6 +158,32 @@ def test_aiming_can_be_left_without_a_trace(page: str) -> None:
     browse(look)
 
 
+def test_the_focus_can_be_set_without_a_pointer(page: str) -> None:
+    async def look(tab: Tab) -> None:
+        await tab.open(page + "#/photo/3", PHOTO_READY)
+        await press_on(tab, "[title='w']")  # the focus of the keyboard stays on the button
+        for key in ("ArrowRight", "ArrowRight", "ArrowUp"):
+            await tab.press(key)
+        # From the middle of a photo without a focus: .5 + 2 * .02 and .5 - .02; it has 400 x 300 px.
+        mark = "document.querySelector('.stage .focus.yours').getAttribute('transform')"
+        assert await tab.run(mark) == "translate(216 144)"
+        told = "Focus at 54 % of the width, 48 % of the height: Enter sets it"
+        assert await tab.run("document.getElementById('said').textContent") == told
+        assert await tab.run(DECIDED) == {"wrong": True}
+        await tab.press("Enter")
+        assert await tab.run(DECIDED) == {"wrong": True, "focus": [0.54, 0.48]}
+        assert not await tab.run("document.querySelector('.stage .aiming')")
+        await tab.press("w")
+        await tab.press("ArrowDown")
+        await tab.press("Escape")
+        assert await tab.run(DECIDED) == {"wrong": True, "focus": [0.54, 0.48]}
+        assert await tab.run("location.hash") == "#/photo/3"
+        await tab.press("ArrowRight")  # not while aiming, it shows the next photo
+        await tab.until("location.hash === '#/photo/4'")
+
+    browse(look)
+
+
 def test_a_photo_that_is_not_there_is_told(page: str) -> None:
     async def look(tab: Tab) -> None:
         for place in ("30", "-1", "x"):
