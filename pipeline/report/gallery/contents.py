@@ -1,6 +1,6 @@
 """Put a run's photos and their crops into the gallery's order: first what needs attention."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -42,7 +42,7 @@ class Contents:
     images: one row a photo. [N]
     crops:  without the pictures; those of photo n are rows bounds[n] to bounds[n + 1], by shape
             and rank. All columns of `schema.CROPS` except UNREAD_COLUMNS; nulls in old runs.
-    shapes: the shapes of the run, in the order of the settings.
+    shapes: the shapes that crops have, in the order of the run's settings.
     shape:  the index of each crop's shape. [crops]
     needs:  why a photo needs attention, the sum of REVIEW … FAILED; only its crops of rank 0
             count, as in all counts and filters. [N]
@@ -77,7 +77,8 @@ def contents_of(run: Run) -> Contents:
     images = with_columns(run.images(), ADDED_IMAGE_COLUMNS).combine_chunks()
     columns = [name for name in schema.CROPS.names if name not in UNREAD_COLUMNS]
     crops = run.crops(columns).combine_chunks()
-    shapes = list(dict.fromkeys(crops["ratio"].to_pylist()))
+    found = dict.fromkeys(crops["ratio"].to_pylist())
+    shapes = in_order_asked(found, str(run.manifest["settings"].get("ratios", "")))
     photo = pc.index_in(crops["image_id"], images["image_id"]).to_numpy().astype(np.int64)
     is_first = first_of(crops)
     firsts, of_firsts = crops.filter(pa.array(is_first)), photo[is_first]
@@ -100,6 +101,19 @@ def contents_of(run: Run) -> Contents:
         needs[order],
         marks_of(images)[order],
     )
+
+
+def in_order_asked(shapes: Iterable[str], asked: str) -> list[str]:
+    """Sort shapes of crops in the order of `--ratios`, asked; others come last.
+
+    The first photo may lack a shape, so the order in which crops have them is another one.
+    """
+
+    def plain(shape: str) -> str:
+        return shape.replace(" ", "").lower()  # earlier releases kept spaces in rows
+
+    order = {plain(shape): n for n, shape in enumerate(asked.split(","))}
+    return sorted(shapes, key=lambda shape: order.get(plain(shape), len(order)))
 
 
 def first_of(crops: pa.Table) -> NDArray[np.bool_]:

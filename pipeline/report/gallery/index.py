@@ -12,11 +12,8 @@ from pipeline.report.gallery.contents import (
     CLOSE,
     DAMAGED,
     FAILED,
-    FALLBACK,
-    LOW,
     LOW_CONFIDENCE,
     OVERRIDDEN,
-    REVIEW,
     SKIPPED,
     Contents,
     equal,
@@ -113,11 +110,10 @@ def groups(contents: Contents) -> list[dict[str, Any]]:
     photo = contents.photo[contents.is_first]
     found = []
     reasons = np.array([reason or "" for reason in crops["reason"].to_pylist()], object)
-    for kind, need in (("review", REVIEW | LOW), ("fallback", FALLBACK)):
+    for kind in ("review", "fallback"):
         mine = equal(crops["verdict"], kind)
         for reason in sorted(set(reasons[mine])):
-            places = np.unique(photo[mine & (reasons == reason)])
-            found.append(_group(kind, reason, places[(contents.needs[places] & need) > 0]))
+            found.append(_group(kind, reason, np.unique(photo[mine & (reasons == reason)])))
     status = np.array(contents.images["status"].to_pylist(), object)
     failed = np.flatnonzero(contents.needs & FAILED)
     for reason in sorted(set(status[failed])):

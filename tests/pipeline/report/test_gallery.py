@@ -333,3 +333,16 @@ def test_broken_guards_come_before_low_confidence_however_many(tmp_path: Path) -
     assert [(group["reason"], group["count"]) for group in groups] == [
         ("head_cut", 2), ("text_cut", 1), (LOW, 2),
     ]  # fmt: skip
+
+
+def test_shapes_are_in_the_order_asked_for_whatever_the_first_photo_lacks(tmp_path: Path) -> None:
+    first, second = "s3://x/a.jpg", "s3://x/b.jpg"
+    skipped = [{"ratio": "1:1", "reason": "head_cut"}]
+    crops = [
+        crop_row(name, ratio, (0, 0, 200, 200))
+        for name, ratio in ((first, "16:9"), (second, "1:1"), (second, "circle"), (second, "16:9"))
+    ]
+    images = [image_row(first, skipped=skipped), image_row(second)]
+    asked = {"ratios": "4:3, 1:1,16 : 9,Circle"}
+    run = commit_rows(tmp_path, images, crops, settings=asked)
+    assert contents_of(run).shapes == ["1:1", "16:9", "circle"]

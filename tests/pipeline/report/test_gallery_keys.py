@@ -164,7 +164,7 @@ def test_the_focus_can_be_set_without_a_pointer(page: str) -> None:
         await press_on(tab, "[title='w']")  # the focus of the keyboard stays on the button
         for key in ("ArrowRight", "ArrowRight", "ArrowUp"):
             await tab.press(key)
-        # From the middle of a photo without a focus: .5 + 2 * .02 and .5 - .02; it has 400 x 300 px.
+        # From the middle of a photo of 400 x 300 px without a focus: .5 + 2 * .02, .5 - .02.
         mark = "document.querySelector('.stage .focus.yours').getAttribute('transform')"
         assert await tab.run(mark) == "translate(216 144)"
         told = "Focus at 54 % of the width, 48 % of the height: Enter sets it"
