@@ -123,17 +123,36 @@ def load_or_compile(
         folder: see `cache_folder`.
 
     Raises:
-        CannotCompileError: no compiler, one that fails, or a folder that can't be written to.
+        CannotCompileError: no compiler, one that fails, a folder that can't be written to, or no
+            folder of temporary files from which code may be run.
     """
     key = package_key(module, example, dims)
     _make_folder(folder)
-    with _file_lock(folder / f"{key}.lock"):
-        path = _cached_package(folder, key) or _compile(module, example, dims, folder, key)
+    try:
+        with _file_lock(folder / f"{key}.lock"):
+            path = _cached_package(folder, key) or _compile(module, example, dims, folder, key)
+    except OSError as error:  # the disk is full, for instance
+        raise CannotCompileError(f"{error}; name another folder in S2CNET_CACHE") from error
+    return CompiledModule(_loaded(path), example, dims)
+
+
+def _loaded(path: Path) -> Callable[[Tensor], Any]:
+    """Load a package. Raises CannotCompileError if its code cannot be run."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns about tools that only compiling needs
-        # Without the lock around each call, a package can be captured in a CUDA graph.
-        code = torch._inductor.aoti_load_package(str(path), run_single_threaded=True)
-    return CompiledModule(code, example, dims)
+        try:
+            # Without the lock around each call, a package can be captured in a CUDA graph.
+            code: Callable[[Tensor], Any] = torch._inductor.aoti_load_package(
+                str(path), run_single_threaded=True
+            )
+        except RuntimeError as error:
+            # torch unpacks the code among the temporary files; /tmp may be mounted noexec.
+            why = str(error).partition("\n")[0]
+            raise CannotCompileError(
+                f"compiled code cannot be loaded: {why}; name another folder in TMPDIR, from which "
+                "code may be run"
+            ) from error
+    return code
 
 
 def package_key(module: nn.Module, example: Tensor, dims: DynamicDims) -> str:

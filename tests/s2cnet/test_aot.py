@@ -108,6 +108,45 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         load_or_compile(Affine(), EXAMPLE, DIMS, tmp_path / "file/cache")
 
 
+def test_a_lock_that_cannot_be_written(tmp_path: Path) -> None:
+    """As on a full disk, which also root notices."""
+    module = Affine()
+    (tmp_path / f"{package_key(module, EXAMPLE, DIMS)}.lock").mkdir()
+    with pytest.raises(CannotCompileError, match=r"Is a directory.*another folder in S2CNET_CACHE"):
+        load_or_compile(module, EXAMPLE, DIMS, tmp_path)
+
+
+@NEEDS_COMPILER
+@pytest.mark.slow
+def test_a_folder_of_temporary_files_that_takes_no_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch unpacks compiled code there, so one that is mounted noexec fails in the same place."""
+    module = Affine()
+    load_or_compile(module, EXAMPLE, DIMS, tmp_path)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "none"))
+    with pytest.raises(CannotCompileError, match=r"cannot be loaded: .*another folder in TMPDIR"):
+        load_or_compile(module, EXAMPLE, DIMS, tmp_path)
+
+
+@NEEDS_COMPILER
+@pytest.mark.usefixtures("_compiler")
+def test_code_that_cannot_be_loaded_is_told_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        """Raise as torch 2.15 does where /tmp is mounted noexec."""
+        raise RuntimeError("Error in dlopen: /tmp/a.so: failed to map segment\nException raised")
+
+    monkeypatch.setattr(torch._inductor, "aoti_load_package", refuse)
+    with pytest.raises(CannotCompileError) as raised:
+        load_or_compile(Affine(), EXAMPLE, DIMS, tmp_path)
+    assert str(raised.value) == (
+        "compiled code cannot be loaded: Error in dlopen: /tmp/a.so: failed to map segment; "
+        "name another folder in TMPDIR, from which code may be run"
+    )
+
+
 def test_a_folder_that_others_could_put_code_into(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
