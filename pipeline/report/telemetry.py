@@ -5,7 +5,7 @@
     write_textfile  the same as a file
     infra/grafana.json plots the same names; a test compares it with METRICS
 
-No label holds a run id or a photo's address, and each figure has at most MOST_VALUES series.
+No label holds a run id or a photo's address, and each figure has a bounded number of series.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,6 +25,7 @@ from prometheus_client.registry import Collector
 from pipeline.errors import SettingError
 from pipeline.ledger.figures import Figures
 from pipeline.ledger.totals import RunTotals
+from pipeline.shapes import MOST_SHAPES
 
 LOOPBACK = "127.0.0.1"
 
@@ -60,7 +61,10 @@ METRICS: dict[str, tuple[str, tuple[str, ...]]] = {
 CONFIDENCE = "s2cnet_crop_confidence"
 UNKNOWN = "unknown"  # label of crops in tasks whose records have no verdicts
 OTHER = "other"  # label of all values beyond MOST_VALUES
-MOST_VALUES = 200  # series of one figure; users may ask for any number of shapes
+# Series of one figure, besides that of all others: three verdicts of as many shapes as a job takes.
+# Only a resumed run of an earlier version may have more. Which ones are the largest changes while
+# it works, so series would come and go, and the sum of the others is no counter.
+MOST_VALUES = 3 * MOST_SHAPES
 
 Values = dict[tuple[str, ...], float]  # by label values, in the order of METRICS
 

@@ -213,6 +213,18 @@ def test_series_are_bounded_and_what_is_left_out_is_summed() -> None:
     assert crops["4:7|ok"] == 4
 
 
+def test_all_shapes_that_a_job_takes_keep_their_series() -> None:
+    """Where the largest only were kept, series came and went as their counts grew."""
+    names = [f"{n}:7|{verdict}" for n in range(100) for verdict in ("ok", "fallback", "review")]
+    telemetry = Telemetry("x", 1, 1)
+    for task, often in enumerate((names[:150], names[150:])):
+        counts = {name: 9 if name in often else 1 for name in names}
+        telemetry.task_done(task, Figures(crops=sum(counts.values()), verdicts=counts))
+        found = samples(prometheus_text(telemetry))
+        crops = [n for (name, _), n in found.items() if name == "s2cnet_crops_total"]
+        assert (len(crops), sum(crops)) == (300, (task + 1) * 150 * (9 + 1))
+
+
 def test_a_shape_may_be_any_text() -> None:
     telemetry = Telemetry("x", 1, 1)
     telemetry.task_done(0, Figures(crops=1, verdicts={'a"}\n:1|ok': 1}))
