@@ -113,7 +113,7 @@ def cluster_address() -> str:
     if named and named != AUTO:
         try:
             _check_listening(named)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # UnicodeError: no host can have this name
             raise OSError(f"nothing answers at RAY_ADDRESS {named} ({error})") from error
         return named
     begun = find_bootstrap_address(None) or ""

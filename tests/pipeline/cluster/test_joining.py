@@ -19,7 +19,12 @@ from ray._private.node import Node
 
 from pipeline.cli.local_services import free_ports
 from pipeline.cluster import joining
-from pipeline.cluster.joining import UNUSED_PROCESSES, cluster_address, join_or_start
+from pipeline.cluster.joining import (
+    UNUSED_PROCESSES,
+    cluster_address,
+    is_cluster_named,
+    join_or_start,
+)
 from pipeline.errors import LedgerError
 from pipeline.ray_variables import KEEP_IDLE_WORKERS, LOOPBACK_SWITCH, NO_TELEMETRY
 from pipeline.stop import Drained
@@ -201,6 +206,13 @@ def test_an_address_at_which_nobody_listens_is_told_at_once(
     monkeypatch.setenv("RAY_ADDRESS", address := f"{scheme}127.0.0.1:{nobody}")
     with pytest.raises(LedgerError, match=f"not start: nothing answers at RAY_ADDRESS {address} "):
         join_or_start()
+
+
+def test_a_name_that_no_host_can_have_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "head..example:6379")
+    assert is_cluster_named()
+    with pytest.raises(OSError, match=r"nothing answers at RAY_ADDRESS head\.\.example:6379 "):
+        cluster_address()
 
 
 @pytest.mark.parametrize("error", [Exception("the node timed out\nhint"), RuntimeError("no GCS")])
