@@ -101,6 +101,11 @@ class Tab:
                 "Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, **more
             )
 
+    async def press_on(self, selector: str) -> None:
+        """Focus what a selector finds and press Enter there."""
+        await self.run(f"document.querySelector({json.dumps(selector)}).focus()")
+        await self.press("Enter")
+
     async def click(self, selector: str, x_share: float = 0.5, y_share: float = 0.5) -> None:
         """Click on an element, at a place given as shares of its sides."""
         target = f"document.querySelector({json.dumps(selector)})"

@@ -50,14 +50,32 @@
       main.focus();
     });
 
-  // Whether a key press belongs to the browser or to a field. A filter keeps the focus after a choice, as does the
+  // Speech input may type words as keys, so letters and signs can be turned off as keys (WCAG 2.2, 2.1.4).
+  const SETTING = "s2cnet-keys";
+  let isOff = false; // where the browser stores nothing, until the page is closed
+  try {
+    isOff = localStorage.getItem(SETTING) === "off";
+  } catch {}
+  S2.keysButton = () => {
+    const words = () => `Letters and signs as keys: ${isOff ? "off" : "on"}`;
+    const turn = ({ target }) => {
+      isOff = !isOff;
+      target.textContent = words();
+      try {
+        localStorage.setItem(SETTING, isOff ? "off" : "on");
+      } catch {}
+    };
+    return S2.button(words(), turn);
+  };
+
+  // Whether a key press belongs to the browser or to a field, or is turned off. A filter keeps the focus after a choice, as does the
   // page number; from there j and k lead to the list.
   S2.ignoresKey = (event) => {
     const isField = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
     const leaves = event.target.type !== "search" && /^[jk]$/.test(S2.keyOf(event));
     const isTyped = event.altKey && /^[[\]/?]$/.test(event.key); // as AltGr types them in many layouts
     const isCommand = event.metaKey || ((event.ctrlKey || event.altKey) && !isTyped);
-    return isCommand || (isField && !leaves);
+    return isCommand || (isField && !leaves) || (isOff && event.key.length === 1);
   };
   // The key that a press means. Where a layout has letters of another script or accents, it is the key at the same
   // place, as for digits, brackets and the slash where a layout has them only with Shift or AltGr. Other signs at the

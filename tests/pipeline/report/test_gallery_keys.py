@@ -39,16 +39,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     return (folder / "page" / "index.html").as_uri()
 
 
-async def press_on(tab: Tab, selector: str) -> None:
-    """Focus what a selector finds and press Enter there."""
-    await tab.run(f"document.querySelector({json.dumps(selector)}).focus()")
-    await tab.press("Enter")
-
-
 def test_the_link_to_the_photos_leaves_the_page_as_it_is(page: str) -> None:
     async def look(tab: Tab) -> None:
         await tab.open(page + "#/photos?kind=long", ROWS_READY)
-        await press_on(tab, ".skip")
+        await tab.press_on(".skip")
         await tab.until(f"{FOCUS}.id === 'main'")
         assert await tab.run("location.hash") == "#/photos?kind=long"
         assert await tab.run("document.querySelectorAll('article.row').length") == 14
@@ -70,20 +64,20 @@ def test_what_is_drawn_anew_keeps_the_focus(page: str) -> None:
         await tab.until("document.querySelector('.grid')")
         assert await tab.run(f"{FOCUS}.textContent") == "Grid"
         await tab.open(page + "#/photos", ROWS_READY)
-        await press_on(tab, "[aria-label='Next page']")
+        await tab.press_on("[aria-label='Next page']")
         await tab.until("document.querySelectorAll('article.row').length === 6")
         # On the last page that button can not be pressed; what stands near it has the focus.
         assert await tab.run(f"{FOCUS} !== document.body")
         assert await tab.run(f"Boolean({FOCUS}.closest('.pager, article'))")
         await tab.open(page + "#/photo/1", PHOTO_READY)
         for selector, title in ((".review button", "a"), ("[title=g]", "g")):
-            await press_on(tab, selector)
+            await tab.press_on(selector)
             await tab.until(f"{FOCUS}.getAttribute('aria-pressed') === 'true'")
             assert await tab.run(f"{FOCUS}.title") == title
-        await press_on(tab, "[aria-label='Next photo']")
+        await tab.press_on("[aria-label='Next photo']")
         await tab.until(f"location.hash === '#/photo/2' && {FOCUS} !== document.body")
         await tab.until(f"{FOCUS}.getAttribute('aria-label') === 'Next photo'")
-        await press_on(tab, ".bar nav a[href='#/decisions']")
+        await tab.press_on(".bar nav a[href='#/decisions']")
         await tab.until("document.querySelector('.plainlist')")
         assert await tab.run(f"{FOCUS}.getAttribute('href')") == "#/decisions"
 
@@ -130,7 +124,7 @@ def test_a_photo_that_is_shown_whole_has_no_box_to_lock_and_its_own_css(page: st
         await tab.open(page + "#/photo/1", PHOTO_READY)
         lock = "document.querySelector('[data-lock=\"1:1\"]')"
         for pressed in ("true", "false"):
-            await press_on(tab, "[data-lock='1:1']")
+            await tab.press_on("[data-lock='1:1']")
             await tab.until(f"{lock}.getAttribute('aria-pressed') === '{pressed}'")
         assert await tab.run("S2.review.csv().trim().split('\\n').length") == 1
 
@@ -154,32 +148,6 @@ def test_aiming_can_be_left_without_a_trace(page: str) -> None:
             await tab.until(f"!{aiming}")
             await tab.click(".stage svg")  # and so this sets no focus
             assert await tab.run(DECIDED) == decided
-
-    browse(look)
-
-
-def test_the_focus_can_be_set_without_a_pointer(page: str) -> None:
-    async def look(tab: Tab) -> None:
-        await tab.open(page + "#/photo/3", PHOTO_READY)
-        await press_on(tab, "[title='w']")  # the focus of the keyboard stays on the button
-        for key in ("ArrowRight", "ArrowRight", "ArrowUp"):
-            await tab.press(key)
-        # From the middle of a photo of 400 x 300 px without a focus: .5 + 2 * .02, .5 - .02.
-        mark = "document.querySelector('.stage .focus.yours').getAttribute('transform')"
-        assert await tab.run(mark) == "translate(216 144)"
-        told = "Focus at 54 % of the width, 48 % of the height: Enter sets it"
-        assert await tab.run("document.getElementById('said').textContent") == told
-        assert await tab.run(DECIDED) == {"wrong": True}
-        await tab.press("Enter")
-        assert await tab.run(DECIDED) == {"wrong": True, "focus": [0.54, 0.48]}
-        assert not await tab.run("document.querySelector('.stage .aiming')")
-        await tab.press("w")
-        await tab.press("ArrowDown")
-        await tab.press("Escape")
-        assert await tab.run(DECIDED) == {"wrong": True, "focus": [0.54, 0.48]}
-        assert await tab.run("location.hash") == "#/photo/3"
-        await tab.press("ArrowRight")  # not while aiming, it shows the next photo
-        await tab.until("location.hash === '#/photo/4'")
 
     browse(look)
 
@@ -363,22 +331,3 @@ async def press_at(tab: Tab, key: str, code: str, held: int) -> None:
     """
     for kind in ("rawKeyDown", "keyUp"):
         await tab.send("Input.dispatchKeyEvent", type=kind, key=key, code=code, modifiers=held)
-
-
-def test_copying_without_a_clipboard_keeps_the_focus_and_tells_if_it_fails(page: str) -> None:
-    """Pages of plain http have no clipboard; a browser copies only after a key or a click."""
-    button = "[aria-label='Copy box of 1:1']"
-    notice = "document.getElementById('toast').textContent"
-
-    async def look(tab: Tab) -> None:
-        await tab.open(page + "#/photo/1", PHOTO_READY)
-        await tab.run("Object.defineProperty(navigator, 'clipboard', {value: undefined}), 0")
-        await tab.run("document.oncopy = ({target}) => { S2.copied = target.value; }, 0")
-        await tab.run(f"document.querySelector({json.dumps(button)}).click()")
-        assert await tab.run(notice) == "Nothing is copied: the browser does not allow it"
-        await press_on(tab, button)
-        assert await tab.run("S2.copied") == "0, 0, 200, 200"
-        assert (await tab.run(notice)).startswith("Box copied")
-        assert await tab.run(f"{FOCUS}.matches({json.dumps(button)})")
-
-    browse(look)
