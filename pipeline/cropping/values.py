@@ -19,7 +19,7 @@ from pipeline.cropping.extents import Extents
 from pipeline.cropping.features import FEATURES, Preferred
 from pipeline.cropping.penalties import Cuts
 
-# Number of cached lists: about 10 MB for eight sizes of photos with five ratios. For lists longer
+# Number of cached lists: 15 to 20 MB for eight sizes of photos with five ratios. For lists longer
 # than LONGEST_WITH_OVERLAPS, that is for `free`, the matrix of overlaps is not worth its memory.
 CACHED_LISTS, LONGEST_WITH_OVERLAPS = 40, 400
 

@@ -16,7 +16,8 @@ class GraphWriter:
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
-        self._names: dict[tuple[str, tuple[int, ...], bytes], str] = {}  # of small constants
+        # The constants' names, by type, shape and content.
+        self._names: dict[tuple[str, tuple[int, ...], bytes], str] = {}
 
     def add(
         self,
