@@ -60,7 +60,7 @@ class ClusterShares:
     @property
     def capacity(self) -> Capacity:
         """How many actors, and at the same time tasks of the other stages, run at once."""
-        others = int((self.cores - self.actors * self.actor_cpus) / self.task_cpus)
+        others = _times(self.cores - self.actors * self.actor_cpus, self.task_cpus)
         return Capacity(self.actors, max(1, others))
 
     @property
@@ -165,7 +165,8 @@ def fit_on_gpus(gpus: float, share: float) -> int:
 
 
 def _times(whole: float, part: float) -> int:
-    return int(whole / part + 1e-6)  # 3 workers of 0.3333, and of a third
+    """Return how many parts fit into a whole, in spite of rounding: three thirds into one."""
+    return int(whole / part + 1e-6)
 
 
 def share_of_gpu(nodes: Sequence[ClusterNode], least: float = 0.0) -> float:

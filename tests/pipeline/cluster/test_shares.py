@@ -5,6 +5,7 @@ import re
 import pytest
 from ray.exceptions import RayError
 
+from pipeline.cluster.capacity import Capacity
 from pipeline.cluster.causes import cause_of
 from pipeline.cluster.flow import Stages
 from pipeline.cluster.nodes import ClusterNode
@@ -227,3 +228,11 @@ To change retry attempts, configure `ray.data.DataContext.get_current()`.
 )  # fmt: skip
 def test_a_failure_is_told_by_what_the_worker_raised(told: str, cause: str) -> None:
     assert cause_of(RayError(told)) == cause
+
+
+def test_on_a_cpu_as_many_tasks_run_as_there_are_cores_whatever_the_actors_are() -> None:
+    """Actors with half of all cores leave the other half to tasks of half a core each."""
+    for cores in range(1, 129):
+        for actors in range(-(-cores // 2), cores + 1):  # fewer take a whole core each
+            shares = share_out([ClusterNode(float(cores), 0.0)], actors, 0, None)
+            assert shares.capacity == Capacity(actors, cores), "21 cores, 19 actors: not 20 tasks"
