@@ -134,7 +134,7 @@ class _SpreadPlan(NamedTuple):
     prediction: NDArray[np.float64]  # [P, K]: the posterior mean is linear in the known scores
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=8)  # a plan takes 7 ms and .6 MB for six shapes, 3 s and 160 MB for 100
 def _spread_plan(of_lists: tuple[bytes, ...]) -> _SpreadPlan:
     """Plan the sampling. of_lists: the bytes of lists of boxes, float32."""
     pool = _Pool([np.frombuffer(one, np.float32).reshape(-1, 4) for one in of_lists])
