@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pipeline.cropping.build import engine_of
 from pipeline.cropping.kind_policy import kind_with_objects
 from pipeline.detectors.given_boxes import ListedPhoto
-from pipeline.errors import CropError
+from pipeline.errors import LedgerError
 from pipeline.photo.decode import Photo
 from pipeline.stages.attempt import attempt
 from pipeline.stages.heap import give_back_growth
@@ -82,7 +82,9 @@ class DetectScore:
         start = time.perf_counter()
         try:
             found = self.engine.see(list(map(_photo, well)), list(map(_listed, well)))
-        except (CropError, RuntimeError):
+        except LedgerError:
+            raise
+        except Exception:  # noqa: BLE001 - the process boundary of a stage, as in `attempt`
             return {}
         for row in well:
             row.seconds["detect"] = (time.perf_counter() - start) / len(well)

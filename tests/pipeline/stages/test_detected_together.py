@@ -81,6 +81,14 @@ def test_a_batch_that_fails_is_done_again_one_by_one(tmp_path: Path) -> None:
     assert [row.status for row in unpack(done).rows] == ["ok", "no_luck", "ok"]
 
 
+def test_a_batch_that_fails_in_an_unforeseen_way_costs_one_photo(tmp_path: Path) -> None:
+    job, block = decoded_block(tmp_path, 3)
+    score, calls = failing_on_the_second(job, ValueError("operands could not be broadcast"))
+    rows = unpack(score(block)).rows
+    assert calls == [3, 1, 1, 1]
+    assert [row.status for row in rows] == ["ok", "internal_error", "ok"]
+
+
 def test_a_batch_too_large_for_the_gpu_is_done_in_single_photos(tmp_path: Path) -> None:
     """Only the photo that does not fit by itself fails, and another night tries it again."""
     job, block = decoded_block(tmp_path, 3)
