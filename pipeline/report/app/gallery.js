@@ -141,7 +141,7 @@
             KEYS.filter(([key]) => key !== "s" || S2.hasSafeAreas()).map(([key, does]) => S2.el("tr", {}, S2.el("th", {}, key), S2.el("td", {}, does))),
           ),
         ),
-        S2.el("div", { className: "buttons" }, S2.keysButton(), S2.button("Close", () => dialog.close())),
+        S2.el("div", { className: "buttons" }, S2.keysButton(), S2.button("Close", () => dialog.close(), { autofocus: true })),
       );
       document.body.append(dialog);
     }

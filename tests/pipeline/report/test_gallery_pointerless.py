@@ -59,6 +59,7 @@ def test_letters_and_signs_can_be_turned_off_as_keys(page: str) -> None:
     async def look(tab: Tab) -> None:
         await tab.open(page + "#/photo/3", PHOTO_READY)
         await tab.press("?")
+        assert await tab.run(f"{FOCUS}.textContent") == "Close"  # what Enter and Space press
         await tab.press_on("dialog button")
         assert await tab.run(f"{FOCUS}.textContent") == "Letters and signs as keys: off"
         await tab.press("Escape")
