@@ -51,6 +51,7 @@ from pipeline.ledger.table_formats.delta import forget_in_delta
 from pipeline.ledger.table_formats.iceberg import forget_in_iceberg
 from pipeline.ledger.tables import TABLES
 from pipeline.storage.backend import ObjectInfo
+from pipeline.storage.keys import is_own_key
 from pipeline.storage.store import Store
 
 KEPT = ("_MANIFEST.json", "spec.json")  # of an abandoned run, so that it stays abandoned
@@ -83,7 +84,12 @@ def look_for_garbage(store: Store, older_than_s: float, now_s: float | None = No
     found += [Garbage(info, "", "old index") for info in _old_indexes(store, erases)]
     at_any_age = (*AT_ANY_AGE, "old index") if erases else AT_ANY_AGE
     kept = [one for one in found if one.why in at_any_age or one.info.modified_s < before]
-    return Findings(kept, damaged)
+    return Findings([one for one in kept if _is_ours(one)], damaged)
+
+
+def _is_ours(one: Garbage) -> bool:
+    """Return whether an object is the product's; others' files, such as .DS_Store, stay."""
+    return one.why == "temporary file" or is_own_key(one.info.key)
 
 
 def _of_runs(

@@ -59,6 +59,7 @@ from pipeline.ledger.table_formats.published_rows import (
 )
 from pipeline.ledger.table_formats.table_addresses import misread_part, refuse_misread_address
 from pipeline.ledger.tables import TABLES, read_columns
+from pipeline.storage.keys import is_own_key
 from pipeline.storage.store import Store
 from pipeline.words import runs_command
 
@@ -185,6 +186,7 @@ def _remove_copies(store: Store, name: str, before: Collection[str], now: Collec
     for info in list(store.list(prefix)):
         path = info.key.removeprefix(prefix)
         is_copy = path.endswith(".parquet") and not path.startswith(("run=", "_delta_log/"))
+        is_copy = is_copy and is_own_key(info.key)
         if is_copy and path not in now and (path in before or info.modified_s < since):
             store.delete(info.key)
 

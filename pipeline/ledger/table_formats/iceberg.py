@@ -26,6 +26,7 @@ from pipeline.ledger.table_formats.iceberg_tables import (
 )
 from pipeline.ledger.table_formats.table_addresses import refuse_misread_address
 from pipeline.ledger.tables import TABLES, read_table
+from pipeline.storage.keys import is_own_key
 from pipeline.storage.store import Store
 
 IN_USE_S = 86_400  # a copy that no table names may be another publisher's until it is this old
@@ -116,7 +117,7 @@ def forget_in_iceberg(store: Store, image_ids: Collection[str]) -> list[str]:
     since, ids = time.time() - IN_USE_S, frozenset(image_ids)
     for name in TABLES if catalogues else ():
         for info in list(store.list(f"_iceberg/{name}/data/")):
-            if info.key in used:
+            if info.key in used or not is_own_key(info.key):  # others' files, such as .DS_Store
                 continue
             is_unused = info.key in before or (info.modified_s < since and name not in lost)
             if is_unused or (name in lost and _has_rows_of(store, info.key, ids)):

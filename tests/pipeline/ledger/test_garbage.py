@@ -160,3 +160,25 @@ def test_temporary_files_of_killed_writers(tmp_path: Path) -> None:
     assert [g.why for g in garbage] == ["temporary file"]
     assert remove_garbage(store, garbage) == 4
     assert not left.exists()
+
+
+def test_files_of_others_stay_and_do_not_stop_a_collection(tmp_path: Path) -> None:
+    """A file manager leaves files in folders that a person looks at; `Store.delete` takes none."""
+    store = open_store(str(tmp_path / "out"))
+    ledger, given_up = (open_ledger(store, make_inputs(2, start=start)) for start in (0, 9))
+    for mark in "ab":  # no record names the second one's files
+        ledger.commit_task(0, done(ledger.task_inputs(0), mark=mark))
+    ledger.finish({})
+    given_up.commit_task(0, done(given_up.task_inputs(0)))
+    others = [
+        tmp_path / "out" / folder / name
+        for folder in (f"runs/{given_up.run_id}", f"_data/images/run={ledger.run_id}")
+        for name in (".DS_Store", "my notes.txt")
+    ]
+    for file in others:
+        file.write_text("a person's")
+    garbage = look_for_garbage(store, older_than_s=-60).garbage
+    assert {one.why for one in garbage} == {"orphan", "abandoned run"}
+    remove_garbage(store, garbage)
+    assert look_for_garbage(store, older_than_s=-60).garbage == []
+    assert [file.read_text() for file in others] == ["a person's"] * 4
