@@ -7,8 +7,7 @@ from itertools import chain
 import numpy as np
 import pyarrow as pa
 
-from pipeline.errors import LedgerError, RecordError
-from pipeline.ledger.channels.live import live_layers
+from pipeline.ledger.channels.live import live_layers_if_any
 from pipeline.ledger.coverage.key_ranges import cut_by_range, digits_for
 from pipeline.ledger.forgetting import read_forgotten, without
 from pipeline.ledger.pinned import input_rows, read_spec
@@ -41,7 +40,7 @@ def live_photos(store: Store) -> pa.Table:
     """Return image_id and uri of every photo that is live and not forgotten, sorted by uri.
 
     They are read from the pinned lists of all live runs; many are spooled to disk. Raises
-    RecordError for a damaged list.
+    RecordError for a damaged list, LedgerError where the store does not answer.
     """
     _, ranges = _live_ranges(store)
     return sorted_by(spooled(ranges), "uri")
@@ -68,13 +67,7 @@ def gone_photos(store: Store, listed: pa.Table, within: Callable[[str], bool]) -
 
 def _live_ranges(store: Store) -> tuple[int, Iterator[pa.Table]]:
     """Cut live photos into ranges of ids: return the number of digits, and each range's photos."""
-    try:
-        layers = live_layers(store)
-    except RecordError:
-        raise
-    except LedgerError:  # nothing is live
-        return 0, iter([PHOTOS.empty_table()])
-    runs = [manifest for layer in layers for manifest in layer]
+    runs = [manifest for layer in live_layers_if_any(store) for manifest in layer]
     digits = digits_for(sum(run.rows for run in runs))
     hidden = read_forgotten(store).hidden
     lists = (

@@ -131,31 +131,43 @@ def live_layers(store: Store, channel: str | None = None) -> list[list[Manifest]
     """
     if channel is not None:
         return [_channel_runs(store, channel)]
+    layers, others = _layers(store)
+    if not layers:
+        raise LedgerError(_nothing_live(store, others))
+    return layers
+
+
+def live_layers_if_any(store: Store) -> list[list[Manifest]]:
+    """Return what `live_layers` does; nothing if nothing is live. Raises RecordError."""
+    return _layers(store)[0]
+
+
+def _layers(store: Store) -> tuple[list[list[Manifest]], list[Manifest]]:
+    """Return the live runs of each channel, in order, and the committed runs that are in none."""
     channels, damaged = read_channels(store)
     for error in damaged.values():  # what is live there is unknown
         raise error
     named = {run for each in channels.values() for run in each.runs}
     others = read_runs(store, (run for run in run_ids(store) if run not in named))
+    earlier = [manifest for manifest in others.committed if is_earlier(manifest)]
     if not channels:
         for error in others.damaged.values():  # it may hide the run that comes first
             raise error
-        return [_earlier_runs(store, others.committed)]
+        return [earlier] if earlier else [], others.committed
     layers = {
         name: live_manifests(store, each.runs) for name, each in channels.items() if each.runs
     }
     since: dict[str, float] = {}
-    for manifest in filter(is_earlier, others.committed):
+    for manifest in earlier:
         name = channel_of(manifest)
         if name not in channels:
             layers.setdefault(name, []).append(manifest)
             since[name] = max(since.get(name, 0.0), manifest.committed_at)
-    if not layers:
-        raise LedgerError(_nothing_live(store, others.committed))
     if len(layers) > 1:
         moved = (channels[name].version for name in layers if name in channels)
         since |= {version.channel: promoted_s(store, version) for version in moved if version}
     order = sorted(layers, key=lambda name: (since.get(name, 0.0), name), reverse=True)
-    return [layers[name] for name in order]
+    return [layers[name] for name in order], others.committed
 
 
 def _channel_runs(store: Store, name: str) -> list[Manifest]:
@@ -167,13 +179,6 @@ def _channel_runs(store: Store, name: str) -> list[Manifest]:
         return runs
     known = ", ".join(sorted(n for n, each in found.channels.items() if each.runs)) or "none"
     raise SettingError("channel", f"{name!r} has nothing live in {store.uri}; live are {known}")
-
-
-def _earlier_runs(store: Store, committed: list[Manifest]) -> list[Manifest]:
-    found = [manifest for manifest in committed if is_earlier(manifest)]
-    if not found:
-        raise LedgerError(_nothing_live(store, committed))
-    return found
 
 
 def _nothing_live(store: Store, candidates: list[Manifest]) -> str:

@@ -20,6 +20,7 @@ from pipeline.ledger.forgetting import (
 )
 from pipeline.ledger.pruning import gone_photos, live_photos
 from pipeline.ledger.versions import Versions
+from pipeline.storage.backend import StoreUnavailableError
 from pipeline.storage.store import Store
 from tests.support.small_pieces import in_small_pieces
 from tests.support.tasks import make_inputs, open_ledger, run_all
@@ -116,6 +117,22 @@ def test_many_live_photos_are_looked_for_by_key_range(
     gone = gone_photos(store, listed, lambda uri: uri != uris[1])
     assert gone.photos["uri"].to_pylist() == [uris[0], uris[2], uris[43], uris[44]]
     assert gone.live == 42
+
+
+def test_a_store_that_does_not_answer_is_not_one_where_nothing_is_live(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a job would prune nothing, and not forget what a pattern matches, without a word."""
+    run_all(open_ledger(store, make_inputs(2)))
+
+    def busy(operation: str, attempt: object, key: str = "") -> None:
+        raise StoreUnavailableError("throttled", "503")
+
+    monkeypatch.setattr(store, "_try", busy)
+    with pytest.raises(StoreUnavailableError):
+        live_photos(store)
+    with pytest.raises(StoreUnavailableError):
+        gone_photos(store, make_inputs(1), lambda uri: True)
 
 
 def test_live_photos_and_those_that_are_gone(store: Store) -> None:
