@@ -36,7 +36,7 @@ def sizes_of(column: pa.ChunkedArray) -> tuple[pa.Array | pa.ChunkedArray, Reaso
     for value in column.to_pylist():
         try:
             # pandas and others write NaN for a missing value; only NaN differs from itself.
-            size = None if value is None or value != value else int(value)
+            size = None if value is None or value != value else _whole(value)
         except (TypeError, ValueError, OverflowError):
             size = -1
         sizes.append(size)
@@ -46,6 +46,14 @@ def sizes_of(column: pa.ChunkedArray) -> tuple[pa.Array | pa.ChunkedArray, Reaso
     if made.null_count == len(made) and any(reasons):
         raise UsageError(f"the column 'bytes' must be {kind}, 0 or more: no row has such a number")
     return made, reasons
+
+
+def _whole(value: Any) -> int:
+    """Return a size as a whole number: pandas writes 512.0 into a CSV if another row has none.
+
+    Raises TypeError, ValueError or OverflowError.
+    """
+    return int(value.removesuffix(".0") if isinstance(value, str) else value)
 
 
 def boxes_of(column: pa.ChunkedArray) -> tuple[pa.Array, Reasons]:

@@ -197,6 +197,11 @@ def test_a_row_with_an_odd_size_or_odd_boxes_costs_itself_alone(tmp_path: Path) 
     assert column(found, "uri") == ["s3://b/1", "s3://b/3"]
     assert column(found, "bytes") == [5, None]
     assert found.left_out.rows == {"have bytes that are no number of 0 or more": 3}
+    pandas.DataFrame({"uri": URIS, "bytes": [None, 7]}).to_csv(tmp_path / "list.csv", index=False)
+    assert (tmp_path / "list.csv").read_text().endswith(",7.0\n")
+    found = list_all(str(tmp_path / "list.csv"))
+    assert column(found, "bytes") == [None, 7]
+    assert not found.left_out
     sizes = polars.DataFrame({"uri": URIS, "bytes": [float("nan"), 7.0]})
     sizes.write_parquet(tmp_path / "list.parquet")
     assert column(list_all(str(tmp_path / "list.parquet")), "bytes") == [None, 7]
