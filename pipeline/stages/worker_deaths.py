@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.errors import LedgerError
@@ -103,7 +104,9 @@ class _Watchdog(threading.Thread):
                 self._write_end(NO_MEMORY if noted else "worker_died")
 
     def _write_end(self, how: str) -> None:
-        _write(self._note, {**self._busy, self._index: [*self._died, how]})
+        """Note how the worker is about to end, where the disk allows: the watch has to go on."""
+        with suppress(OSError):
+            _write(self._note, {**self._busy, self._index: [*self._died, how]})
 
 
 def died_before(task: Task, stage: Stage, run_id: str, session: str = "") -> bool:

@@ -177,6 +177,23 @@ def test_a_worker_that_is_busy_for_too_long_ends_itself(tmp_path: Path) -> None:
     assert statuses(task) == ["timeout"]
 
 
+def test_a_full_disk_does_not_end_the_watch_over_a_worker(tmp_path: Path) -> None:
+    """The disk is full from the photo's start on; memory becomes short in the meantime."""
+    program = (
+        "import tempfile, time; from pipeline.stages import worker_deaths\n"
+        "from pipeline.stages.task import PhotoRow, Task\n"
+        f"tempfile.tempdir = {str(tmp_path)!r}\n"
+        "def full(*about): raise OSError(28, 'No space left on device')\n"
+        "task = Task(7, [PhotoRow(image_id='0', uri='0')])\n"
+        "worker_deaths.POLL_S, worker_deaths.is_short = 0.05, lambda: True\n"
+        "for row in worker_deaths.one_by_one(task, 'score', 'run', 1):\n"
+        "    worker_deaths._write = full\n"
+        "    time.sleep(20)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False, timeout=30)
+    assert done.returncode == worker_deaths.EXIT_CODE
+
+
 def test_a_photo_that_is_done_in_time_leaves_no_timer(tmp_path: Path) -> None:
     program = (
         "import tempfile, time; from pipeline.stages import worker_deaths\n"
