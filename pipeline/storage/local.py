@@ -18,6 +18,8 @@ from pipeline.storage.backend import (
 )
 
 LOST_AND_FOUND = "lost+found"  # at the top of many file systems; root's own, and without data
+# Answers of file systems without hard links (link(2)).
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV})
 FOLDER_ATTEMPTS = 100  # to create a folder that others remove
 _MOVE_IT = "move it elsewhere; the same command then continues"
 TEMPORARY = ".tmp-"  # files with this prefix are being written, or were when a process died
@@ -214,7 +216,11 @@ def _link(temporary: Path, target: Path) -> None:
         if target.is_dir():
             raise _folder_there(target) from error
         raise
+    except FileNotFoundError as error:  # as such it would say that an object is missing
+        raise OSError(f"{temporary} was removed before it got its name; start again") from error
     except OSError as error:
+        if error.errno not in _NO_LINKS:  # a full disk, for instance
+            raise
         raise LedgerError(
             f"the file system of {target.parent} has no hard links ({error.strerror}), so an "
             "object cannot be created once there. Use another folder or an object store."

@@ -130,6 +130,28 @@ def test_a_folder_in_a_file_s_place_is_told(store: Store) -> None:
     assert [path.name for path in Path(store.uri, "public/day").iterdir()] == ["sun.webp"]
 
 
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (errno.ENOSPC, "No space left on device"),
+        (errno.EIO, "Input/output error"),
+        (errno.ENOENT, "was removed before it got its name; start again"),
+    ],
+)
+def test_a_disk_that_fails_is_not_one_without_hard_links(
+    store: Store, monkeypatch: pytest.MonkeyPatch, number: int, told: str
+) -> None:
+    def fail(source: object, target: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("pipeline.storage.local.os.link", fail)
+    with pytest.raises(StoreFailedError, match=told) as failed:
+        store.create_once("a/9", b"1")
+    assert "hard links" not in str(failed.value)
+    assert [info.key for info in store.list()] == ["a/1", "a/b/2", "c/3"]
+    assert store.temporary_files() == ()
+
+
 def test_forgotten_photos_stay_hidden_or_nothing_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
