@@ -135,7 +135,7 @@ def read_http(uri: str, policy: HttpPolicy | None, max_bytes: int | None) -> byt
     watch.daemon = True
     watch.start()  # cuts off total_s after `started` or later, never before
     try:
-        connection.request("GET", target + query, headers={"Host": parts.netloc})
+        connection.request("GET", target + query, headers={"Host": _host_header(parts.netloc)})
         with connection.getresponse() as answer:
             return _body(answer, max_bytes)
     except TimeoutError as error:
@@ -147,6 +147,17 @@ def read_http(uri: str, policy: HttpPolicy | None, max_bytes: int | None) -> byt
     finally:
         watch.cancel()
         connection.close()
+
+
+def _host_header(netloc: str) -> str:
+    """Return host and port as a request names them: in ASCII, as the look-up asks for them.
+
+    Raises UnicodeError for what cannot be the name of a host.
+    """
+    if netloc.isascii():
+        return netloc
+    host, colon, port = netloc.partition(":")
+    return host.encode("idna").decode() + colon + port
 
 
 def _checked_address(host: str, port: int, policy: HttpPolicy) -> str:

@@ -132,6 +132,23 @@ def test_a_host_is_named_as_it_is_written_and_no_path_is_the_root() -> None:
     assert b"\r\nHost: H:" in heard
 
 
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [
+        ("bücher.example", b"xn--bcher-kva.example"),
+        ("日本.jp", b"xn--wgv71a.jp"),
+        ("img.日本", b"img.xn--wgv71a"),  # the port is no part of the last label
+    ],
+)
+def test_a_host_of_any_script_is_named_in_ascii(host: str, told: bytes) -> None:
+    port, heard, thread = serve_once(http_answer(200, b"x"))
+    policy = HttpPolicy(frozenset({host}), resolve=lambda h, p: ["127.0.0.1"],
+                        public=lambda address: True)  # fmt: skip
+    assert read_http(f"http://{host}:{port}/", policy, None) == b"x"
+    thread.join(20)
+    assert b"\r\nHost: %b:%d\r\n" % (told, port) in heard[0]
+
+
 def test_a_length_that_is_missing_or_nonsense_is_not_compared() -> None:
     assert ask(http_answer(200, b"123"), max_bytes=9)[0] == b"123"
     with pytest.raises(ReadError, match="3 of 5 bytes arrived"):
