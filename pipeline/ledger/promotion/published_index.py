@@ -55,10 +55,10 @@ def read_published(store: Store, channel: str) -> dict[str, PublishedName]:
         return {}
     try:
         table = decode_table(data)
-    except LedgerError as error:
+        names, hashes = (table[column].to_pylist() for column in ("name", "sha256"))
+    except (LedgerError, KeyError) as error:
         advice = "Delete it: the next publish-files copies all names again"
-        raise RecordError(key, str(error), advice) from error
-    names, hashes = (table[column].to_pylist() for column in ("name", "sha256"))
+        raise RecordError(key, f"it is no such index: {error}", advice) from error
     has_etags = "etag" in table.column_names
     etags = table["etag"].to_pylist() if has_etags else [""] * len(names)
     return dict(zip(names, map(PublishedName, hashes, etags), strict=True))

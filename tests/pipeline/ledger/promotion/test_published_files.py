@@ -190,10 +190,11 @@ def test_what_is_published_while_names_are_collected_stays_in_the_index(
     }  # fmt: skip
 
 
-def test_a_damaged_index_is_told_and_stops_no_collection(store: Store) -> None:
+@pytest.mark.parametrize("index", [b"no table", parquet_bytes(pa.table({"other": ["x"]}))])
+def test_a_damaged_index_is_told_and_stops_no_collection(store: Store, index: bytes) -> None:
     go_live(store, run(store, make_inputs(2), "A"))
     publish_files(store, "web")
-    store.write(INDEX, b"no table")
+    store.write(INDEX, index)
     forget(store, [make_inputs(1)["image_id"][0].as_py()])
     assert "forgotten photos" in collect(store)
     assert "000000.webp" not in shown(store)
