@@ -85,7 +85,8 @@ def _translate(error: ClientError) -> Exception:
     reason = reason_of(code, status, message)
     text = ": ".join(filter(None, (code or str(status), message)))
     if reason == "no_bucket":
-        return StoreMissingError(f"there is no bucket {details.get('BucketName')}")
+        bucket = details.get("BucketName") or f"of this name ({text})"  # some servers leave it out
+        return StoreMissingError(f"there is no bucket {bucket}")
     return error_for(reason, text)
 
 

@@ -13,7 +13,12 @@ from pipeline.errors import UsageError
 from pipeline.storage import fsspec_store, s3_requests
 from pipeline.storage import store as store_module
 from pipeline.storage.addresses import refuse_credentials
-from pipeline.storage.backend import REFUSALS, ObjectTooLargeError, WithheldError
+from pipeline.storage.backend import (
+    REFUSALS,
+    ObjectTooLargeError,
+    StoreMissingError,
+    WithheldError,
+)
 from pipeline.storage.backoff import Backoff, RetryableError
 from pipeline.storage.fsspec_store import FOREIGN_ERRORS, FsspecBackend
 from pipeline.storage.local import LocalBackend, read_file
@@ -344,6 +349,21 @@ def test_an_answer_without_a_code_is_told_by_its_number() -> None:
     assert str(found) == "403"
     assert isinstance(found, WithheldError)
     assert found.reason == "forbidden"
+
+
+@pytest.mark.parametrize(
+    ("about", "told"),
+    [
+        ({"BucketName": "b"}, "there is no bucket b"),
+        ({}, "there is no bucket of this name (NoSuchBucket: It does not exist.)"),
+    ],
+)
+def test_a_bucket_that_is_missing_is_told_whatever_the_server_says(
+    about: dict[str, str], told: str
+) -> None:
+    answer = {"Error": {"Code": "NoSuchBucket", "Message": "It does not exist.", **about}}
+    found = s3_requests._translate(s3_requests.ClientError(answer, "GetObject"))  # type: ignore[arg-type]
+    assert (type(found), str(found)) == (StoreMissingError, told)
 
 
 def test_what_the_jobs_own_settings_bring_about() -> None:
