@@ -65,7 +65,8 @@ class LocalBackend:
 
     def delete(self, key: str) -> None:
         path = self._root / key
-        path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError, NotADirectoryError):  # the latter below a file
+            path.unlink()
         # Delete emptied folders too: their names may come from a photo. See `_opened_in_folder`.
         for folder in path.parents:
             if folder == self._root:

@@ -130,6 +130,13 @@ def test_a_folder_in_a_file_s_place_is_told(store: Store) -> None:
     assert [path.name for path in Path(store.uri, "public/day").iterdir()] == ["sun.webp"]
 
 
+def test_what_is_below_a_file_is_absent_and_its_deletion_no_error(store: Store) -> None:
+    """A published name may be the folder of an old one, which only the index still has."""
+    assert not store.exists("a/1/x")
+    store.delete("a/1/x")
+    assert store.read("a/1") == b"x"
+
+
 @pytest.mark.parametrize(
     ("number", "told"),
     [
