@@ -105,7 +105,7 @@ class _Watchdog(threading.Thread):
 
     def _write_end(self, how: str) -> None:
         """Note how the worker is about to end, where the disk allows: the watch has to go on."""
-        with suppress(OSError):
+        with suppress(LedgerError):
             _write(self._note, {**self._busy, self._index: [*self._died, how]})
 
 
@@ -145,7 +145,13 @@ def _read(note: Path, session: str) -> dict[str, list[str]]:
 
 
 def _write(note: Path, deaths: dict[str, list[str]]) -> None:
-    """Replace the note in one step, since a worker may die at any moment."""
+    """Replace the note in one step, since a worker may die at any moment. Raises LedgerError."""
     draft = note.with_name(f"{note.name}-{os.getpid()}")
-    draft.write_text(json.dumps(deaths))
-    draft.replace(note)
+    try:
+        draft.write_text(json.dumps(deaths))
+        draft.replace(note)
+    except OSError as error:
+        raise LedgerError(
+            f"{note.parent} takes no file ({error.strerror}), and workers keep notes there; make "
+            "room, or set TMPDIR to another folder, and start again"
+        ) from error

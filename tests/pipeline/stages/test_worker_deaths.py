@@ -177,17 +177,28 @@ def test_a_worker_that_is_busy_for_too_long_ends_itself(tmp_path: Path) -> None:
     assert statuses(task) == ["timeout"]
 
 
+def test_a_full_disk_before_a_photo_is_told_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(LedgerError, match=rf"^{tmp_path}/\S+ takes no file \(No space .* TMPDIR"):
+        ids(make_task(1))
+
+
 def test_a_full_disk_does_not_end_the_watch_over_a_worker(tmp_path: Path) -> None:
     """The disk is full from the photo's start on; memory becomes short in the meantime."""
     program = (
         "import tempfile, time; from pipeline.stages import worker_deaths\n"
         "from pipeline.stages.task import PhotoRow, Task\n"
         f"tempfile.tempdir = {str(tmp_path)!r}\n"
-        "def full(*about): raise OSError(28, 'No space left on device')\n"
+        "def full(*about, **more): raise OSError(28, 'No space left on device')\n"
         "task = Task(7, [PhotoRow(image_id='0', uri='0')])\n"
         "worker_deaths.POLL_S, worker_deaths.is_short = 0.05, lambda: True\n"
         "for row in worker_deaths.one_by_one(task, 'score', 'run', 1):\n"
-        "    worker_deaths._write = full\n"
+        "    worker_deaths.Path.write_text = full\n"
         "    time.sleep(20)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False, timeout=30)
