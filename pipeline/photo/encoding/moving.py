@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import EncodeError, UsageError
+from pipeline.photo.animations.animation import LONGEST_MS
 from pipeline.photo.encoding.thumbnail import DEFAULT_QUALITY, EFFORT, encoded_image
 
 MOVING_FORMATS = ("webp", "png", "avif")
+MOST_MS = (1 << 24) - 1  # of a frame in WebP (RFC 9649, 2.7.1.1), some five hours
 COUNTS_PLAYS = ("webp", "png")  # for AVIF, Pillow always writes: forever
 
 
@@ -25,7 +27,7 @@ def without_repeats(
     times: list[int] = []
     for frame, time in zip(frames, durations_ms, strict=True):
         if left and np.array_equal(left[-1], frame):
-            times[-1] += time
+            times[-1] = min(times[-1] + time, MOST_MS)
         else:
             left.append(frame)
             times.append(time)
@@ -51,7 +53,8 @@ def encode_moving(
     images = [encoded_image(frame, circle, transparent=True) for frame in frames]
     if any(image.mode == "RGBA" for image in images):
         images = [image.convert("RGBA") for image in images]
-    options: dict[str, Any] = {**EFFORT[format], "duration": list(durations_ms)}
+    times = [_png_ms(time) for time in durations_ms] if format == "png" else list(durations_ms)
+    options: dict[str, Any] = {**EFFORT[format], "duration": times}
     if format in COUNTS_PLAYS:
         options["loop"] = plays
     stream = BytesIO()
@@ -62,3 +65,8 @@ def encode_moving(
     except (OSError, ValueError, MemoryError) as error:
         raise EncodeError("encoder_failed", f"{format}: {error}") from error
     return stream.getvalue()
+
+
+def _png_ms(time: int) -> int:
+    """Round a long time to whole seconds: a PNG has a fraction of two numbers of 16 bits."""
+    return time if time <= LONGEST_MS else 1000 * round(time / 1000)

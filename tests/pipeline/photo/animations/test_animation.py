@@ -3,6 +3,7 @@
 import io
 import struct
 from collections.abc import Iterator
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from PIL import Image
 from pipeline.errors import DecodeError, UsageError
 from pipeline.photo.animations.animation import Animation, decode_frames
 from pipeline.photo.decode import decode
-from pipeline.photo.encoding.moving import encode_moving
+from pipeline.photo.encoding.moving import encode_moving, without_repeats
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.sandbox import pipes
 from pipeline.photo.sandbox.answers import animation_from
@@ -190,6 +191,24 @@ def test_a_moving_thumbnail_has_all_frames_and_times(format: str) -> None:
     for view, colour in zip(again.views, (RED, GREEN, BLUE), strict=True):
         np.testing.assert_allclose(view[12, 16], colour, atol=12)
     assert not Image.open(io.BytesIO(data)).info.get("exif")
+
+
+@pytest.mark.parametrize("format", ["webp", "png", "avif"])
+def test_a_picture_that_stays_for_hours_is_a_frame_of_the_longest_time(format: str) -> None:
+    """300 equal frames of 65.535 s are 19,660,500 ms; a frame of WebP has 24 bits for its time."""
+    first, second = (np.array(image) for image in moving(2, 32, 24))
+    frames, times = without_repeats([first] * 300 + [second], [65_535] * 300 + [40])
+    assert times == [16_777_215, 40]
+    assert len(frames_of(encode_moving(frames, times, 0, format))) == 2
+
+
+def test_a_long_time_is_rounded_where_a_png_cannot_tell_it() -> None:
+    """70.001 s would be 70,001 / 1,000; 65.535 s is 13,107 / 200."""
+    frames = [np.array(image) for image in moving(3, 32, 24)]
+    data = encode_moving(frames, [70_001, 65_535, 131_700], 0, "png")
+    stated = data.split(b"fcTL")[1:]
+    seconds = [Fraction(*struct.unpack_from(">HH", chunk, 20)) for chunk in stated]
+    assert seconds == [70, Fraction(13_107, 200), 132]
 
 
 @pytest.mark.parametrize("format", ["webp", "png", "avif"])
