@@ -15,6 +15,9 @@ class StoreUnavailableError(LedgerError):
         super().__init__(message)
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type["StoreUnavailableError"], tuple[str, str]]:
+        return StoreUnavailableError, (self.reason, str(self))  # a worker's reaches the driver
+
 
 # Answers that are due to the job's own credentials or settings.
 REFUSALS: frozenset[Reason] = frozenset(

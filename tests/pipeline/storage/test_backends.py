@@ -17,6 +17,7 @@ from pipeline.storage.backend import (
     REFUSALS,
     ObjectTooLargeError,
     StoreMissingError,
+    StoreUnavailableError,
     WithheldError,
 )
 from pipeline.storage.backoff import Backoff, RetryableError
@@ -289,6 +290,8 @@ def test_another_account_or_server_is_another_client(
 
 
 def test_a_refusal_keeps_its_reason_between_processes() -> None:
+    late = pickle.loads(pickle.dumps(StoreUnavailableError("throttled", "503")))
+    assert (type(late), late.reason, str(late)) == (StoreUnavailableError, "throttled", "503")
     again = pickle.loads(pickle.dumps(WithheldError("archived", "in the cold")))
     assert (type(again), again.reason, str(again)) == (WithheldError, "archived", "in the cold")
 
