@@ -63,7 +63,8 @@ def apply_removals(
     dry = settings.running.dry_run or settings.estimating.estimate
     _forget(store, removal.forgotten, dry, log)
     if todo.returned and not dry:
-        count = take_back(store, todo.returned, whoami(), "listed again")
+        # Somebody may have forgotten one of them since the job was planned: that stays.
+        count = take_back(store, todo.returned, whoami(), "listed again", of=("pruned",))
         again = counted(count, "pruned photo is", "pruned photos are")
         log.say("returned", f"{again} listed again")
     if removal.listed is not None:

@@ -10,7 +10,7 @@ the author and the reason.
 
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -32,6 +32,7 @@ RECENT = 256  # entries stored in the version itself
 ATTEMPTS = 100
 
 EntryKind = Literal["forgotten", "pruned", "back"]
+HIDDEN: tuple[EntryKind, ...] = ("forgotten", "pruned")
 
 
 class Entry(Struct, frozen=True):
@@ -76,7 +77,7 @@ class Forgotten:
     @property
     def hidden(self) -> pa.Array:
         """Ids of the photos that readers leave out."""
-        return pa.array(self.ids("forgotten", "pruned"), pa.string())
+        return pa.array(self.ids(*HIDDEN), pa.string())
 
     @property
     def returned(self) -> dict[str, float]:
@@ -112,9 +113,15 @@ def prune(store: Store, image_ids: Iterable[str], who: str = "", why: str = "") 
     return _add_entries(store, "pruned", image_ids, who, why)
 
 
-def take_back(store: Store, image_ids: Iterable[str], who: str = "", why: str = "") -> int:
-    """Show these photos again, and let the next run do them; return how many were hidden."""
-    return _add_entries(store, "back", image_ids, who, why)
+def take_back(
+    store: Store, image_ids: Iterable[str], who: str = "", why: str = "",
+    of: Collection[EntryKind] = HIDDEN,
+) -> int:  # fmt: skip
+    """Show these photos again, and let the next run do them; return how many that changes.
+
+    of: kinds of entries that this undoes; photos with another one stay as they are
+    """
+    return _add_entries(store, "back", image_ids, who, why, of)
 
 
 def without(rows: pa.Table, hidden: pa.Array | None) -> pa.Table:
@@ -125,13 +132,14 @@ def without(rows: pa.Table, hidden: pa.Array | None) -> pa.Table:
 
 
 def _add_entries(
-    store: Store, kind: EntryKind, image_ids: Iterable[str], who: str, why: str
-) -> int:
+    store: Store, kind: EntryKind, image_ids: Iterable[str], who: str, why: str,
+    undone: Collection[EntryKind] = (),
+) -> int:  # fmt: skip
     wanted = sorted(set(image_ids))
     versions = Versions(store, PREFIX)
     for _ in range(ATTEMPTS):
         now = read_forgotten(store)
-        new = [image_id for image_id in wanted if _changes(now, image_id, kind)]
+        new = [image_id for image_id in wanted if _changes(now, image_id, kind, undone)]
         if not new:
             return 0
         now_s = time.time()
@@ -149,14 +157,17 @@ def _add_entries(
     raise LedgerError("the list of forgotten photos is being changed by others; try again later")
 
 
-def _changes(now: Forgotten, image_id: str, kind: EntryKind) -> bool:
-    """Return whether an entry changes anything. A forgotten photo never becomes only pruned."""
+def _changes(now: Forgotten, image_id: str, kind: EntryKind, undone: Collection[EntryKind]) -> bool:
+    """Return whether an entry changes anything. A forgotten photo never becomes only pruned.
+
+    undone: kinds of entries that one of the kind "back" undoes
+    """
     entry = now.entries.get(image_id)
     was = None if entry is None else entry.kind
     if kind == "back":
-        return was in ("forgotten", "pruned")
+        return was in undone
     if kind == "pruned":
-        return was not in ("forgotten", "pruned")
+        return was not in HIDDEN
     return was != "forgotten"
 
 

@@ -12,6 +12,7 @@ import pytest
 from pipeline.cli.runs import main
 from pipeline.job.plan_warnings import report_plan_conditions
 from pipeline.ledger.coverage.incremental import uncovered
+from pipeline.ledger.forgetting import forget, prune, read_forgotten
 from pipeline.ledger.promotion.promotion import Request, promote
 from pipeline.ledger.reader import open_run
 from pipeline.live_table import Removal, apply_removals, go_live
@@ -94,3 +95,19 @@ def test_one_photo_is_no_photos(
     assert taken_out() == []
     plan = uncovered(store, SPEC, inputs, channel="web")
     assert left_out in said(lambda log: report_plan_conditions(plan, "out", log))
+
+
+def test_a_photo_that_is_forgotten_while_a_job_plans_stays_forgotten(store: Store) -> None:
+    """Two pruned photos are listed again, and somebody forgets the first after the job's plan."""
+    inputs = make_inputs(3)
+    run_all(open_ledger(store, inputs), **MANUAL)
+    asked, other, _ = inputs["image_id"].to_pylist()
+    prune(store, [asked, other])
+    plan = uncovered(store, SPEC, inputs, channel="web")
+    assert sorted(plan.returned) == sorted([asked, other])
+
+    forget(store, [asked], why="its owner asked for it")
+    lines = said(lambda log: apply_removals(settings(store), store, plan, Removal(), log))
+    assert lines == ["1 pruned photo is listed again"]
+    kinds = {image_id: entry.kind for image_id, entry in read_forgotten(store).entries.items()}
+    assert kinds == {asked: "forgotten", other: "back"}
