@@ -18,13 +18,14 @@ What may be removed:
 A committed manifest is final: no late job can create a record that names an orphan. So removal is
 safe at any age; the age is a margin for clocks and for readers of an open run.
 
-A run whose records are damaged keeps all its objects. While there is such a run, all crops that are
-objects of their own, the rows that name these, and published names stay too; other garbage is still
-found.
+A run whose records are damaged keeps all its objects, and so does one whose manifest is gone though
+it was committed: it has figures, or a channel names it. While there is such a run, all crops that
+are objects of their own, the rows that name these, and published names stay too; other garbage is
+still found.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 
 from pipeline.errors import LedgerError, RecordError, UsageError
@@ -38,7 +39,14 @@ from pipeline.ledger.forgotten_garbage import (
     forgotten_rows,
     with_crop_files,
 )
-from pipeline.ledger.layout import RUN_ID, data_prefix, manifest_key, replaced_key, run_key
+from pipeline.ledger.layout import (
+    RUN_ID,
+    data_prefix,
+    figures_key,
+    manifest_key,
+    replaced_key,
+    run_key,
+)
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import data_files, read_manifest
 from pipeline.ledger.pinned import input_key, read_spec
@@ -46,7 +54,7 @@ from pipeline.ledger.promotion.crop_files import old_files, run_prefix
 from pipeline.ledger.promotion.publishing import unpublish
 from pipeline.ledger.records import ABANDONED, FORMAT, Abandoned, Manifest, to_bytes
 from pipeline.ledger.removable import AT_ANY_AGE, Garbage, Why
-from pipeline.ledger.replaced import current_key, replaced_files
+from pipeline.ledger.replaced import RESTORE, current_key, replaced_files
 from pipeline.ledger.table_formats.delta import forget_in_delta
 from pipeline.ledger.table_formats.iceberg import forget_in_iceberg
 from pipeline.ledger.tables import TABLES
@@ -73,7 +81,8 @@ def look_for_garbage(store: Store, older_than_s: float, now_s: float | None = No
     """
     before = (time.time() if now_s is None else now_s) - older_than_s
     forgotten, stored = read_forgotten(store), standing(store)
-    found, committed, damaged = _of_runs(store, forgotten, before)
+    live = {run for channel in stored.channels.values() for run in channel.runs}
+    found, committed, damaged = _of_runs(store, forgotten, live, before)
     galleries = list(forgotten_galleries(store, found, committed))
     found = with_crop_files(store, found, committed, forgotten, damaged) + galleries
     known = {one.info.key for one in found}
@@ -81,7 +90,8 @@ def look_for_garbage(store: Store, older_than_s: float, now_s: float | None = No
         found += [one for one in old_files(store, stored) if one.info.key not in known]
     found += [Garbage(info, "", "temporary file") for info in store.temporary_files()]
     erases = any(one.erase is not None for one in found)
-    found += [Garbage(info, "", "old index") for info in _old_indexes(store, erases)]
+    indexes = (covered_objects(store) if erases else old_objects(store)) + old_copies(store)
+    found += [Garbage(info, "", "old index") for info in indexes]
     at_any_age = (*AT_ANY_AGE, "old index") if erases else AT_ANY_AGE
     kept = [one for one in found if one.why in at_any_age or one.info.modified_s < before]
     return Findings([one for one in kept if _is_ours(one)], damaged)
@@ -93,7 +103,7 @@ def _is_ours(one: Garbage) -> bool:
 
 
 def _of_runs(
-    store: Store, forgotten: Forgotten, before: float
+    store: Store, forgotten: Forgotten, live: Set[str], before: float
 ) -> tuple[list[Garbage], list[Manifest], dict[str, RecordError]]:
     """Find what may be removed of each run; return the committed runs and those damaged too."""
     found: list[Garbage] = []
@@ -102,6 +112,8 @@ def _of_runs(
     for run_id in _run_ids(store):
         try:
             manifest = read_manifest(store, run_id)
+            if manifest is None:
+                _check_not_committed(store, run_id, live)
             found += _of_run(store, run_id, manifest, before)
             if isinstance(manifest, Manifest):
                 committed.append(manifest)
@@ -110,6 +122,16 @@ def _of_runs(
         except RecordError as error:
             damaged[run_id] = error
     return found, committed, damaged
+
+
+def _check_not_committed(store: Store, run_id: str, live: Set[str]) -> None:
+    """Raise RecordError if a run without a manifest had one: what is left of it is not garbage.
+
+    live: ids of the runs that are live in any channel
+    """
+    # The manifest is read again: the run may have been committed since.
+    if (run_id in live or store.exists(figures_key(run_id))) and not read_manifest(store, run_id):
+        raise RecordError(manifest_key(run_id), "it is gone, and the run was committed", RESTORE)
 
 
 def remove_garbage(store: Store, garbage: list[Garbage]) -> int:
@@ -172,10 +194,6 @@ def _write_card_again(store: Store, run_id: str) -> None:
     manifest = read_manifest(store, run_id)
     if isinstance(manifest, Manifest) and store.exists(card_key(run_id)):
         write_card(store, manifest)
-
-
-def _old_indexes(store: Store, erases: bool) -> list[ObjectInfo]:
-    return (covered_objects(store) if erases else old_objects(store)) + old_copies(store)
 
 
 def _of_run(

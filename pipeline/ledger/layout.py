@@ -48,6 +48,11 @@ def manifest_key(run_id: str) -> str:
     return run_key(run_id, "_MANIFEST.json")
 
 
+def figures_key(run_id: str) -> str:
+    """Return the key of the copy of a run's figures, which is written after the manifest."""
+    return run_key(run_id, "metrics.json")
+
+
 def task_key(run_id: str, task: int) -> str:
     """Return the key of a task's record."""
     return run_key(run_id, f"tasks/{task:08d}.json")

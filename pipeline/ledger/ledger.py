@@ -29,6 +29,7 @@ from pipeline.ledger.identity import Identity, RunSpec, spec_differences
 from pipeline.ledger.layout import (
     TASK_FILE,
     data_key,
+    figures_key,
     manifest_key,
     new_attempt,
     run_key,
@@ -216,7 +217,7 @@ class Ledger:
         found = read_unless_abandoned(self.store, self.run_id)
         assert found is not None
         figures = RunTotals.of_manifest(found)
-        self.store.create_once(run_key(self.run_id, "metrics.json"), figures.metrics_json())
+        self.store.create_once(figures_key(self.run_id), figures.metrics_json())
         return found
 
     def _write_table(self, n: int, attempt: str, name: str, table: pa.Table) -> DataFile:

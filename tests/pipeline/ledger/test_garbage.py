@@ -14,10 +14,11 @@ from pipeline.ledger.erasing import erase
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.identity import RunSpec
-from pipeline.ledger.layout import replaced_key
+from pipeline.ledger.layout import manifest_key, replaced_key, run_key
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.pinned import pin
 from pipeline.ledger.plan import cut_tasks
+from pipeline.ledger.promotion.promotion import Request, promote
 from pipeline.ledger.reader import open_run
 from pipeline.storage.store import open_store
 from tests.support.forgotten import with_one_forgotten
@@ -149,6 +150,24 @@ def test_a_run_that_commits_in_the_meantime_is_left_alone(tmp_path: Path) -> Non
     ledger.finish({})
     assert remove_garbage(store, garbage) == 0
     assert verify_run(store, ledger.run_id).problems == []
+
+
+@pytest.mark.parametrize("lost", [["_MANIFEST.json"], ["_MANIFEST.json", "metrics.json"]])
+def test_a_committed_run_whose_manifest_is_gone_is_kept(tmp_path: Path, lost: list[str]) -> None:
+    """A copy of an output that has stopped halfway, say; restoring the manifest makes it whole."""
+    store = open_store(str(tmp_path))
+    ledger = open_ledger(store, make_inputs(4))
+    run_all(ledger, promote="manual", trial=False)
+    promote(store, ledger.run_id, Request())
+    whole = store.read(manifest_key(ledger.run_id))
+    for name in lost:
+        store.delete(run_key(ledger.run_id, name))
+
+    found = look_for_garbage(store, older_than_s=-60)
+    assert "it is gone, and the run was committed" in str(found.damaged[ledger.run_id])
+    assert remove_garbage(store, found.garbage) == 0
+    assert store.create_once(manifest_key(ledger.run_id), whole)
+    assert open_run(str(tmp_path)).images().num_rows == 4
 
 
 def test_temporary_files_of_killed_writers(tmp_path: Path) -> None:
