@@ -94,13 +94,11 @@ def write_lines(
     """Write decisions in a format, one a line: CSV with a header, else JSON without nulls."""
     formatter, overlaps = FORMATS[name], 0.0
     crops = without = focused = 0
-    table = csv.DictWriter(out, COLUMNS, lineterminator="\n") if name == "csv" else None
-    if table is not None:
-        table.writeheader()
+    table = _CsvLines(out) if name == "csv" else None
     for one in found:
         record = record_of(one, formatter)
         if table is not None:
-            table.writerow(record)
+            table.write(record)
         else:
             known = {key: value for key, value in record.items() if value is not None}
             out.write(json.dumps(known, ensure_ascii=False) + "\n")
@@ -112,3 +110,18 @@ def write_lines(
             focused, overlaps = focused + 1, overlaps + one.overlap
     mean = overlaps / focused if focused else None
     return ExportSummary(crops, without, focused, mean)
+
+
+class _CsvLines:
+    """Writes records as CSV, the header first."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._plain = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+        self._quoted = csv.DictWriter(out, COLUMNS, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        self._plain.writeheader()
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Write one record."""
+        # Python 3.11 does not quote a carriage return alone, and readers end the row there.
+        has_return = any("\r" in value for value in record.values() if isinstance(value, str))
+        (self._quoted if has_return else self._plain).writerow(record)

@@ -357,3 +357,11 @@ def test_the_ground_is_what_the_run_was_asked_for(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_share_has_as_many_digits_as_it_needs(share: float, percent: str, number: str) -> None:
     assert (_percent(share), _share(share)) == (percent, number)
+
+
+@pytest.mark.parametrize("name", ["a\rb.jpg", "a\nb.jpg", "a\r\nb.jpg", 'a,"b".jpg', " é#?%.jpg"])
+def test_a_csv_row_has_any_name_of_a_photo(name: str) -> None:
+    out = io.StringIO(newline="")
+    write_lines([NotCropped(name, "ab", "unreadable"), NotCropped("c", "cd", "ok")], "csv", out)
+    rows = list(csv.DictReader(io.StringIO(out.getvalue(), newline="")))
+    assert [(row["uri"], row["image_id"]) for row in rows] == [(name, "ab"), ("c", "cd")]
