@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import LedgerError
 from pipeline.ledger.figures import Figures
-from pipeline.ledger.layout import data_prefix
+from pipeline.ledger.layout import data_prefix, data_task, task_key
 from pipeline.ledger.manifest import FAILURES, FILES, UNSETTLED, write_list
 from pipeline.ledger.records import DataFile, PinnedPlan, TableTotals, TaskRecord
 from pipeline.ledger.tables import TABLES
@@ -129,7 +129,12 @@ class RunContents:
             gone[own.to_numpy()] = ~there
         if gone.any():
             key = files["key"][int(np.argmax(gone))].as_py()
-            raise LedgerError(f"{key} is on record but missing or cut short in the store")
+            task = data_task(key)
+            record = "the task's record" if task is None else task_key(run_id, task)
+            raise LedgerError(
+                f"{key} is on record but missing or cut short in the store. Restore it from a "
+                f"copy, or delete {record} and start the job again, which does the task again"
+            )
 
     def write(self, store: Store, run_id: str) -> dict[str, Any]:
         """Write the lists; return the manifest's entries about the contents."""
