@@ -179,7 +179,7 @@ class Run:
         columns = _checked(table, columns)
         in_order = self._is_in_order() or "uri" not in TABLES[table].names
         more = [] if columns is None or in_order or "uri" in columns else ["uri"]
-        parts = list(self.batches(table, columns and [*columns, *more]))
+        parts = list(self.batches(table, None if columns is None else [*columns, *more]))
         if not parts:
             none = TABLES[table].empty_table()
             known = self._columns().declared(table)

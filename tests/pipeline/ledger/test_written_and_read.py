@@ -54,6 +54,7 @@ def test_photos_that_share_bytes_and_those_of_several_runs_keep_their_own_order(
     old = ledger.finish({})
     run = open_run(store.uri, old.run_id)
     assert run.images(["image_id"])["image_id"].to_pylist() == IDS[:3]
+    assert run.images([]).column_names == []
     assert run.previews(["image_id"])["image_id"].to_pylist() == [IDS[2], IDS[0], IDS[1]]
     newer = open_ledger(store, make_inputs(2, start=6).take([1, 0]))
     newer.commit_task(0, done(newer.task_inputs(0)), Figures(shared=1))
