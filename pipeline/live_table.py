@@ -64,7 +64,7 @@ def apply_removals(
     _forget(store, removal.forgotten, dry, log)
     if todo.returned and not dry:
         # Somebody may have forgotten one of them since the job was planned: that stays.
-        count = take_back(store, todo.returned, whoami(), "listed again", of=("pruned",))
+        count = take_back(store, todo.returned, whoami(), "listed again", of=["pruned"])
         again = counted(count, "pruned photo is", "pruned photos are")
         log.say("returned", f"{again} listed again")
     if removal.listed is not None:
