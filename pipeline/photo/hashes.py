@@ -8,7 +8,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from pipeline.photo.decoded import Photo
 from pipeline.photo.encoding.thumbnail import resample, shrunk
@@ -44,8 +43,9 @@ def small_picture(photo: Photo) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | 
     small = shrunk(photo.pixels, size_wh, ROWS_PER_PIXEL)
     if photo.alpha is None:
         return small, None
-    alpha = Image.fromarray(photo.alpha).resize(size_wh, Image.Resampling.BICUBIC)
-    return small, np.array(alpha)
+    # From the same rows as the colours, which are blended by it.
+    planes = np.broadcast_to(photo.alpha[..., None], photo.pixels.shape)
+    return small, shrunk(planes, size_wh, ROWS_PER_PIXEL)[..., 0]
 
 
 def perceptual_hash(pixels: NDArray[np.uint8]) -> int:
@@ -112,7 +112,7 @@ def _planes(pixels: NDArray[np.uint8], opacity: NDArray[np.float64] | None) -> N
     covered = float(opacity.sum())
     average = planes.sum((1, 2)) / covered if covered > 0 else np.zeros(3)
     on_average: NDArray[np.float64] = planes + average[:, None, None] * (1 - opacity)
-    return on_average
+    return np.clip(on_average, 0, 1)  # resampled colours and opacities are rounded singly
 
 
 def _channel(

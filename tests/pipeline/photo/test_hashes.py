@@ -102,3 +102,19 @@ def test_a_large_view_is_made_small_first() -> None:
     with_alpha = base64.b64decode(hashes_of(half)[0])
     assert with_alpha[2] & 0x80
     assert with_alpha[5] & 15 == 8  # 128 of 255, in fifteenths: 7.53, rounded
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_thin_lines_on_a_transparent_ground_have_their_own_colour(first: int) -> None:
+    """Only every third of 900 rows is read: colours and opacities have to be those of the same."""
+    alpha = np.zeros((900, 600), np.uint8)
+    alpha[first::3] = 255
+    black = np.repeat(255 - alpha[..., None], 3, axis=2)
+    placeholder, _ = hashes_of(Photo(black, 600, 900, "png", 1, alpha=alpha))
+    assert base64.b64decode(placeholder)[0] & 63 == 0  # brightness of the average colour
+
+
+def test_colours_that_rounding_has_put_below_black_count_as_black() -> None:
+    """Black of opacity 2 on white is 253; a level of 250 belongs to no colour."""
+    found = thumbhash(np.full((9, 9, 3), 250, np.uint8), np.full((9, 9), 2, np.uint8))
+    assert found[0] & 63 == 0
