@@ -10,20 +10,18 @@ from pipeline.errors import ReadError
 ResultT = TypeVar("ResultT")
 
 
-def call_with_timeout(
-    call: Callable[[], ResultT], timeout_s: float, message: str, raises: tuple[type[Exception], ...]
-) -> ResultT:
+def call_with_timeout(call: Callable[[], ResultT], timeout_s: float, message: str) -> ResultT:
     """Run `call` in a thread and return its result, within `timeout_s`.
 
     A call that takes longer is left to its thread, which ends when the call does. Raises ReadError
-    `timeout` with this message, and exceptions of the types `raises` that `call` raises.
+    `timeout` with this message, and whatever `call` raises.
     """
     found: Queue[tuple[ResultT] | Exception] = Queue()
 
     def work() -> None:
         try:
             found.put((call(),))
-        except raises as error:  # raised again in the waiting thread
+        except Exception as error:  # noqa: BLE001 - raised again in the waiting thread
             found.put(error)
 
     threading.Thread(target=work, daemon=True).start()

@@ -181,9 +181,7 @@ def _resolved(host: str, port: int, policy: HttpPolicy) -> list[str]:
     The system's look-up cannot be interrupted, so an abandoned one ends in a thread of its own.
     """
     late = f"the address of {host!r} was not known after {policy.total_s:g} s"
-    return call_with_timeout(
-        lambda: policy.resolve(host, port), policy.total_s, late, (OSError, UnicodeError)
-    )
+    return call_with_timeout(lambda: policy.resolve(host, port), policy.total_s, late)
 
 
 def _status_text(answer: http.client.HTTPResponse) -> str:

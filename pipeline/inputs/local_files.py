@@ -14,7 +14,7 @@ from pipeline.errors import LedgerError, UsageError
 from pipeline.inputs.deadline import call_with_timeout
 from pipeline.inputs.globs import folder_regex_of, literal_prefix, regex_of
 from pipeline.inputs.left_out import LeftOut
-from pipeline.inputs.read_errors import READ_EXCEPTIONS, read_error
+from pipeline.inputs.read_errors import read_error
 from pipeline.inputs.selection import EXCLUDED, Selection
 from pipeline.storage.addresses import absolute_path
 from pipeline.storage.backend import ObjectInfo
@@ -118,7 +118,7 @@ def read_local(
         return read_file(path, etag, max_bytes)
 
     late = f"the file system did not answer within {deadline_s:g} s"
-    return call_with_timeout(read, deadline_s, late, READ_EXCEPTIONS)
+    return call_with_timeout(read, deadline_s, late)
 
 
 def file_info(path: Path) -> ObjectInfo | None:

@@ -274,3 +274,18 @@ def test_a_row_that_names_no_possible_file_costs_its_row(
 
 def names_in(found: Listing) -> list[str]:
     return [Path(uri).name for uri in found.table["uri"].to_pylist()]
+
+
+def test_a_read_that_fails_in_its_thread_fails_at_once_as_itself(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory that is short is no file system that does not answer, and is not waited for."""
+
+    def short(*_: object) -> bytes:
+        raise MemoryError("no room for a.jpg")
+
+    monkeypatch.setattr(local_files, "read_file", short)
+    begun = time.monotonic()
+    with pytest.raises(MemoryError, match=r"no room for a\.jpg"):
+        local_files.read_local(str(folder / "a.jpg"), None, None, deadline_s=5)
+    assert time.monotonic() - begun < 2
