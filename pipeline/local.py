@@ -230,6 +230,7 @@ def do_tasks(pipe: Connection, job: Job, scores: bool) -> None:
 def _ending(code: int | None) -> str:
     """Describe how a process ended."""
     if code is not None and code < 0:
-        name = signal.Signals(-code).name
+        # Most real-time signals, such as SIGRTMIN+1, have no name.
+        name = next((one.name for one in signal.Signals if one == -code), f"signal {-code}")
         return f"was ended by {name}" + (", perhaps for want of memory" if code == -9 else "")
     return f"ended with code {code}"

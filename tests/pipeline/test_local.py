@@ -159,13 +159,15 @@ def test_tasks_that_no_process_survives_end_the_job(
     job, ledger = plan(given, Log(stream=io.StringIO())).begin()
     pool = "pipeline.local.WorkerPool"
 
-    def end_at_once(self: Any, worker: Any) -> None:
-        worker.process.kill()
-
-    monkeypatch.setattr(f"{pool}._give", end_at_once)
     monkeypatch.setattr("pipeline.local.DEATHS", 0)
-    with pytest.raises(LedgerError, match=r"not survive task 0: .* by SIGKILL, perhaps for"):
-        list(local_workers(1, 1).work(deque([0]), job, Stop()))
+    for number, name in ((signal.SIGKILL, "SIGKILL, perhaps for"), (40, "signal 40$")):
+
+        def end_at_once(self: Any, worker: Any, number: int = number) -> None:
+            os.kill(worker.process.pid, number)
+
+        monkeypatch.setattr(f"{pool}._give", end_at_once)
+        with pytest.raises(LedgerError, match=f"not survive task 0: .* by {name}"):
+            list(local_workers(1, 1).work(deque([0]), job, Stop()))
     assert ledger.pending() == [0]
 
 
