@@ -94,12 +94,9 @@ def look_for_garbage(store: Store, older_than_s: float, now_s: float | None = No
     found += [Garbage(info, "", "old index") for info in indexes]
     at_any_age = (*AT_ANY_AGE, "old index") if erases else AT_ANY_AGE
     kept = [one for one in found if one.why in at_any_age or one.info.modified_s < before]
-    return Findings([one for one in kept if _is_ours(one)], damaged)
-
-
-def _is_ours(one: Garbage) -> bool:
-    """Return whether an object is the product's; others' files, such as .DS_Store, stay."""
-    return one.why == "temporary file" or is_own_key(one.info.key)
+    # The files of others, such as .DS_Store, stay.
+    ours = [one for one in kept if one.why == "temporary file" or is_own_key(one.info.key)]
+    return Findings(ours, damaged)
 
 
 def _of_runs(
@@ -125,10 +122,7 @@ def _of_runs(
 
 
 def _check_not_committed(store: Store, run_id: str, live: Set[str]) -> None:
-    """Raise RecordError if a run without a manifest had one: what is left of it is not garbage.
-
-    live: ids of the runs that are live in any channel
-    """
+    """Raise RecordError if a run without a manifest had one. live: ids of all live runs."""
     # The manifest is read again: the run may have been committed since.
     if (run_id in live or store.exists(figures_key(run_id))) and not read_manifest(store, run_id):
         raise RecordError(manifest_key(run_id), "it is gone, and the run was committed", RESTORE)

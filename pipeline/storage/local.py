@@ -113,12 +113,20 @@ class LocalBackend:
 def read_file(path: Path, etag: str | None, max_bytes: int | None) -> bytes:
     """Read a whole regular file. Raises what `Store.read` does; a pipe or device is not found."""
     with _opened_to_read(path) as file:
-        before = os.fstat(file.fileno())
-        if etag is not None and file_etag(before) != etag:
-            raise ObjectChangedError(f"{path} was changed after the run was planned")
-        if max_bytes is not None and before.st_size > max_bytes:
-            raise ObjectTooLargeError(f"{before.st_size} bytes, at most {max_bytes} are read")
-        return file.read()
+        there = _status_as_pinned(file, path, etag).st_size
+        if max_bytes is not None and there > max_bytes:
+            raise ObjectTooLargeError(f"{there} bytes, at most {max_bytes} are read")
+        data = file.read()
+        _status_as_pinned(file, path, etag)  # it may have been written to in the meantime
+        return data
+
+
+def _status_as_pinned(file: BinaryIO, path: Path, etag: str | None) -> os.stat_result:
+    """Return an open file's size and times. Raises ObjectChangedError if they are others."""
+    status = os.fstat(file.fileno())
+    if etag is not None and file_etag(status) != etag:
+        raise ObjectChangedError(f"{path} was changed after the run was planned")
+    return status
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """A folder as a store: what cannot be listed is not the same as what does not exist."""
 
 import errno
+import io
 import os
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from pipeline.ledger.garbage import look_for_garbage
 from pipeline.ledger.promotion.promotion import Request, promote
 from pipeline.ledger.promotion.publishing import unpublish
 from pipeline.ledger.reader import open_run
-from pipeline.storage.backend import StoreFailedError, StoreRefusedError
-from pipeline.storage.local import file_status
+from pipeline.storage import local
+from pipeline.storage.backend import ObjectChangedError, StoreFailedError, StoreRefusedError
+from pipeline.storage.local import file_etag, file_status, read_file
 from pipeline.storage.store import Store, open_store
 from tests.support.closed_folders import close
 from tests.support.tasks import make_inputs, open_ledger, run_all
@@ -211,3 +213,22 @@ def test_where_no_folder_can_be_made_is_told_as_a_failure_of_the_store() -> None
     for write in (store.write, store.create_once):
         with pytest.raises(StoreFailedError, match=told):
             write("data/run.js", b"x")
+
+
+def test_a_file_that_is_written_to_while_it_is_read_is_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first half may be older than its second one."""
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"old")
+
+    class Written(io.FileIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            with path.open("ab") as other:
+                other.write(b"new")
+            return super().read(-1 if size is None else size)
+
+    monkeypatch.setattr(local, "_opened_to_read", lambda one: Written(one))
+    with pytest.raises(ObjectChangedError, match=r"a\.jpg was changed"):
+        read_file(path, file_etag(path.stat()), None)
+    assert read_file(path, None, None) == b"oldnewnew"  # nothing is pinned
