@@ -21,7 +21,7 @@ def call_with_timeout(call: Callable[[], ResultT], timeout_s: float, message: st
     def work() -> None:
         try:
             found.put((call(),))
-        except Exception as error:  # noqa: BLE001 - raised again in the waiting thread
+        except Exception as error:  # noqa: BLE001 - no process boundary: raised again below
             found.put(error)
 
     threading.Thread(target=work, daemon=True).start()
