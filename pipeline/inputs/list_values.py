@@ -1,6 +1,7 @@
 """Read the sizes and boxes of a list; a value that cannot be read drops its row, not the list."""
 
 import json
+import re
 from typing import Any, TypeAlias
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from pipeline.schema import INPUT_BOXES, INPUTS
 
 MAX_BOXES = 1000  # of one photo
 INT64_LIMIT = 1 << 63
+_WHOLE = re.compile(r"\s*[0-9]{1,20}(\.0*)?\s*")
 NO_SIZE = "have bytes that are no number of 0 or more"
 NO_BOXES = "have boxes that are not JSON like [[x0, y0, x1, y1]]"
 
@@ -34,11 +36,8 @@ def sizes_of(column: pa.ChunkedArray) -> tuple[pa.Array | pa.ChunkedArray, Reaso
     sizes: list[int | None] = []
     reasons: Reasons = []
     for value in column.to_pylist():
-        try:
-            # pandas and others write NaN for a missing value; only NaN differs from itself.
-            size = None if value is None or value != value else _whole(value)
-        except (TypeError, ValueError, OverflowError):
-            size = -1
+        # pandas and others write NaN for a missing value; only NaN differs from itself.
+        size = None if value is None or value != value else _size_of(value)
         sizes.append(size)
         reasons.append(NO_SIZE if size is not None and not 0 <= size < INT64_LIMIT else None)
     usable = [None if why else size for size, why in zip(sizes, reasons, strict=True)]
@@ -48,12 +47,17 @@ def sizes_of(column: pa.ChunkedArray) -> tuple[pa.Array | pa.ChunkedArray, Reaso
     return made, reasons
 
 
-def _whole(value: Any) -> int:
-    """Return a size as a whole number: pandas writes 512.0 into a CSV if another row has none.
+def _size_of(value: Any) -> int:
+    """Return the whole number that a value is, or a text of digits; -1 for any other value.
 
-    Raises TypeError, ValueError or OverflowError.
+    pandas writes a column of whole numbers with a missing one as 5.0.
     """
-    return int(value.removesuffix(".0") if isinstance(value, str) else value)
+    if isinstance(value, str):
+        return int(value.partition(".")[0]) if _WHOLE.fullmatch(value) else -1
+    try:
+        return int(value) if int(value) == value else -1
+    except (TypeError, ValueError, OverflowError):
+        return -1
 
 
 def boxes_of(column: pa.ChunkedArray) -> tuple[pa.Array, Reasons]:

@@ -245,6 +245,16 @@ def test_sizes_that_no_number_can_hold_or_that_lack() -> None:
     assert reasons == [None, None]
 
 
+def test_sizes_that_are_whole_numbers_in_whatever_form() -> None:
+    """pandas writes 5.0 for 5 where a size is missing. No size is cut to a whole number."""
+    texts = ["5.0", " 7 ", "8.", "0", None, "5.5", "1_000", "1e3", "", "9" * 21]
+    made, reasons = sizes_of(pa.chunked_array([texts]))
+    assert made.to_pylist() == [5, 7, 8, 0, *[None] * 6]
+    assert reasons == [*[None] * 5, *[NO_SIZE] * 5]
+    made, reasons = sizes_of(pa.chunked_array([[1234.7, 2.0]]))
+    assert (made.to_pylist(), reasons) == ([None, 2], [NO_SIZE, None])
+
+
 def test_good_boxes_do_not_bring_back_a_row_that_was_left_out(tmp_path: Path) -> None:
     box = '"[[0,0,5,5]]"'
     text = f"uri,boxes\ns3://b/1,{box}\n,{box}\ns3://b/1,{box}\ns3://b/2,{box}\n"
